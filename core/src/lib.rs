@@ -1,5 +1,5 @@
 //! WarrenMQ's core.
 pub mod error;
-pub mod wire { pub mod table; }
+pub mod wire;
 pub mod routing {}
 pub use error::{Error, Kind, Result};
