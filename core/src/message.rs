@@ -53,6 +53,16 @@ pub enum Body<'a> {
 }
 
 impl Body<'_> {
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     fn as_slice(&self) -> &[u8] {
         match self {
             Body::Slice(bytes) => bytes,
@@ -81,7 +91,9 @@ impl Message {
     /// A message with this route (see [`route_key`]), encoded properties (flags and list; not empty) and body.
     pub fn new(route: &[u8], properties: &[u8], body: Body<'_>) -> Self {
         let (inline, kept) = match body {
-            Body::Slice(slice) if slice.len() > INLINE_BODY => (&[][..], Some(Box::new(Bytes::copy_from_slice(slice)))),
+            Body::Slice(slice) if slice.len() > INLINE_BODY => {
+                (&[][..], Some(Box::new(Bytes::copy_from_slice(slice))))
+            }
             Body::Owned(bytes) if bytes.len() > INLINE_BODY => (&[][..], Some(Box::new(bytes))),
             ref short => (short.as_slice(), None),
         };
@@ -91,9 +103,11 @@ impl Message {
         bytes.extend_from_slice(properties);
         bytes.extend_from_slice(inline);
 
-        let footprint = size_of::<Head>() + 16 + bytes.len() + kept.as_ref().map_or(0, |body| body.len() + 64);
+        let footprint =
+            size_of::<Head>() + 16 + bytes.len() + kept.as_ref().map_or(0, |body| body.len() + 64);
         memory::take(footprint);
-        let head = Head { route: route.len() as u16, properties: properties.len() as u32, body: kept, footprint };
+        let head =
+            Head { route: route.len() as u16, properties: properties.len() as u32, body: kept, footprint };
         Message(ThinArc::from_header_and_slice(head, &bytes))
     }
 

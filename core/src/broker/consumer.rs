@@ -92,7 +92,8 @@ impl Slots {
         no_ack: bool,
         prefetch: u32,
     ) -> Arc<Consumer> {
-        let slot = Slot { queue: queue.clone(), consumer: None, no_ack, prefetch, outstanding: 0, parked: false };
+        let slot =
+            Slot { queue: queue.clone(), consumer: None, no_ack, prefetch, outstanding: 0, parked: false };
         let index = self.put(slot);
         let consumer = Arc::new(Consumer {
             tag: tag.clone(),
@@ -111,7 +112,9 @@ impl Slots {
     /// The place that counts `basic.get`s on this queue.
     pub(super) fn for_get(&mut self, queue: &Arc<Queue>) -> u32 {
         let known = self.slots.iter().position(|slot| {
-            slot.as_ref().is_some_and(|slot| slot.consumer.is_none() && !slot.no_ack && Arc::ptr_eq(&slot.queue, queue))
+            slot.as_ref().is_some_and(|slot| {
+                slot.consumer.is_none() && !slot.no_ack && Arc::ptr_eq(&slot.queue, queue)
+            })
         });
         known.map_or_else(
             || {
@@ -178,10 +181,5 @@ impl Slots {
                 resumed.extend(slot.consumer.clone());
             }
         }
-    }
-
-    /// All consumers.
-    pub(super) fn consumers(&self) -> impl Iterator<Item = &Arc<Consumer>> {
-        self.slots.iter().flatten().filter_map(|slot| slot.consumer.as_ref())
     }
 }

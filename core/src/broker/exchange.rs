@@ -27,7 +27,13 @@ pub struct ExchangeOptions {
 impl ExchangeOptions {
     /// A transient exchange of this kind.
     pub fn new(kind: Kind) -> Self {
-        ExchangeOptions { kind, durable: false, auto_delete: false, internal: false, arguments: Table::default() }
+        ExchangeOptions {
+            kind,
+            durable: false,
+            auto_delete: false,
+            internal: false,
+            arguments: Table::default(),
+        }
     }
 }
 

@@ -82,7 +82,7 @@ pub struct Broker {
 impl Broker {
     /// A broker with the virtual host `/` and the user `guest`.
     pub fn new(options: Options) -> Arc<Self> {
-        let root = Arc::new(Vhost::new("/", options.clock.clone()));
+        let root = Arc::new(Vhost::new("/"));
         Arc::new(Broker {
             options,
             users: Users::default(),

@@ -23,5 +23,6 @@ pub(crate) fn check(operation: &'static str, what: &str, name: &str) -> Result<(
         return Ok(());
     }
     let reason = format!("{what} is {} bytes long, at most 255 are allowed", name.len());
-    Err(Error::new(Kind::InvalidArgument, operation, reason).on(format!("{what} '{}…'", name.chars().take(40).collect::<String>())))
+    Err(Error::new(Kind::InvalidArgument, operation, reason)
+        .on(format!("{what} '{}…'", name.chars().take(40).collect::<String>())))
 }

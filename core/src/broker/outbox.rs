@@ -98,8 +98,10 @@ pub(super) struct Settled {
 /// How deliveries are given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settle {
-    /// Done: forget them.
-    Drop,
+    /// Done.
+    Ack,
+    /// Refused, and not to be tried again.
+    Reject,
     /// Back to their places in their queues.
     Requeue,
 }
@@ -155,6 +157,11 @@ impl Outbox {
         more
     }
 
+    /// Whether something waits to be taken.
+    pub fn is_empty(&self) -> bool {
+        self.state.lock().events.is_empty()
+    }
+
     /// Moves at most `count` events into `into`; says whether more wait.
     pub fn take_some(&self, count: usize, into: &mut Vec<Event>, wakes: &mut Wakes) -> bool {
         let (more, resumed) = {
@@ -189,12 +196,14 @@ fn weight(event: &Event) -> usize {
 impl State {
     /// Whether the consumer takes one more message now; if not, it is parked until [`State::resume`].
     pub(super) fn accepts(&mut self, consumer: u32) -> bool {
-        let room = !self.closed && self.flow && self.bytes < BYTES_WAITING && self.events.len() < EVENTS_WAITING;
+        let room =
+            !self.closed && self.flow && self.bytes < BYTES_WAITING && self.events.len() < EVENTS_WAITING;
         let prefetch = self.prefetch;
         let outstanding = self.slots.outstanding;
         let Some(slot) = self.slots.get_mut(consumer) else { return false };
         let credit = slot.no_ack
-            || ((slot.prefetch == 0 || slot.outstanding < slot.prefetch) && (prefetch == 0 || outstanding < prefetch));
+            || ((slot.prefetch == 0 || slot.outstanding < slot.prefetch)
+                && (prefetch == 0 || outstanding < prefetch));
         let accepts = room && credit;
         if !accepts && !slot.parked {
             slot.parked = true;
@@ -204,7 +213,13 @@ impl State {
     }
 
     /// Adds a delivery for a consumer that [`State::accepts`] it. True when the outlet must be told.
-    pub(super) fn deliver(&mut self, consumer: u32, position: u64, message: Message, redelivered: bool) -> bool {
+    pub(super) fn deliver(
+        &mut self,
+        consumer: u32,
+        position: u64,
+        message: Message,
+        redelivered: bool,
+    ) -> bool {
         let tag = self.track(consumer, position, &message);
         self.bytes += message.body().len();
         self.push(Event::Deliver(Delivery { tag, consumer, redelivered, message }))
@@ -233,7 +248,10 @@ impl State {
     pub(super) fn resume(&mut self) -> Resumed {
         let mut resumed = Resumed::new();
         // Half empty before anyone goes on, so that a reader and a publisher do not take turns at one message each.
-        if self.slots.parked == 0 || self.closed || !self.flow || self.bytes > BYTES_WAITING / 2
+        if self.slots.parked == 0
+            || self.closed
+            || !self.flow
+            || self.bytes > BYTES_WAITING / 2
             || self.events.len() > EVENTS_WAITING / 2
         {
             return resumed;
@@ -271,7 +289,12 @@ impl State {
         if multiple {
             let end = match tag {
                 0 => self.unacked.len(),
-                _ => self.find(tag).filter(|&i| self.unacked[i].message.is_some()).ok_or_else(|| unknown(tag))? + 1,
+                _ => {
+                    self.find(tag)
+                        .filter(|&i| self.unacked[i].message.is_some())
+                        .ok_or_else(|| unknown(tag))?
+                        + 1
+                }
             };
             for _ in 0..end {
                 if let Some(entry) = self.unacked.pop_front() {

@@ -179,7 +179,11 @@ impl Queue {
 
     /// Takes the first message for `basic.get`, numbering and remembering it on the channel of `outbox`:
     /// delivery tag, message, whether it was delivered before, and how many are left.
-    pub(super) fn get(self: &Arc<Self>, outbox: &super::Outbox, no_ack: bool) -> Option<(u64, Message, bool, u64)> {
+    pub(super) fn get(
+        self: &Arc<Self>,
+        outbox: &super::Outbox,
+        no_ack: bool,
+    ) -> Option<(u64, Message, bool, u64)> {
         let mut state = self.state.lock();
         let (position, message, redelivered) = state.pop()?;
         let mut outbox = outbox.lock();
@@ -215,7 +219,12 @@ impl Queue {
     }
 
     /// Adds a consumer to the ring.
-    pub(super) fn add_consumer(&self, consumer: &Arc<Consumer>, exclusive: bool, wakes: &mut Wakes) -> Result<()> {
+    pub(super) fn add_consumer(
+        &self,
+        consumer: &Arc<Consumer>,
+        exclusive: bool,
+        wakes: &mut Wakes,
+    ) -> Result<()> {
         let mut state = self.state.lock();
         if state.deleted {
             return Err(not_found("basic.consume", &self.name, &self.vhost));

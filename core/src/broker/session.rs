@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::Broker;
 use super::channel::Channel;
 use super::outbox::{Outlet, Wakes};
 use super::queue::Queue;
 use super::vhost::Vhost;
-use super::Broker;
 
 /// A user at work in a virtual host. When it is dropped, its exclusive queues are deleted.
 pub struct Session(Arc<Shared>);
@@ -19,13 +19,22 @@ pub(super) struct Shared {
     pub(super) vhost: Arc<Vhost>,
     pub(super) user: Box<str>,
     pub(super) id: u64,
+    opened_at: u64,
     /// Guards nothing else; taken only while declaring and closing.
     exclusive: Mutex<Vec<Arc<Queue>>>,
 }
 
 impl Session {
     pub(super) fn new(broker: Arc<Broker>, vhost: Arc<Vhost>, user: &str, id: u64) -> Self {
-        Session(Arc::new(Shared { broker, vhost, user: user.into(), id, exclusive: Mutex::default() }))
+        let opened_at = broker.options().clock.now_ms();
+        Session(Arc::new(Shared {
+            broker,
+            vhost,
+            user: user.into(),
+            id,
+            opened_at,
+            exclusive: Mutex::default(),
+        }))
     }
 
     /// Opens a channel whose deliveries are announced to `outlet`.
@@ -41,6 +50,11 @@ impl Session {
     /// The virtual host.
     pub fn vhost(&self) -> &Arc<Vhost> {
         &self.0.vhost
+    }
+
+    /// When it was opened, in milliseconds since 1970.
+    pub fn opened_at(&self) -> u64 {
+        self.0.opened_at
     }
 
     /// The user's name.

@@ -29,7 +29,10 @@ impl Topology {
             ("amq.rabbitmq.trace", Kind::Topic, true),
         ];
         let exchanges = predeclared.map(|(name, kind, internal)| {
-            let exchange = Exchange::new(name, ExchangeOptions { durable: true, internal, ..ExchangeOptions::new(kind) });
+            let exchange = Exchange::new(
+                name,
+                ExchangeOptions { durable: true, internal, ..ExchangeOptions::new(kind) },
+            );
             (exchange.name.clone(), exchange)
         });
         Topology { exchanges: HashMap::from_iter(exchanges), queues: HashMap::new(), sources: HashMap::new() }
@@ -48,7 +51,7 @@ impl Topology {
         }
         let first = self.exchanges.get(exchange)?;
         let mut queues = Vec::new();
-        let mut seen = HashSet::from([first.id]);
+        let mut seen: HashSet<u64> = HashSet::from_iter([first.id]);
         let mut todo = vec![first];
         while let Some(exchange) = todo.pop() {
             exchange.router.route(routing_key, &mut *headers, |destination| match destination {

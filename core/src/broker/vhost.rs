@@ -6,20 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
+use super::equivalence::{check_arguments, check_field};
 use super::exchange::{Destination, Exchange, ExchangeInfo, ExchangeOptions};
 use super::outbox::Wakes;
 use super::queue::{Queue, QueueInfo, QueueOptions, not_found};
 use super::replies::Replies;
-use super::equivalence::{check_arguments, check_field};
 use super::topology::Topology;
-use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::wire::table::Table;
 
 /// A namespace of exchanges, queues and bindings.
 pub struct Vhost {
     pub(super) name: Arc<str>,
-    pub(super) clock: Clock,
     topology: RwLock<Topology>,
     /// Counts changes of the topology: a route that was found under one number holds as long as it stands.
     generation: AtomicU64,
@@ -34,10 +32,9 @@ pub(super) enum Target<'a> {
 }
 
 impl Vhost {
-    pub(super) fn new(name: &str, clock: Clock) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         Vhost {
             name: name.into(),
-            clock,
             topology: RwLock::new(Topology::new()),
             generation: AtomicU64::new(0),
             replies: Replies::default(),
@@ -140,8 +137,12 @@ impl Vhost {
     }
 
     fn reserved(&self, operation: &'static str, what: &str, name: &str) -> Error {
-        Error::new(Kind::AccessRefused, operation, format!("{what} name '{name}' contains reserved prefix 'amq.*'"))
-            .on(format!("{what} '{name}' in vhost '{}'", self.name))
+        Error::new(
+            Kind::AccessRefused,
+            operation,
+            format!("{what} name '{name}' contains reserved prefix 'amq.*'"),
+        )
+        .on(format!("{what} '{name}' in vhost '{}'", self.name))
     }
 
     /// Deletes a queue, if it is still the one of its name; how many messages were ready.
@@ -221,12 +222,14 @@ impl Vhost {
     ) -> Result<Destination> {
         match target {
             Target::Queue(name) => {
-                let queue = topology.queues.get(name).ok_or_else(|| not_found(operation, name, &self.name))?;
+                let queue =
+                    topology.queues.get(name).ok_or_else(|| not_found(operation, name, &self.name))?;
                 queue.check_access(session, operation)?;
                 Ok(Destination::Queue(queue.clone()))
             }
             Target::Exchange(name) => {
-                let exchange = topology.exchanges.get(name).ok_or_else(|| self.no_exchange(operation, name))?;
+                let exchange =
+                    topology.exchanges.get(name).ok_or_else(|| self.no_exchange(operation, name))?;
                 Ok(exchange.destination())
             }
         }
@@ -245,7 +248,8 @@ impl Vhost {
         let mut guard = self.topology.write();
         let topology = &mut *guard;
         let destination = self.destination(topology, operation, target, session)?;
-        let exchange = topology.exchanges.get_mut(source).ok_or_else(|| self.no_exchange(operation, source))?;
+        let exchange =
+            topology.exchanges.get_mut(source).ok_or_else(|| self.no_exchange(operation, source))?;
         let new = exchange
             .router
             .bind(routing_key, arguments, destination.clone())
@@ -271,7 +275,8 @@ impl Vhost {
         let mut guard = self.topology.write();
         let topology = &mut *guard;
         let destination = self.destination(topology, operation, target, session)?;
-        let exchange = topology.exchanges.get_mut(source).ok_or_else(|| self.no_exchange(operation, source))?;
+        let exchange =
+            topology.exchanges.get_mut(source).ok_or_else(|| self.no_exchange(operation, source))?;
         if exchange.router.unbind(routing_key, arguments, &destination) {
             topology.unbound(source, &destination);
             self.changed();

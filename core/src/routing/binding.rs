@@ -28,10 +28,7 @@ pub(super) struct Key {
 
 impl Key {
     pub(super) fn new(routing_key: &str, arguments: &Table) -> Self {
-        Key {
-            routing_key: routing_key.into(),
-            arguments: Arguments::new(arguments),
-        }
+        Key { routing_key: routing_key.into(), arguments: Arguments::new(arguments) }
     }
 
     pub(super) fn routing_key(&self) -> &str {
@@ -43,11 +40,7 @@ impl Key {
     }
 
     pub(super) fn binding<'a, D>(&'a self, destination: &'a D) -> Binding<'a, D> {
-        Binding {
-            destination,
-            routing_key: &self.routing_key,
-            arguments: &self.arguments.0,
-        }
+        Binding { destination, routing_key: &self.routing_key, arguments: &self.arguments.0 }
     }
 }
 
@@ -83,11 +76,7 @@ impl Hash for Arguments {
 }
 
 fn same_table(a: &Table, b: &Table) -> bool {
-    a.0.len() == b.0.len()
-        && a.0
-            .iter()
-            .zip(&b.0)
-            .all(|((k, v), (l, w))| k == l && same(v, w))
+    a.0.len() == b.0.len() && a.0.iter().zip(&b.0).all(|((k, v), (l, w))| k == l && same(v, w))
 }
 
 fn same(a: &Value, b: &Value) -> bool {
@@ -95,9 +84,7 @@ fn same(a: &Value, b: &Value) -> bool {
         (Value::F32(x), Value::F32(y)) => x.to_bits() == y.to_bits(),
         (Value::F64(x), Value::F64(y)) => x.to_bits() == y.to_bits(),
         (Value::Table(x), Value::Table(y)) => same_table(x, y),
-        (Value::Array(x), Value::Array(y)) => {
-            x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y))
-        }
+        (Value::Array(x), Value::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y)),
         _ => a == b,
     }
 }

@@ -55,12 +55,7 @@ pub(super) struct Distinct<'a, D, F> {
 
 impl<'a, D: Eq + Hash, F: FnMut(&'a D)> Distinct<'a, D, F> {
     pub(super) fn new(emit: F) -> Self {
-        Distinct {
-            few: [None; FEW],
-            len: 0,
-            many: HashSet::new(),
-            emit,
-        }
+        Distinct { few: [None; FEW], len: 0, many: HashSet::new(), emit }
     }
 
     pub(super) fn emit(&mut self, destination: &'a D) {

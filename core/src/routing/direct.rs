@@ -18,10 +18,7 @@ impl<D> Default for Direct<D> {
 
 impl<D: Clone + Eq + Hash> Direct<D> {
     pub(super) fn insert(&mut self, routing_key: &str, destination: &D) {
-        self.0
-            .entry(routing_key.into())
-            .or_default()
-            .add(destination);
+        self.0.entry(routing_key.into()).or_default().add(destination);
     }
 
     pub(super) fn remove(&mut self, routing_key: &str, destination: &D) {

@@ -36,11 +36,7 @@ type Trigger = u64;
 
 impl<D> Default for Headers<D> {
     fn default() -> Self {
-        Headers {
-            rules: IndexMap::default(),
-            waiting: HashMap::new(),
-            hasher: DefaultHashBuilder::default(),
-        }
+        Headers { rules: IndexMap::default(), waiting: HashMap::new(), hasher: DefaultHashBuilder::default() }
     }
 }
 
@@ -54,14 +50,7 @@ impl<D: Clone + Eq + Hash> Headers<D> {
         let triggers = self.triggers(x_match, arguments.table());
         let mut destinations = Destinations::default();
         destinations.add(destination);
-        let (index, _) = self.rules.insert_full(
-            arguments.clone(),
-            Rule {
-                x_match,
-                triggers,
-                destinations,
-            },
-        );
+        let (index, _) = self.rules.insert_full(arguments.clone(), Rule { x_match, triggers, destinations });
         self.wait(index);
     }
 
@@ -86,11 +75,8 @@ impl<D: Clone + Eq + Hash> Headers<D> {
     }
 
     pub(super) fn route<'a>(&'a self, headers: &Table, emit: &mut impl FnMut(&'a D)) {
-        let mut sorted: Vec<(&str, &Value)> = headers
-            .0
-            .iter()
-            .map(|(name, value)| (&**name, value))
-            .collect();
+        let mut sorted: Vec<(&str, &Value)> =
+            headers.0.iter().map(|(name, value)| (&**name, value)).collect();
         sorted.sort_by_key(|(name, _)| *name);
 
         let mut distinct = Distinct::new(emit);
@@ -99,9 +85,7 @@ impl<D: Clone + Eq + Hash> Headers<D> {
                 if let Some((arguments, rule)) = self.rules.get_index(index)
                     && rule.x_match.matches(arguments.table(), &sorted)
                 {
-                    rule.destinations
-                        .iter()
-                        .for_each(|destination| distinct.emit(destination));
+                    rule.destinations.iter().for_each(|destination| distinct.emit(destination));
                 }
             }
         };
@@ -117,16 +101,12 @@ impl<D: Clone + Eq + Hash> Headers<D> {
     /// Where a rule waits: completeness is all that matters, [`Headers::route`] compares in full.
     fn triggers(&self, x_match: XMatch, arguments: &Table) -> Box<[Trigger]> {
         // A void and what has no scalar wait for the name alone.
-        let each = x_match
-            .conditions(arguments)
-            .map(|(name, value)| self.trigger(name, Scalar::of(value)));
+        let each = x_match.conditions(arguments).map(|(name, value)| self.trigger(name, Scalar::of(value)));
         if x_match.any {
             return each.collect();
         }
         let crowd = |trigger: &Trigger| self.waiting.get(trigger).map_or(0, HashSet::len);
-        Box::new([each
-            .min_by_key(crowd)
-            .unwrap_or_else(|| self.unconditional())])
+        Box::new([each.min_by_key(crowd).unwrap_or_else(|| self.unconditional())])
     }
 
     fn trigger(&self, name: &str, value: Option<Scalar<'_>>) -> Trigger {

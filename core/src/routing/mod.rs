@@ -92,10 +92,7 @@ impl FromStr for Kind {
     type Err = UnknownKind;
 
     fn from_str(name: &str) -> Result<Self, UnknownKind> {
-        Kind::ALL
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or(UnknownKind)
+        Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or(UnknownKind)
     }
 }
 
@@ -125,11 +122,7 @@ impl<D: Clone + Eq + Hash> Router<D> {
             Kind::Topic => Matcher::Topic(Topic::default()),
             Kind::Headers => Matcher::Headers(Headers::default()),
         };
-        Router {
-            bindings: HashMap::new(),
-            len: 0,
-            matcher,
-        }
+        Router { bindings: HashMap::new(), len: 0, matcher }
     }
 
     /// The type that this was made for.
@@ -160,11 +153,7 @@ impl<D: Clone + Eq + Hash> Router<D> {
             x_match::validate(arguments)?;
         }
         let key = Key::new(routing_key, arguments);
-        if self
-            .bindings
-            .get(&destination)
-            .is_some_and(|keys| keys.contains(&key))
-        {
+        if self.bindings.get(&destination).is_some_and(|keys| keys.contains(&key)) {
             return Ok(false);
         }
         self.matcher.insert(&key, &destination);
@@ -245,11 +234,7 @@ impl<D: Clone + Eq + Hash> Router<D> {
 
     /// The bindings to one destination, in no particular order.
     pub fn bindings_to<'a>(&'a self, destination: &'a D) -> impl Iterator<Item = Binding<'a, D>> {
-        self.bindings
-            .get(destination)
-            .into_iter()
-            .flatten()
-            .map(move |key| key.binding(destination))
+        self.bindings.get(destination).into_iter().flatten().map(move |key| key.binding(destination))
     }
 }
 

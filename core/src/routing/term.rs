@@ -51,9 +51,9 @@ impl fmt::Display for Term<'_> {
                 binary(f, name.as_bytes())?;
                 write!(f, ",{},{}}}", type_name(value), Term(value))
             }),
-            Value::Array(values) => list(f, values, |f, value| {
-                write!(f, "{{{},{}}}", type_name(value), Term(value))
-            }),
+            Value::Array(values) => {
+                list(f, values, |f, value| write!(f, "{{{},{}}}", type_name(value), Term(value)))
+            }
             Value::Void => f.write_str("undefined"),
         }
     }

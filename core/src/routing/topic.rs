@@ -22,9 +22,7 @@ pub(super) struct Topic<D> {
 
 impl<D> Default for Topic<D> {
     fn default() -> Self {
-        Topic {
-            root: Node::new(false),
-        }
+        Topic { root: Node::new(false) }
     }
 }
 
@@ -53,16 +51,9 @@ impl<D: Clone + Eq + Hash> Topic<D> {
         for word in words(pattern) {
             let repeats = node.repeats || word == "#";
             let child = match word {
-                "*" => node
-                    .star
-                    .get_or_insert_with(|| Box::new(Node::new(repeats))),
-                "#" => node
-                    .hash
-                    .get_or_insert_with(|| Box::new(Node::new(repeats))),
-                _ => node
-                    .words
-                    .entry(word.into())
-                    .or_insert_with(|| Box::new(Node::new(repeats))),
+                "*" => node.star.get_or_insert_with(|| Box::new(Node::new(repeats))),
+                "#" => node.hash.get_or_insert_with(|| Box::new(Node::new(repeats))),
+                _ => node.words.entry(word.into()).or_insert_with(|| Box::new(Node::new(repeats))),
             };
             node = child;
         }
@@ -80,22 +71,14 @@ impl<D: Clone + Eq + Hash> Topic<D> {
         }
         let mut distinct = Distinct::new(emit);
         for node in reached.nodes() {
-            node.destinations
-                .iter()
-                .for_each(|destination| distinct.emit(destination));
+            node.destinations.iter().for_each(|destination| distinct.emit(destination));
         }
     }
 }
 
 impl<D> Node<D> {
     fn new(repeats: bool) -> Self {
-        Node {
-            words: HashMap::new(),
-            star: None,
-            hash: None,
-            repeats,
-            destinations: Destinations::default(),
-        }
+        Node { words: HashMap::new(), star: None, hash: None, repeats, destinations: Destinations::default() }
     }
 }
 
@@ -131,10 +114,7 @@ impl<D: Clone + Eq + Hash> Node<D> {
     }
 
     fn is_empty(&self) -> bool {
-        self.words.is_empty()
-            && self.star.is_none()
-            && self.hash.is_none()
-            && self.destinations.is_empty()
+        self.words.is_empty() && self.star.is_none() && self.hash.is_none() && self.destinations.is_empty()
     }
 }
 
@@ -153,12 +133,8 @@ struct Reached<'a, D> {
 
 impl<'a, D> Reached<'a, D> {
     fn new(root: &'a Node<D>) -> Self {
-        let mut reached = Reached {
-            nodes: Vec::new(),
-            hashes: Vec::new(),
-            seen: HashSet::new(),
-            spare: Vec::new(),
-        };
+        let mut reached =
+            Reached { nodes: Vec::new(), hashes: Vec::new(), seen: HashSet::new(), spare: Vec::new() };
         reached.enter(root);
         reached
     }

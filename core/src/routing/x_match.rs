@@ -37,30 +37,15 @@ impl XMatch {
             Some(Value::LongString(text)) => Self::parse(text),
             _ => None,
         }
-        .unwrap_or(XMatch {
-            any: false,
-            with_x: false,
-        })
+        .unwrap_or(XMatch { any: false, with_x: false })
     }
 
     fn parse(text: &[u8]) -> Option<Self> {
         match text {
-            b"all" => Some(XMatch {
-                any: false,
-                with_x: false,
-            }),
-            b"any" => Some(XMatch {
-                any: true,
-                with_x: false,
-            }),
-            b"all-with-x" => Some(XMatch {
-                any: false,
-                with_x: true,
-            }),
-            b"any-with-x" => Some(XMatch {
-                any: true,
-                with_x: true,
-            }),
+            b"all" => Some(XMatch { any: false, with_x: false }),
+            b"any" => Some(XMatch { any: true, with_x: false }),
+            b"all-with-x" => Some(XMatch { any: false, with_x: true }),
+            b"any-with-x" => Some(XMatch { any: true, with_x: true }),
             _ => None,
         }
     }
@@ -79,10 +64,7 @@ impl XMatch {
     /// Without conditions `all` is met and `any` is not. A name that stands twice is compared in pairs.
     pub(super) fn matches(self, arguments: &Table, mut headers: &[(&str, &Value)]) -> bool {
         for (name, wanted) in self.conditions(arguments) {
-            let before = headers
-                .iter()
-                .take_while(|(other, _)| *other < name)
-                .count();
+            let before = headers.iter().take_while(|(other, _)| *other < name).count();
             headers = &headers[before..];
             let met = match headers.split_first() {
                 Some(((other, value), rest)) if *other == name => {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::Channel;
 use crate::broker::exchange::{ExchangeOptions, parse_kind};
+use crate::broker::names;
 use crate::broker::outbox::Wakes;
 use crate::broker::queue::{Queue, QueueInfo, QueueOptions};
 use crate::broker::vhost::Target;
-use crate::broker::names;
 use crate::error::{Error, Kind, Result};
 use crate::wire::table::Table;
 
@@ -76,7 +76,13 @@ impl Channel {
     }
 
     /// Deletes a queue; how many messages were ready. That there is none is no error.
-    pub fn delete_queue(&mut self, name: &str, if_unused: bool, if_empty: bool, wakes: &mut Wakes) -> Result<u64> {
+    pub fn delete_queue(
+        &mut self,
+        name: &str,
+        if_unused: bool,
+        if_empty: bool,
+        wakes: &mut Wakes,
+    ) -> Result<u64> {
         let name = self.queue_name("queue.delete", name)?;
         let session = &self.session;
         let queue = match session.vhost.queue(&name, session.id, "queue.delete") {
@@ -107,10 +113,21 @@ impl Channel {
     pub fn unbind_queue(&mut self, binding: Binding<'_>) -> Result<()> {
         let (queue, key) = self.expand("queue.unbind", binding)?;
         let Binding { source, arguments, .. } = binding;
-        self.session.vhost.unbind("queue.unbind", source, Target::Queue(&queue), &key, arguments, self.session.id)
+        self.session.vhost.unbind(
+            "queue.unbind",
+            source,
+            Target::Queue(&queue),
+            &key,
+            arguments,
+            self.session.id,
+        )
     }
 
-    fn expand<'a>(&self, operation: &'static str, binding: Binding<'a>) -> Result<(Cow<'a, str>, Cow<'a, str>)> {
+    fn expand<'a>(
+        &self,
+        operation: &'static str,
+        binding: Binding<'a>,
+    ) -> Result<(Cow<'a, str>, Cow<'a, str>)> {
         not_default(operation, binding.source)?;
         names::check(operation, "routing key", binding.routing_key)?;
         let queue = self.queue_name(operation, binding.destination)?;
@@ -163,7 +180,9 @@ impl Channel {
 
 fn not_default(operation: &'static str, exchange: &str) -> Result<()> {
     match exchange {
-        "" => Err(Error::new(Kind::AccessRefused, operation, "operation not permitted on the default exchange")),
+        "" => {
+            Err(Error::new(Kind::AccessRefused, operation, "operation not permitted on the default exchange"))
+        }
         _ => Ok(()),
     }
 }

@@ -156,7 +156,8 @@ impl Channel {
     /// The hidden queue behind direct reply-to. One consumer per channel may ask for it (RabbitMQ's
     /// `rabbit_channel`, "reply consumer already set").
     fn reply_queue(&mut self, options: &ConsumeOptions<'_>) -> Result<Arc<Queue>> {
-        let refuse = |reason| Err(Error::new(Kind::PreconditionFailed, "basic.consume", reason).on(PSEUDO_QUEUE));
+        let refuse =
+            |reason| Err(Error::new(Kind::PreconditionFailed, "basic.consume", reason).on(PSEUDO_QUEUE));
         if self.publisher.reply_queue.is_some() {
             return refuse("reply consumer already set");
         }
@@ -212,7 +213,8 @@ impl Channel {
         let mut batch = Batch::new();
         let (result, resumed) = {
             let mut outbox = self.outbox.lock();
-            let result = tags.iter().try_for_each(|&(tag, multiple)| outbox.settle(tag, multiple, how, &mut batch));
+            let result =
+                tags.iter().try_for_each(|&(tag, multiple)| outbox.settle(tag, multiple, how, &mut batch));
             (result, outbox.resume())
         };
         give_back(batch, wakes);

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::Channel;
+use bytes::Bytes;
+
+use crate::broker::names;
 use crate::broker::outbox::Wakes;
 use crate::broker::replies::PSEUDO_QUEUE;
 use crate::broker::route::{Route, Routes};
-use crate::broker::names;
 use crate::error::{Error, Kind, Result};
 use crate::message::{Body, Message, route_key};
 use crate::wire::properties::PropertiesView;
@@ -114,7 +116,7 @@ impl Channel {
     }
 
     /// The properties with the secret name in `reply_to`.
-    fn answerable(&self, properties: &[u8]) -> Result<Vec<u8>> {
+    fn answerable(&self, properties: &[u8]) -> Result<Bytes> {
         let Some(queue) = &self.publisher.reply_queue else {
             let reason = "fast reply consumer does not exist";
             return Err(Error::new(Kind::PreconditionFailed, "basic.publish", reason)
