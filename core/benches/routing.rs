@@ -24,7 +24,10 @@ fn route(router: &Router<usize>, key: &str, headers: &Table) -> usize {
     router.route(
         black_box(key),
         || headers,
-        |destination| destinations += usize::from(black_box(destination) < &usize::MAX),
+        |destination| {
+            black_box(destination);
+            destinations += 1;
+        },
     );
     destinations
 }
@@ -33,7 +36,7 @@ fn text(text: String) -> Value {
     Value::LongString(text.into())
 }
 
-/// Four patterns of a shape per hundred bindings hold wildcards; a message reaches four queues.
+/// Four of five patterns hold wildcards; a message reaches four queues.
 fn topic(c: &mut Criterion) {
     let mut group = c.benchmark_group("topic");
     for count in [10, 10_000, 100_000] {
