@@ -30,6 +30,11 @@ impl<D: Clone + Eq + Hash> Direct<D> {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn route<'a>(&'a self, routing_key: &str, emit: &mut impl FnMut(&'a D)) {
         if let Some(destinations) = self.0.get(routing_key) {
             destinations.iter().for_each(emit);

@@ -22,6 +22,11 @@ impl<D: Clone + Eq + Hash> Fanout<D> {
         self.0.remove(destination);
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn route<'a>(&'a self, emit: &mut impl FnMut(&'a D)) {
         self.0.iter().for_each(emit);
     }

@@ -74,6 +74,11 @@ impl<D: Clone + Eq + Hash> Headers<D> {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.rules.is_empty() && self.waiting.is_empty()
+    }
+
     pub(super) fn route<'a>(&'a self, headers: &Table, emit: &mut impl FnMut(&'a D)) {
         let mut sorted: Vec<(&str, &Value)> =
             headers.0.iter().map(|(name, value)| (&**name, value)).collect();

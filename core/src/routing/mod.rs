@@ -256,4 +256,19 @@ impl<D: Clone + Eq + Hash> Matcher<D> {
             Matcher::Headers(headers) => headers.remove(key.arguments(), destination),
         }
     }
+    /// Whether removals left nothing behind.
+    #[cfg(test)]
+    fn holds_nothing(&self) -> bool {
+        match self {
+            Matcher::Direct(direct) => direct.is_empty(),
+            Matcher::Fanout(fanout) => fanout.is_empty(),
+            Matcher::Topic(topic) => topic.is_empty(),
+            Matcher::Headers(headers) => headers.is_empty(),
+        }
+    }
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

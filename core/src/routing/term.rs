@@ -27,7 +27,7 @@ pub(super) fn type_name(value: &Value) -> &'static str {
     }
 }
 
-/// Prints a value as Erlang's `~p` prints what RabbitMQ parsed it to (without its line breaks).
+/// Prints a value as Erlang's `~p` prints what RabbitMQ parsed it to (without its line breaks, and with floats in Rust's shortest form).
 pub(super) struct Term<'a>(pub(super) &'a Value);
 
 impl fmt::Display for Term<'_> {

@@ -64,6 +64,11 @@ impl<D: Clone + Eq + Hash> Topic<D> {
         self.root.remove(words(pattern), destination);
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.root.is_empty()
+    }
+
     pub(super) fn route<'a>(&'a self, routing_key: &str, emit: &mut impl FnMut(&'a D)) {
         let mut reached = Reached::new(&self.root);
         for word in words(routing_key) {
