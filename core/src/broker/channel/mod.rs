@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub use declare::Binding;
 pub use publisher::{Publish, Returned};
 
-use super::consumer::Consumer;
+use super::consumer::{Consumer, Turn};
 use super::names;
 use super::outbox::{Batch, Outbox, Outlet, Settle, Wakes};
 use super::queue::{Queue, QueueOptions};
@@ -127,6 +127,8 @@ impl Channel {
 
     /// Registers a consumer. Its first deliveries may be in the outbox when this returns.
     pub fn consume(&mut self, options: &ConsumeOptions<'_>, wakes: &mut Wakes) -> Result<Registered> {
+        // Those whose queues were deleted.
+        self.consumers.retain(|consumer| consumer.turn() != Turn::Gone);
         if self.consumers.iter().any(|consumer| &*consumer.tag == options.tag) {
             let reason = format!("attempt to reuse consumer tag '{}'", options.tag);
             return Err(Error::new(Kind::NotAllowed, "basic.consume", reason));
@@ -179,11 +181,6 @@ impl Channel {
         let consumer = self.consumers.swap_remove(index);
         self.withdraw(&consumer, wakes);
         Some(consumer.slot)
-    }
-
-    /// The broker ended this consumer ([`super::Event::Cancelled`]): its tag is free again.
-    pub fn forget(&mut self, tag: &str) {
-        self.consumers.retain(|consumer| &*consumer.tag != tag);
     }
 
     fn withdraw(&mut self, consumer: &Arc<Consumer>, wakes: &mut Wakes) {

@@ -10,7 +10,7 @@ use crate::broker::outbox::Wakes;
 use crate::broker::replies::PSEUDO_QUEUE;
 use crate::broker::route::{Route, Routes};
 use crate::error::{Error, Kind, Result};
-use crate::message::{Body, Message, route_key};
+use crate::message::{Body, Message, route_key, route_names};
 use crate::wire::properties::PropertiesView;
 
 /// A message to be published.
@@ -54,11 +54,24 @@ impl Channel {
     /// Routes a message. It is in its queues at the latest after [`Channel::flush`]. Says whether a queue
     /// takes it; if none does and it is mandatory, it is among [`Channel::take_returned`].
     pub fn publish(&mut self, publish: Publish<'_>, wakes: &mut Wakes) -> Result<bool> {
-        let Publish { exchange, routing_key, mandatory, mut properties, body } = publish;
-        let key = route_key(exchange, routing_key);
-        let route = self.route(exchange, routing_key, &key, properties)?;
+        let Publish { exchange, routing_key, mandatory, properties, body } = publish;
+        names::check("basic.publish", "exchange", exchange)?;
+        names::check("basic.publish", "routing key", routing_key)?;
+        self.publish_routed(&route_key(exchange, routing_key), mandatory, properties, body, wakes)
+    }
 
+    /// The same with exchange and routing key as they stand at the wire (see [`route_key`]).
+    pub fn publish_routed(
+        &mut self,
+        key: &[u8],
+        mandatory: bool,
+        properties: &[u8],
+        body: Body<'_>,
+        wakes: &mut Wakes,
+    ) -> Result<bool> {
+        let route = self.route(key, properties)?;
         let with_reply_to;
+        let mut properties = properties;
         if PropertiesView(properties).reply_to() == Some(PSEUDO_QUEUE) {
             with_reply_to = self.answerable(properties)?;
             properties = &with_reply_to;
@@ -69,11 +82,11 @@ impl Channel {
         }
         if route.is_empty() {
             if mandatory {
-                publisher.returned.push(Returned { message: Message::new(&key, properties, body) });
+                publisher.returned.push(Returned { message: Message::new(key, properties, body) });
             }
             return Ok(false);
         }
-        let message = Message::new(&key, properties, body);
+        let message = Message::new(key, properties, body);
         if !publisher.route.as_ref().is_some_and(|current| Arc::ptr_eq(current, &route)) {
             self.flush(wakes);
             self.publisher.route = Some(route);
@@ -92,15 +105,14 @@ impl Channel {
         Err(Error::new(Kind::PreconditionFailed, "basic.publish", reason))
     }
 
-    fn route(&mut self, exchange: &str, routing_key: &str, key: &[u8], properties: &[u8]) -> Result<Route> {
+    fn route(&mut self, key: &[u8], properties: &[u8]) -> Result<Route> {
         let vhost = &self.session.vhost;
         // Read before routing: a change meanwhile makes what is remembered here void, never wrong.
         let generation = vhost.generation();
         if let Some(route) = self.publisher.routes.get(generation, key) {
             return Ok(route);
         }
-        names::check("basic.publish", "exchange", exchange)?;
-        names::check("basic.publish", "routing key", routing_key)?;
+        let (exchange, routing_key) = route_names(key);
         if exchange.is_empty()
             && let Some(queue) = vhost.replies.get(routing_key)
         {
