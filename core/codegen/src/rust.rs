@@ -246,7 +246,7 @@ fn method_struct(out: &mut String, class: &Class, method: &Method, types: &Types
     for (field, kind) in fields.iter().filter(|(field, _)| !reserved(field, method)) {
         emit!(out, "pub {}: {},", snake(&field.name), rust_type(*kind));
     }
-    emit!(out, "}}");
+    emit!(out, "}}\n");
 
     let (reader, read) = reads(&fields, method);
     let (target, write) = writes(&fields, method);
@@ -353,6 +353,9 @@ fn properties(out: &mut String, class: &Class, types: &Types<'_>) {
     emit!(
         out,
         "\n/// The properties of a message, decoded. [`PropertiesView`] is the encoded form.
+         ///
+         /// `delivery-mode` is 1 (transient) or 2 (persistent), `expiration` milliseconds in decimal digits,
+         /// `timestamp` seconds since 1970.
          #[derive(Clone, Debug, Default, PartialEq)]\npub struct Properties {{"
     );
     for (field, kind) in &fields {
@@ -366,6 +369,7 @@ fn properties(out: &mut String, class: &Class, types: &Types<'_>) {
     emit!(
         out,
         "}}
+
         impl Properties {{
             /// Reads flags and list.
             ///

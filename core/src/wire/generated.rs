@@ -2866,6 +2866,9 @@ pub mod confirm {
 }
 
 /// The properties of a message, decoded. [`PropertiesView`] is the encoded form.
+///
+/// `delivery-mode` is 1 (transient) or 2 (persistent), `expiration` milliseconds in decimal digits,
+/// `timestamp` seconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Properties {
     pub content_type: Option<ShortString>,
@@ -2883,6 +2886,7 @@ pub struct Properties {
     pub app_id: Option<ShortString>,
     pub cluster_id: Option<ShortString>,
 }
+
 impl Properties {
     /// Reads flags and list.
     ///
