@@ -25,6 +25,7 @@ pub(crate) fn write(spec: &Spec) -> String {
         ",
     );
     constants(&mut out, spec);
+    signatures(&mut out, spec, &types);
     method_enum(&mut out, spec);
     for class in &spec.classes {
         class_module(&mut out, class, &types);
@@ -77,6 +78,40 @@ fn constants(out: &mut String, spec: &Spec) {
                 constant.value,
                 screaming(&constant.name),
                 class == "hard-error"
+            );
+        }
+    }
+    emit!(out, "];");
+}
+
+/// What the tests build payloads from, so that they do not read what the code under test wrote.
+fn signatures(out: &mut String, spec: &Spec, types: &Types<'_>) {
+    emit!(
+        out,
+        "\n/// Id, name, whether content follows, and the types of the fields, `ticket` included."
+    );
+    emit!(
+        out,
+        "#[cfg(test)]\npub(super) const SIGNATURES: &[(u32, &str, bool, &[&str])] = &["
+    );
+    for class in &spec.classes {
+        for method in &class.methods {
+            let id = u32::from(class.id) << 16 | u32::from(method.id);
+            let kinds: Vec<_> = method
+                .arguments
+                .iter()
+                .map(|field| match field.resolve(types) {
+                    _ if reserved(field, method) => "reserved",
+                    Type::Bit => "bit",
+                    kind => reader_method(kind),
+                })
+                .collect();
+            emit!(
+                out,
+                "({id:#010x}, \"{}.{}\", {}, &{kinds:?}),",
+                class.name,
+                method.name,
+                method.content
             );
         }
     }
