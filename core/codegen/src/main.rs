@@ -46,9 +46,6 @@ mod tests {
     #[test]
     fn the_checked_in_code_is_what_the_spec_generates() {
         let checked_in = std::fs::read_to_string(wire().join("generated.rs")).unwrap();
-        assert!(
-            checked_in == generate().unwrap(),
-            "out of date; run `cargo run -p warrenmq-codegen`"
-        );
+        assert!(checked_in == generate().unwrap(), "out of date; run `cargo run -p warrenmq-codegen`");
     }
 }

@@ -30,11 +30,7 @@ pub(crate) fn write(spec: &Spec) -> String {
     for class in &spec.classes {
         class_module(&mut out, class, &types);
     }
-    for class in spec
-        .classes
-        .iter()
-        .filter(|class| !class.properties.is_empty())
-    {
+    for class in spec.classes.iter().filter(|class| !class.properties.is_empty()) {
         properties(&mut out, class, &types);
     }
     out
@@ -55,30 +51,13 @@ fn constants(out: &mut String, spec: &Spec) {
             "FRAME-END" => "The last octet of every frame.",
             _ => continue,
         };
-        emit!(
-            out,
-            "/// {meaning}\npub const {}: u8 = {};",
-            screaming(&constant.name),
-            constant.value
-        );
+        emit!(out, "/// {meaning}\npub const {}: u8 = {};", screaming(&constant.name), constant.value);
     }
-    emit!(
-        out,
-        "\n/// The spec's errors: reply code, name, and whether it closes the connection."
-    );
-    emit!(
-        out,
-        "#[cfg(test)]\npub(super) const ERRORS: &[(u16, &str, bool)] = &["
-    );
+    emit!(out, "\n/// The spec's errors: reply code, name, and whether it closes the connection.");
+    emit!(out, "#[cfg(test)]\npub(super) const ERRORS: &[(u16, &str, bool)] = &[");
     for constant in &spec.constants {
         if let Some(class) = &constant.class {
-            emit!(
-                out,
-                "({}, {:?}, {}),",
-                constant.value,
-                screaming(&constant.name),
-                class == "hard-error"
-            );
+            emit!(out, "({}, {:?}, {}),", constant.value, screaming(&constant.name), class == "hard-error");
         }
     }
     emit!(out, "];");
@@ -125,10 +104,7 @@ fn method_enum(out: &mut String, spec: &Spec) {
         .flat_map(|class| class.methods.iter().map(move |method| (class, method)))
         .collect();
 
-    emit!(
-        out,
-        "/// Any method.\n#[derive(Clone, Debug, PartialEq)]\npub enum Method {{"
-    );
+    emit!(out, "/// Any method.\n#[derive(Clone, Debug, PartialEq)]\npub enum Method {{");
     for (class, method) in &methods {
         emit!(
             out,
@@ -155,11 +131,7 @@ fn method_enum(out: &mut String, spec: &Spec) {
     );
     for (class, method) in &methods {
         let path = path(class, method);
-        emit!(
-            out,
-            "{path}::ID => Method::{}({path}::read(&mut reader)?),",
-            variant(class, method)
-        );
+        emit!(out, "{path}::ID => Method::{}({path}::read(&mut reader)?),", variant(class, method));
     }
     emit!(
         out,
@@ -179,11 +151,7 @@ fn method_enum(out: &mut String, spec: &Spec) {
                     match self {{"
     );
     for (class, method) in &methods {
-        emit!(
-            out,
-            "Method::{}(method) => method.write(out),",
-            variant(class, method)
-        );
+        emit!(out, "Method::{}(method) => method.write(out),", variant(class, method));
     }
     emit!(
         out,
@@ -205,30 +173,12 @@ fn method_enum(out: &mut String, spec: &Spec) {
             "u32",
             "ID",
         ),
-        (
-            "The spec's name: `queue.declare`.",
-            "name",
-            "&'static str",
-            "NAME",
-        ),
-        (
-            "Whether content header and body follow.",
-            "has_content",
-            "bool",
-            "HAS_CONTENT",
-        ),
+        ("The spec's name: `queue.declare`.", "name", "&'static str", "NAME"),
+        ("Whether content header and body follow.", "has_content", "bool", "HAS_CONTENT"),
     ] {
-        emit!(
-            out,
-            "\n/// {doc}\npub fn {name}(&self) -> {result} {{ match self {{"
-        );
+        emit!(out, "\n/// {doc}\npub fn {name}(&self) -> {result} {{ match self {{");
         for (class, method) in &methods {
-            emit!(
-                out,
-                "Method::{}(_) => {}::{value},",
-                variant(class, method),
-                path(class, method)
-            );
+            emit!(out, "Method::{}(_) => {}::{value},", variant(class, method), path(class, method));
         }
         emit!(out, "}} }}");
     }
@@ -262,22 +212,12 @@ fn class_module(out: &mut String, class: &Class, types: &Types<'_>) {
 
 fn method_struct(out: &mut String, class: &Class, method: &Method, types: &Types<'_>) {
     let name = camel(&method.name);
-    let fields: Vec<(&Field, Type)> = method
-        .arguments
-        .iter()
-        .map(|field| (field, field.resolve(types)))
-        .collect();
-    let eq = if fields.iter().any(|(_, kind)| *kind == Type::Table) {
-        ""
-    } else {
-        ", Eq"
-    };
+    let fields: Vec<(&Field, Type)> =
+        method.arguments.iter().map(|field| (field, field.resolve(types))).collect();
+    let eq = if fields.iter().any(|(_, kind)| *kind == Type::Table) { "" } else { ", Eq" };
 
     emit!(out, "\n/// `{}.{}`", class.name, method.name);
-    emit!(
-        out,
-        "#[derive(Clone, Debug, Default, PartialEq{eq})]\npub struct {name} {{"
-    );
+    emit!(out, "#[derive(Clone, Debug, Default, PartialEq{eq})]\npub struct {name} {{");
     for (field, kind) in fields.iter().filter(|(field, _)| !reserved(field, method)) {
         emit!(out, "pub {}: {},", snake(&field.name), rust_type(*kind));
     }
@@ -314,12 +254,7 @@ fn reads(fields: &[(&Field, Type)], method: &Method) -> (&'static str, String) {
             if bits % 8 == 0 {
                 emit!(lets, "let bits = reader.u8()?;");
             }
-            emit!(
-                lets,
-                "let {} = bits & {:#04x} != 0;",
-                snake(&field.name),
-                1 << (bits % 8)
-            );
+            emit!(lets, "let {} = bits & {:#04x} != 0;", snake(&field.name), 1 << (bits % 8));
             bits += 1;
             names.push(snake(&field.name));
             continue;
@@ -328,20 +263,12 @@ fn reads(fields: &[(&Field, Type)], method: &Method) -> (&'static str, String) {
         if reserved(field, method) {
             emit!(lets, "reader.{}()?;", reader_method(*kind));
         } else {
-            emit!(
-                lets,
-                "let {} = reader.{}()?;",
-                snake(&field.name),
-                reader_method(*kind)
-            );
+            emit!(lets, "let {} = reader.{}()?;", snake(&field.name), reader_method(*kind));
             names.push(snake(&field.name));
         }
     }
     let reader = if fields.is_empty() { "_" } else { "reader" };
-    (
-        reader,
-        format!("{lets} Ok(Self {{ {} }})", names.join(", ")),
-    )
+    (reader, format!("{lets} Ok(Self {{ {} }})", names.join(", ")))
 }
 
 /// The parameter's name and the body of `write`.
@@ -352,20 +279,11 @@ fn writes(fields: &[(&Field, Type)], method: &Method) -> (&'static str, String) 
         rest = after;
         let name = snake(&field.name);
         if *kind == Type::Bit {
-            let more = after
-                .iter()
-                .take(7)
-                .take_while(|(_, kind)| *kind == Type::Bit)
-                .count();
+            let more = after.iter().take(7).take_while(|(_, kind)| *kind == Type::Bit).count();
             let mut octet = format!("u8::from(self.{name})");
             for (bit, (field, _)) in after[..more].iter().enumerate() {
-                write!(
-                    octet,
-                    " | u8::from(self.{}) << {}",
-                    snake(&field.name),
-                    bit + 1
-                )
-                .expect("a String takes everything");
+                write!(octet, " | u8::from(self.{}) << {}", snake(&field.name), bit + 1)
+                    .expect("a String takes everything");
             }
             emit!(body, "out.put(&[{octet}]);");
             rest = &after[more..];
@@ -379,11 +297,8 @@ fn writes(fields: &[(&Field, Type)], method: &Method) -> (&'static str, String) 
 }
 
 fn properties(out: &mut String, class: &Class, types: &Types<'_>) {
-    let fields: Vec<(&Field, Type)> = class
-        .properties
-        .iter()
-        .map(|field| (field, field.resolve(types)))
-        .collect();
+    let fields: Vec<(&Field, Type)> =
+        class.properties.iter().map(|field| (field, field.resolve(types))).collect();
 
     emit!(
         out,
@@ -394,12 +309,7 @@ fn properties(out: &mut String, class: &Class, types: &Types<'_>) {
          #[derive(Clone, Debug, Default, PartialEq)]\npub struct Properties {{"
     );
     for (field, kind) in &fields {
-        emit!(
-            out,
-            "pub {}: Option<{}>,",
-            snake(&field.name),
-            rust_type(*kind)
-        );
+        emit!(out, "pub {}: Option<{}>,", snake(&field.name), rust_type(*kind));
     }
     emit!(
         out,
@@ -445,11 +355,7 @@ fn properties(out: &mut String, class: &Class, types: &Types<'_>) {
     }
     emit!(out, "Put::put(&flags, out);");
     for (field, _) in &fields {
-        emit!(
-            out,
-            "if let Some(value) = &self.{} {{ value.put(out); }}",
-            snake(&field.name)
-        );
+        emit!(out, "if let Some(value) = &self.{} {{ value.put(out); }}", snake(&field.name));
     }
     emit!(out, "}} }}");
 
@@ -476,21 +382,10 @@ fn properties(out: &mut String, class: &Class, types: &Types<'_>) {
         "\n/// Where each property stands in flags and list.\npub(super) mod property {{ use super::PropertyKind;"
     );
     for (index, (field, _)) in fields.iter().enumerate() {
-        emit!(
-            out,
-            "pub(in super::super) const {}: usize = {index};",
-            screaming(&field.name)
-        );
+        emit!(out, "pub(in super::super) const {}: usize = {index};", screaming(&field.name));
     }
-    emit!(
-        out,
-        "pub(in super::super) const COUNT: usize = {};",
-        fields.len()
-    );
-    emit!(
-        out,
-        "pub(in super::super) const KINDS: [PropertyKind; COUNT] = ["
-    );
+    emit!(out, "pub(in super::super) const COUNT: usize = {};", fields.len());
+    emit!(out, "pub(in super::super) const KINDS: [PropertyKind; COUNT] = [");
     for (_, kind) in &fields {
         emit!(
             out,
@@ -547,9 +442,7 @@ fn variant(class: &Class, method: &Method) -> String {
 }
 
 fn camel(name: &str) -> String {
-    name.split('-')
-        .map(|word| word[..1].to_uppercase() + &word[1..])
-        .collect()
+    name.split('-').map(|word| word[..1].to_uppercase() + &word[1..]).collect()
 }
 
 fn snake(name: &str) -> String {

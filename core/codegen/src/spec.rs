@@ -83,11 +83,7 @@ impl Spec {
 
 impl Field {
     pub(crate) fn resolve(&self, types: &HashMap<&str, Type>) -> Type {
-        let name = self
-            .r#type
-            .as_ref()
-            .or(self.domain.as_ref())
-            .expect("a field has a type or a domain");
+        let name = self.r#type.as_ref().or(self.domain.as_ref()).expect("a field has a type or a domain");
         types[name.as_str()]
     }
 }

@@ -70,18 +70,10 @@ impl fmt::Display for DecodeError {
                 write!(f, "unknown method {method} of class {class}")
             }
             DecodeError::UnknownFieldType(letter) => {
-                write!(
-                    f,
-                    "unknown field type '{}' in a table",
-                    letter.escape_ascii()
-                )
+                write!(f, "unknown field type '{}' in a table", letter.escape_ascii())
             }
             DecodeError::NestedTooDeep => {
-                write!(
-                    f,
-                    "table nested deeper than {} levels",
-                    super::table::MAX_DEPTH
-                )
+                write!(f, "table nested deeper than {} levels", super::table::MAX_DEPTH)
             }
         }
     }

@@ -103,11 +103,7 @@ pub fn next_frame(buf: &[u8], frame_max: u32) -> Result<Option<Frame<'_>>, Decod
     if end != FRAME_END {
         return Err(DecodeError::BadFrameEnd(end));
     }
-    Ok(Some(Frame {
-        kind,
-        channel: u16::from_be_bytes([c0, c1]),
-        payload: &rest[..size as usize],
-    }))
+    Ok(Some(Frame { kind, channel: u16::from_be_bytes([c0, c1]), payload: &rest[..size as usize] }))
 }
 
 #[cfg(test)]
@@ -121,10 +117,7 @@ mod tests {
             assert_eq!(next_frame(&bytes[..len], 4096), Ok(None), "{len} octets");
         }
         let frame = next_frame(&bytes, 4096).unwrap().unwrap();
-        assert_eq!(
-            (frame.kind, frame.channel, frame.payload),
-            (FrameKind::Method, 7, &bytes[7..9])
-        );
+        assert_eq!((frame.kind, frame.channel, frame.payload), (FrameKind::Method, 7, &bytes[7..9]));
         assert_eq!(frame.total_len(), 10);
     }
 
@@ -133,47 +126,25 @@ mod tests {
         let header = [3, 0, 1, 0, 0, 0x10, 1];
         assert_eq!(
             next_frame(&header, 4096),
-            Err(DecodeError::FrameTooLarge {
-                size: 4097,
-                frame_max: 4096
-            })
+            Err(DecodeError::FrameTooLarge { size: 4097, frame_max: 4096 })
         );
         assert_eq!(next_frame(&header, 4097), Ok(None));
         assert_eq!(next_frame(&header, 0), Ok(None));
-        assert_eq!(
-            next_frame(b"AMQP\0\0\x09\x01", 0),
-            Err(DecodeError::UnknownFrameType(b'A'))
-        );
-        assert_eq!(
-            next_frame(&[8, 0, 0, 0, 0, 0, 0, 0xCD], 0),
-            Err(DecodeError::BadFrameEnd(0xCD))
-        );
+        assert_eq!(next_frame(b"AMQP\0\0\x09\x01", 0), Err(DecodeError::UnknownFrameType(b'A')));
+        assert_eq!(next_frame(&[8, 0, 0, 0, 0, 0, 0, 0xCD], 0), Err(DecodeError::BadFrameEnd(0xCD)));
         assert_eq!(next_frame(&[3, 0, 0, 255, 255, 255, 255, 0], 0), Ok(None));
     }
 
     #[test]
     fn the_protocol_header_is_accepted_whole_and_refused_at_the_first_wrong_octet() {
         for len in 0..8 {
-            assert_eq!(
-                read_protocol_header(&PROTOCOL_HEADER[..len]),
-                Handshake::Incomplete
-            );
+            assert_eq!(read_protocol_header(&PROTOCOL_HEADER[..len]), Handshake::Incomplete);
         }
-        assert_eq!(
-            read_protocol_header(b"AMQP\0\0\x09\x01\x01"),
-            Handshake::Accepted
-        );
-        assert_eq!(
-            read_protocol_header(b"AMQP\x01\x01\x00\x09"),
-            Handshake::Accepted
-        );
-        for other in [
-            &b"GET"[..],
-            b"AMQP\x00\x01",
-            b"AMQP\x03\x01\x00\x00",
-            b"AMQP\x01\x01\x08\x00",
-            b"\x16\x03\x01",
-        ] {
+        assert_eq!(read_protocol_header(b"AMQP\0\0\x09\x01\x01"), Handshake::Accepted);
+        assert_eq!(read_protocol_header(b"AMQP\x01\x01\x00\x09"), Handshake::Accepted);
+        for other in
+            [&b"GET"[..], b"AMQP\x00\x01", b"AMQP\x03\x01\x00\x00", b"AMQP\x01\x01\x08\x00", b"\x16\x03\x01"]
+        {
             assert_eq!(read_protocol_header(other), Handshake::Refused);
         }
     }

@@ -448,37 +448,21 @@ impl Method {
             basic::GetEmpty::ID => Method::BasicGetEmpty(basic::GetEmpty::read(&mut reader)?),
             basic::Ack::ID => Method::BasicAck(basic::Ack::read(&mut reader)?),
             basic::Reject::ID => Method::BasicReject(basic::Reject::read(&mut reader)?),
-            basic::RecoverAsync::ID => {
-                Method::BasicRecoverAsync(basic::RecoverAsync::read(&mut reader)?)
-            }
+            basic::RecoverAsync::ID => Method::BasicRecoverAsync(basic::RecoverAsync::read(&mut reader)?),
             basic::Recover::ID => Method::BasicRecover(basic::Recover::read(&mut reader)?),
             basic::RecoverOk::ID => Method::BasicRecoverOk(basic::RecoverOk::read(&mut reader)?),
             basic::Nack::ID => Method::BasicNack(basic::Nack::read(&mut reader)?),
             connection::Start::ID => Method::ConnectionStart(connection::Start::read(&mut reader)?),
-            connection::StartOk::ID => {
-                Method::ConnectionStartOk(connection::StartOk::read(&mut reader)?)
-            }
-            connection::Secure::ID => {
-                Method::ConnectionSecure(connection::Secure::read(&mut reader)?)
-            }
-            connection::SecureOk::ID => {
-                Method::ConnectionSecureOk(connection::SecureOk::read(&mut reader)?)
-            }
+            connection::StartOk::ID => Method::ConnectionStartOk(connection::StartOk::read(&mut reader)?),
+            connection::Secure::ID => Method::ConnectionSecure(connection::Secure::read(&mut reader)?),
+            connection::SecureOk::ID => Method::ConnectionSecureOk(connection::SecureOk::read(&mut reader)?),
             connection::Tune::ID => Method::ConnectionTune(connection::Tune::read(&mut reader)?),
-            connection::TuneOk::ID => {
-                Method::ConnectionTuneOk(connection::TuneOk::read(&mut reader)?)
-            }
+            connection::TuneOk::ID => Method::ConnectionTuneOk(connection::TuneOk::read(&mut reader)?),
             connection::Open::ID => Method::ConnectionOpen(connection::Open::read(&mut reader)?),
-            connection::OpenOk::ID => {
-                Method::ConnectionOpenOk(connection::OpenOk::read(&mut reader)?)
-            }
+            connection::OpenOk::ID => Method::ConnectionOpenOk(connection::OpenOk::read(&mut reader)?),
             connection::Close::ID => Method::ConnectionClose(connection::Close::read(&mut reader)?),
-            connection::CloseOk::ID => {
-                Method::ConnectionCloseOk(connection::CloseOk::read(&mut reader)?)
-            }
-            connection::Blocked::ID => {
-                Method::ConnectionBlocked(connection::Blocked::read(&mut reader)?)
-            }
+            connection::CloseOk::ID => Method::ConnectionCloseOk(connection::CloseOk::read(&mut reader)?),
+            connection::Blocked::ID => Method::ConnectionBlocked(connection::Blocked::read(&mut reader)?),
             connection::Unblocked::ID => {
                 Method::ConnectionUnblocked(connection::Unblocked::read(&mut reader)?)
             }
@@ -497,19 +481,13 @@ impl Method {
             access::Request::ID => Method::AccessRequest(access::Request::read(&mut reader)?),
             access::RequestOk::ID => Method::AccessRequestOk(access::RequestOk::read(&mut reader)?),
             exchange::Declare::ID => Method::ExchangeDeclare(exchange::Declare::read(&mut reader)?),
-            exchange::DeclareOk::ID => {
-                Method::ExchangeDeclareOk(exchange::DeclareOk::read(&mut reader)?)
-            }
+            exchange::DeclareOk::ID => Method::ExchangeDeclareOk(exchange::DeclareOk::read(&mut reader)?),
             exchange::Delete::ID => Method::ExchangeDelete(exchange::Delete::read(&mut reader)?),
-            exchange::DeleteOk::ID => {
-                Method::ExchangeDeleteOk(exchange::DeleteOk::read(&mut reader)?)
-            }
+            exchange::DeleteOk::ID => Method::ExchangeDeleteOk(exchange::DeleteOk::read(&mut reader)?),
             exchange::Bind::ID => Method::ExchangeBind(exchange::Bind::read(&mut reader)?),
             exchange::BindOk::ID => Method::ExchangeBindOk(exchange::BindOk::read(&mut reader)?),
             exchange::Unbind::ID => Method::ExchangeUnbind(exchange::Unbind::read(&mut reader)?),
-            exchange::UnbindOk::ID => {
-                Method::ExchangeUnbindOk(exchange::UnbindOk::read(&mut reader)?)
-            }
+            exchange::UnbindOk::ID => Method::ExchangeUnbindOk(exchange::UnbindOk::read(&mut reader)?),
             queue::Declare::ID => Method::QueueDeclare(queue::Declare::read(&mut reader)?),
             queue::DeclareOk::ID => Method::QueueDeclareOk(queue::DeclareOk::read(&mut reader)?),
             queue::Bind::ID => Method::QueueBind(queue::Bind::read(&mut reader)?),
@@ -529,10 +507,7 @@ impl Method {
             confirm::Select::ID => Method::ConfirmSelect(confirm::Select::read(&mut reader)?),
             confirm::SelectOk::ID => Method::ConfirmSelectOk(confirm::SelectOk::read(&mut reader)?),
             _ => {
-                return Err(DecodeError::UnknownMethod {
-                    class: (id >> 16) as u16,
-                    method: id as u16,
-                });
+                return Err(DecodeError::UnknownMethod { class: (id >> 16) as u16, method: id as u16 });
             }
         };
         reader.finish().map(|()| method)
@@ -1263,11 +1238,7 @@ pub mod basic {
             let prefetch_count = reader.u16()?;
             let bits = reader.u8()?;
             let global = bits & 0x01 != 0;
-            Ok(Self {
-                prefetch_size,
-                prefetch_count,
-                global,
-            })
+            Ok(Self { prefetch_size, prefetch_count, global })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -1322,15 +1293,7 @@ pub mod basic {
             let exclusive = bits & 0x04 != 0;
             let nowait = bits & 0x08 != 0;
             let arguments = reader.table()?;
-            Ok(Self {
-                queue,
-                consumer_tag,
-                no_local,
-                no_ack,
-                exclusive,
-                nowait,
-                arguments,
-            })
+            Ok(Self { queue, consumer_tag, no_local, no_ack, exclusive, nowait, arguments })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -1384,10 +1347,7 @@ pub mod basic {
             let consumer_tag = reader.short_string()?;
             let bits = reader.u8()?;
             let nowait = bits & 0x01 != 0;
-            Ok(Self {
-                consumer_tag,
-                nowait,
-            })
+            Ok(Self { consumer_tag, nowait })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -1440,12 +1400,7 @@ pub mod basic {
             let bits = reader.u8()?;
             let mandatory = bits & 0x01 != 0;
             let immediate = bits & 0x02 != 0;
-            Ok(Self {
-                exchange,
-                routing_key,
-                mandatory,
-                immediate,
-            })
+            Ok(Self { exchange, routing_key, mandatory, immediate })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -1476,12 +1431,7 @@ pub mod basic {
             let reply_text = reader.short_string()?;
             let exchange = reader.short_string()?;
             let routing_key = reader.short_string()?;
-            Ok(Self {
-                reply_code,
-                reply_text,
-                exchange,
-                routing_key,
-            })
+            Ok(Self { reply_code, reply_text, exchange, routing_key })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -1515,13 +1465,7 @@ pub mod basic {
             let redelivered = bits & 0x01 != 0;
             let exchange = reader.short_string()?;
             let routing_key = reader.short_string()?;
-            Ok(Self {
-                consumer_tag,
-                delivery_tag,
-                redelivered,
-                exchange,
-                routing_key,
-            })
+            Ok(Self { consumer_tag, delivery_tag, redelivered, exchange, routing_key })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -1584,13 +1528,7 @@ pub mod basic {
             let exchange = reader.short_string()?;
             let routing_key = reader.short_string()?;
             let message_count = reader.u32()?;
-            Ok(Self {
-                delivery_tag,
-                redelivered,
-                exchange,
-                routing_key,
-                message_count,
-            })
+            Ok(Self { delivery_tag, redelivered, exchange, routing_key, message_count })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -1641,10 +1579,7 @@ pub mod basic {
             let delivery_tag = reader.u64()?;
             let bits = reader.u8()?;
             let multiple = bits & 0x01 != 0;
-            Ok(Self {
-                delivery_tag,
-                multiple,
-            })
+            Ok(Self { delivery_tag, multiple })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -1670,10 +1605,7 @@ pub mod basic {
             let delivery_tag = reader.u64()?;
             let bits = reader.u8()?;
             let requeue = bits & 0x01 != 0;
-            Ok(Self {
-                delivery_tag,
-                requeue,
-            })
+            Ok(Self { delivery_tag, requeue })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -1764,11 +1696,7 @@ pub mod basic {
             let bits = reader.u8()?;
             let multiple = bits & 0x01 != 0;
             let requeue = bits & 0x02 != 0;
-            Ok(Self {
-                delivery_tag,
-                multiple,
-                requeue,
-            })
+            Ok(Self { delivery_tag, multiple, requeue })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -1807,13 +1735,7 @@ pub mod connection {
             let server_properties = reader.table()?;
             let mechanisms = reader.long_string()?;
             let locales = reader.long_string()?;
-            Ok(Self {
-                version_major,
-                version_minor,
-                server_properties,
-                mechanisms,
-                locales,
-            })
+            Ok(Self { version_major, version_minor, server_properties, mechanisms, locales })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -1845,12 +1767,7 @@ pub mod connection {
             let mechanism = reader.short_string()?;
             let response = reader.long_string()?;
             let locale = reader.short_string()?;
-            Ok(Self {
-                client_properties,
-                mechanism,
-                response,
-                locale,
-            })
+            Ok(Self { client_properties, mechanism, response, locale })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -1923,11 +1840,7 @@ pub mod connection {
             let channel_max = reader.u16()?;
             let frame_max = reader.u32()?;
             let heartbeat = reader.u16()?;
-            Ok(Self {
-                channel_max,
-                frame_max,
-                heartbeat,
-            })
+            Ok(Self { channel_max, frame_max, heartbeat })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -1955,11 +1868,7 @@ pub mod connection {
             let channel_max = reader.u16()?;
             let frame_max = reader.u32()?;
             let heartbeat = reader.u16()?;
-            Ok(Self {
-                channel_max,
-                frame_max,
-                heartbeat,
-            })
+            Ok(Self { channel_max, frame_max, heartbeat })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -1988,11 +1897,7 @@ pub mod connection {
             let capabilities = reader.short_string()?;
             let bits = reader.u8()?;
             let insist = bits & 0x01 != 0;
-            Ok(Self {
-                virtual_host,
-                capabilities,
-                insist,
-            })
+            Ok(Self { virtual_host, capabilities, insist })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -2044,12 +1949,7 @@ pub mod connection {
             let reply_text = reader.short_string()?;
             let class_id = reader.u16()?;
             let method_id = reader.u16()?;
-            Ok(Self {
-                reply_code,
-                reply_text,
-                class_id,
-                method_id,
-            })
+            Ok(Self { reply_code, reply_text, class_id, method_id })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -2276,12 +2176,7 @@ pub mod channel {
             let reply_text = reader.short_string()?;
             let class_id = reader.u16()?;
             let method_id = reader.u16()?;
-            Ok(Self {
-                reply_code,
-                reply_text,
-                class_id,
-                method_id,
-            })
+            Ok(Self { reply_code, reply_text, class_id, method_id })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -2342,14 +2237,7 @@ pub mod access {
             let active = bits & 0x04 != 0;
             let write = bits & 0x08 != 0;
             let read = bits & 0x10 != 0;
-            Ok(Self {
-                realm,
-                exclusive,
-                passive,
-                active,
-                write,
-                read,
-            })
+            Ok(Self { realm, exclusive, passive, active, write, read })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -2422,16 +2310,7 @@ pub mod exchange {
             let internal = bits & 0x08 != 0;
             let nowait = bits & 0x10 != 0;
             let arguments = reader.table()?;
-            Ok(Self {
-                exchange,
-                r#type,
-                passive,
-                durable,
-                auto_delete,
-                internal,
-                nowait,
-                arguments,
-            })
+            Ok(Self { exchange, r#type, passive, durable, auto_delete, internal, nowait, arguments })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -2484,11 +2363,7 @@ pub mod exchange {
             let bits = reader.u8()?;
             let if_unused = bits & 0x01 != 0;
             let nowait = bits & 0x02 != 0;
-            Ok(Self {
-                exchange,
-                if_unused,
-                nowait,
-            })
+            Ok(Self { exchange, if_unused, nowait })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -2539,13 +2414,7 @@ pub mod exchange {
             let bits = reader.u8()?;
             let nowait = bits & 0x01 != 0;
             let arguments = reader.table()?;
-            Ok(Self {
-                destination,
-                source,
-                routing_key,
-                nowait,
-                arguments,
-            })
+            Ok(Self { destination, source, routing_key, nowait, arguments })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -2599,13 +2468,7 @@ pub mod exchange {
             let bits = reader.u8()?;
             let nowait = bits & 0x01 != 0;
             let arguments = reader.table()?;
-            Ok(Self {
-                destination,
-                source,
-                routing_key,
-                nowait,
-                arguments,
-            })
+            Ok(Self { destination, source, routing_key, nowait, arguments })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -2671,15 +2534,7 @@ pub mod queue {
             let auto_delete = bits & 0x08 != 0;
             let nowait = bits & 0x10 != 0;
             let arguments = reader.table()?;
-            Ok(Self {
-                queue,
-                passive,
-                durable,
-                exclusive,
-                auto_delete,
-                nowait,
-                arguments,
-            })
+            Ok(Self { queue, passive, durable, exclusive, auto_delete, nowait, arguments })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -2712,11 +2567,7 @@ pub mod queue {
             let queue = reader.short_string()?;
             let message_count = reader.u32()?;
             let consumer_count = reader.u32()?;
-            Ok(Self {
-                queue,
-                message_count,
-                consumer_count,
-            })
+            Ok(Self { queue, message_count, consumer_count })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -2750,13 +2601,7 @@ pub mod queue {
             let bits = reader.u8()?;
             let nowait = bits & 0x01 != 0;
             let arguments = reader.table()?;
-            Ok(Self {
-                queue,
-                exchange,
-                routing_key,
-                nowait,
-                arguments,
-            })
+            Ok(Self { queue, exchange, routing_key, nowait, arguments })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -2858,20 +2703,13 @@ pub mod queue {
             let if_unused = bits & 0x01 != 0;
             let if_empty = bits & 0x02 != 0;
             let nowait = bits & 0x04 != 0;
-            Ok(Self {
-                queue,
-                if_unused,
-                if_empty,
-                nowait,
-            })
+            Ok(Self { queue, if_unused, if_empty, nowait })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
             Put::put(&0_u16, out);
             Put::put(&self.queue, out);
-            out.put(&[u8::from(self.if_unused)
-                | u8::from(self.if_empty) << 1
-                | u8::from(self.nowait) << 2]);
+            out.put(&[u8::from(self.if_unused) | u8::from(self.if_empty) << 1 | u8::from(self.nowait) << 2]);
         }
     }
 
@@ -2918,12 +2756,7 @@ pub mod queue {
             let exchange = reader.short_string()?;
             let routing_key = reader.short_string()?;
             let arguments = reader.table()?;
-            Ok(Self {
-                queue,
-                exchange,
-                routing_key,
-                arguments,
-            })
+            Ok(Self { queue, exchange, routing_key, arguments })
         }
 
         pub(super) fn write(&self, out: &mut impl Output) {
@@ -3143,42 +2976,20 @@ impl Properties {
         let flags = reader.u16()?;
         let has = |index| flags & flag(index) != 0;
         let properties = Properties {
-            content_type: has(property::CONTENT_TYPE)
-                .then(|| reader.short_string())
-                .transpose()?,
-            content_encoding: has(property::CONTENT_ENCODING)
-                .then(|| reader.short_string())
-                .transpose()?,
+            content_type: has(property::CONTENT_TYPE).then(|| reader.short_string()).transpose()?,
+            content_encoding: has(property::CONTENT_ENCODING).then(|| reader.short_string()).transpose()?,
             headers: has(property::HEADERS).then(|| reader.table()).transpose()?,
-            delivery_mode: has(property::DELIVERY_MODE)
-                .then(|| reader.u8())
-                .transpose()?,
+            delivery_mode: has(property::DELIVERY_MODE).then(|| reader.u8()).transpose()?,
             priority: has(property::PRIORITY).then(|| reader.u8()).transpose()?,
-            correlation_id: has(property::CORRELATION_ID)
-                .then(|| reader.short_string())
-                .transpose()?,
-            reply_to: has(property::REPLY_TO)
-                .then(|| reader.short_string())
-                .transpose()?,
-            expiration: has(property::EXPIRATION)
-                .then(|| reader.short_string())
-                .transpose()?,
-            message_id: has(property::MESSAGE_ID)
-                .then(|| reader.short_string())
-                .transpose()?,
+            correlation_id: has(property::CORRELATION_ID).then(|| reader.short_string()).transpose()?,
+            reply_to: has(property::REPLY_TO).then(|| reader.short_string()).transpose()?,
+            expiration: has(property::EXPIRATION).then(|| reader.short_string()).transpose()?,
+            message_id: has(property::MESSAGE_ID).then(|| reader.short_string()).transpose()?,
             timestamp: has(property::TIMESTAMP).then(|| reader.u64()).transpose()?,
-            r#type: has(property::TYPE)
-                .then(|| reader.short_string())
-                .transpose()?,
-            user_id: has(property::USER_ID)
-                .then(|| reader.short_string())
-                .transpose()?,
-            app_id: has(property::APP_ID)
-                .then(|| reader.short_string())
-                .transpose()?,
-            cluster_id: has(property::CLUSTER_ID)
-                .then(|| reader.short_string())
-                .transpose()?,
+            r#type: has(property::TYPE).then(|| reader.short_string()).transpose()?,
+            user_id: has(property::USER_ID).then(|| reader.short_string()).transpose()?,
+            app_id: has(property::APP_ID).then(|| reader.short_string()).transpose()?,
+            cluster_id: has(property::CLUSTER_ID).then(|| reader.short_string()).transpose()?,
         };
         reader.finish().map(|()| properties)
     }

@@ -3,8 +3,7 @@
 //! Payloads are those of [`Frame::payload`](super::Frame). One `reserve` per message, then plain copies.
 
 use super::frame::{
-    FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_HEADER_SIZE, FRAME_HEARTBEAT, FRAME_METHOD,
-    FRAME_OVERHEAD,
+    FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_HEADER_SIZE, FRAME_HEARTBEAT, FRAME_METHOD, FRAME_OVERHEAD,
 };
 use super::output::Output;
 use super::reader::Reader;
@@ -76,9 +75,8 @@ impl<'a> ContentHeaderRef<'a> {
     /// `Truncated`.
     #[inline]
     pub fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        let (&[c0, c1, w0, w1, size @ ..], properties) = payload
-            .split_first_chunk::<12>()
-            .ok_or(DecodeError::Truncated)?;
+        let (&[c0, c1, w0, w1, size @ ..], properties) =
+            payload.split_first_chunk::<12>().ok_or(DecodeError::Truncated)?;
         Ok(ContentHeaderRef {
             class_id: u16::from_be_bytes([c0, c1]),
             weight: u16::from_be_bytes([w0, w1]),
@@ -105,10 +103,7 @@ impl AckRef {
     #[inline]
     pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader(payload.get(4..).ok_or(DecodeError::Truncated)?);
-        let ack = AckRef {
-            delivery_tag: reader.u64()?,
-            multiple: reader.u8()? & 1 != 0,
-        };
+        let ack = AckRef { delivery_tag: reader.u64()?, multiple: reader.u8()? & 1 != 0 };
         reader.finish().map(|()| ack)
     }
 }
@@ -168,20 +163,7 @@ impl Deliver<'_> {
         let [c0, c1] = channel.to_be_bytes();
         let [s0, s1, s2, s3] = ((self.method_len() - FRAME_OVERHEAD) as u32).to_be_bytes();
         let [i0, i1, i2, i3] = basic::Deliver::ID.to_be_bytes();
-        out.put(&[
-            FRAME_METHOD,
-            c0,
-            c1,
-            s0,
-            s1,
-            s2,
-            s3,
-            i0,
-            i1,
-            i2,
-            i3,
-            tag.len() as u8,
-        ]);
+        out.put(&[FRAME_METHOD, c0, c1, s0, s1, s2, s3, i0, i1, i2, i3, tag.len() as u8]);
         out.put(tag);
         let [d0, d1, d2, d3, d4, d5, d6, d7] = self.delivery_tag.to_be_bytes();
         out.put(&[d0, d1, d2, d3, d4, d5, d6, d7, self.redelivered.into()]);
@@ -192,17 +174,9 @@ impl Deliver<'_> {
 
 /// Writes the content header and body frames that follow a method with content (`basic.return`, `basic.get-ok`,
 /// `basic.publish`), as [`Deliver::encode`] does.
-pub fn encode_content(
-    out: &mut impl Output,
-    channel: u16,
-    properties: &[u8],
-    body: &[u8],
-    frame_max: u32,
-) {
+pub fn encode_content(out: &mut impl Output, channel: u16, properties: &[u8], body: &[u8], frame_max: u32) {
     let piece = body_piece(frame_max);
-    out.reserve(
-        content_header_len(properties) + body.len().div_ceil(piece) * FRAME_OVERHEAD + body.len(),
-    );
+    out.reserve(content_header_len(properties) + body.len().div_ceil(piece) * FRAME_OVERHEAD + body.len());
     put_content_header(out, channel, body.len() as u64, properties);
     put_body(out, channel, body, piece);
 }
@@ -274,13 +248,10 @@ fn content_header_len(properties: &[u8]) -> usize {
 
 #[inline]
 fn put_content_header(out: &mut impl Output, channel: u16, body_size: u64, properties: &[u8]) {
-    let [f0, f1, f2, f3, f4, f5, f6] =
-        frame_header(FRAME_HEADER, channel, 12 + properties.len() as u32);
+    let [f0, f1, f2, f3, f4, f5, f6] = frame_header(FRAME_HEADER, channel, 12 + properties.len() as u32);
     let [c0, c1] = basic::CLASS_ID.to_be_bytes();
     let [b0, b1, b2, b3, b4, b5, b6, b7] = body_size.to_be_bytes();
-    out.put(&[
-        f0, f1, f2, f3, f4, f5, f6, c0, c1, 0, 0, b0, b1, b2, b3, b4, b5, b6, b7,
-    ]);
+    out.put(&[f0, f1, f2, f3, f4, f5, f6, c0, c1, 0, 0, b0, b1, b2, b3, b4, b5, b6, b7]);
     out.put(properties);
     out.put(&[FRAME_END]);
 }

@@ -30,9 +30,7 @@ mod tests;
 
 pub use error::DecodeError;
 pub use frame::{Frame, FrameKind, next_frame};
-pub use generated::{
-    Method, Properties, access, basic, channel, confirm, connection, exchange, queue, tx,
-};
+pub use generated::{Method, Properties, access, basic, channel, confirm, connection, exchange, queue, tx};
 pub use hot::method_id;
 pub use output::Output;
 pub use properties::PropertiesView;

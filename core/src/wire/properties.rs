@@ -75,9 +75,7 @@ impl<'a> PropertiesView<'a> {
     #[inline]
     pub fn headers_raw(self) -> Option<&'a [u8]> {
         let (before, after) = self.around(HEADERS)?;
-        self.0
-            .get(before..self.0.len() - after.len())
-            .filter(|raw| !raw.is_empty())
+        self.0.get(before..self.0.len() - after.len()).filter(|raw| !raw.is_empty())
     }
 
     /// One header, the others undecoded.
@@ -117,9 +115,7 @@ impl<'a> PropertiesView<'a> {
 
     #[inline(always)]
     fn flags(self) -> u16 {
-        self.0
-            .first_chunk()
-            .map_or(0, |flags| u16::from_be_bytes(*flags))
+        self.0.first_chunk().map_or(0, |flags| u16::from_be_bytes(*flags))
     }
 
     /// A reader at the place where the property stands, or would stand.
@@ -137,11 +133,7 @@ impl<'a> PropertiesView<'a> {
 
     #[inline(always)]
     fn reader_at(self, index: usize) -> Option<Reader<'a>> {
-        if self.flags() & flag(index) == 0 {
-            None
-        } else {
-            self.seek(index)
-        }
+        if self.flags() & flag(index) == 0 { None } else { self.seek(index) }
     }
 
     /// Where the property starts, or would, and what stands behind it.

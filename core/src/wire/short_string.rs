@@ -35,11 +35,7 @@ impl TryFrom<&str> for ShortString {
     type Error = TooLong;
 
     fn try_from(text: &str) -> Result<Self, TooLong> {
-        if text.len() > Self::MAX {
-            Err(TooLong(text.len()))
-        } else {
-            Ok(ShortString(text.into()))
-        }
+        if text.len() > Self::MAX { Err(TooLong(text.len())) } else { Ok(ShortString(text.into())) }
     }
 }
 
@@ -95,12 +91,7 @@ impl fmt::Debug for ShortString {
 
 impl fmt::Display for TooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} octets, but an AMQP short string holds at most {}",
-            self.0,
-            ShortString::MAX
-        )
+        write!(f, "{} octets, but an AMQP short string holds at most {}", self.0, ShortString::MAX)
     }
 }
 
@@ -115,9 +106,6 @@ mod tests {
         let long = "é".repeat(128);
         assert_eq!(ShortString::try_from(&*long), Err(TooLong(256)));
         assert_eq!(ShortString::truncated(&long).len(), 254);
-        assert_eq!(
-            ShortString::try_from(&long[..254]).map(|s| s.len()),
-            Ok(254)
-        );
+        assert_eq!(ShortString::try_from(&long[..254]).map(|s| s.len()), Ok(254));
     }
 }

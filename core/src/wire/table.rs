@@ -59,10 +59,7 @@ pub struct Table(pub Vec<(Box<str>, Value)>);
 impl Table {
     /// The value under `name`; the first, should the name stand there twice.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0
-            .iter()
-            .find(|(key, _)| &**key == name)
-            .map(|(_, value)| value)
+        self.0.iter().find(|(key, _)| &**key == name).map(|(_, value)| value)
     }
 
     /// True when there is no entry.
