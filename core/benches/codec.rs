@@ -4,9 +4,7 @@ use std::hint::black_box;
 
 use bytes::BytesMut;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use warrenmq::wire::hot::{
-    AckRef, ContentHeaderRef, Deliver, PublishRef, encode_ack, encode_content,
-};
+use warrenmq::wire::hot::{AckRef, ContentHeaderRef, Deliver, PublishRef, encode_ack, encode_content};
 use warrenmq::wire::{
     Method, Properties, PropertiesView, ShortString, Table, Value, basic, method_id, next_frame,
 };
@@ -36,10 +34,7 @@ fn properties() -> Vec<u8> {
 }
 
 fn publishes(body: &[u8], properties: &[u8]) -> BytesMut {
-    let publish = Method::from(basic::Publish {
-        routing_key: short("tasks"),
-        ..basic::Publish::default()
-    });
+    let publish = Method::from(basic::Publish { routing_key: short("tasks"), ..basic::Publish::default() });
     let mut out = BytesMut::new();
     for _ in 0..BATCH {
         publish.encode(1, &mut out);
@@ -58,9 +53,7 @@ fn read_publishes(mut buf: &[u8], check: bool) -> u64 {
         let frame = next_frame(buf, FRAME_MAX).expect("frame").expect("header");
         let header = ContentHeaderRef::decode(frame.payload).expect("content header");
         if check {
-            PropertiesView(header.properties)
-                .validate()
-                .expect("properties");
+            PropertiesView(header.properties).validate().expect("properties");
         }
         buf = &buf[frame.total_len()..];
         let body = next_frame(buf, FRAME_MAX).expect("frame").expect("body");
@@ -158,10 +151,7 @@ fn codec(c: &mut Criterion) {
         ..Default::default()
     })
     .encode(1, &mut declare);
-    let payload = next_frame(&declare, FRAME_MAX)
-        .expect("frame")
-        .expect("whole")
-        .payload;
+    let payload = next_frame(&declare, FRAME_MAX).expect("frame").expect("whole").payload;
     group.bench_function("decode queue.declare, owned", |b| {
         b.iter(|| {
             for _ in 0..BATCH {

@@ -65,14 +65,8 @@ fn constants(out: &mut String, spec: &Spec) {
 
 /// What the tests build payloads from, so that they do not read what the code under test wrote.
 fn signatures(out: &mut String, spec: &Spec, types: &Types<'_>) {
-    emit!(
-        out,
-        "\n/// Id, name, whether content follows, and the types of the fields, `ticket` included."
-    );
-    emit!(
-        out,
-        "#[cfg(test)]\npub(super) const SIGNATURES: &[(u32, &str, bool, &[&str])] = &["
-    );
+    emit!(out, "\n/// Id, name, whether content follows, and the types of the fields, `ticket` included.");
+    emit!(out, "#[cfg(test)]\npub(super) const SIGNATURES: &[(u32, &str, bool, &[&str])] = &[");
     for class in &spec.classes {
         for method in &class.methods {
             let id = u32::from(class.id) << 16 | u32::from(method.id);
@@ -85,13 +79,7 @@ fn signatures(out: &mut String, spec: &Spec, types: &Types<'_>) {
                     kind => reader_method(kind),
                 })
                 .collect();
-            emit!(
-                out,
-                "({id:#010x}, \"{}.{}\", {}, &{kinds:?}),",
-                class.name,
-                method.name,
-                method.content
-            );
+            emit!(out, "({id:#010x}, \"{}.{}\", {}, &{kinds:?}),", class.name, method.name, method.content);
         }
     }
     emit!(out, "];");

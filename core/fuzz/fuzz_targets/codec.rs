@@ -39,7 +39,10 @@ fn method(payload: &[u8]) {
     match method_id(payload) {
         Some(basic::Publish::ID) => match (&decoded, PublishRef::decode(payload)) {
             (Ok(Method::BasicPublish(owned)), Ok(read)) => {
-                assert_eq!((owned.exchange.as_str(), owned.routing_key.as_str()), (read.exchange, read.routing_key));
+                assert_eq!(
+                    (owned.exchange.as_str(), owned.routing_key.as_str()),
+                    (read.exchange, read.routing_key)
+                );
                 assert_eq!((owned.mandatory, owned.immediate), (read.mandatory, read.immediate));
             }
             (Err(one), Err(other)) => assert_eq!(*one, other),

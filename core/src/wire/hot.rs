@@ -295,12 +295,7 @@ mod tests {
 
     #[test]
     fn a_delivery_is_method_header_and_body_pieces_that_fit_frame_max() {
-        for (size, pieces) in [
-            (0, vec![]),
-            (1, vec![1]),
-            (4088, vec![4088]),
-            (8177, vec![4088, 4088, 1]),
-        ] {
+        for (size, pieces) in [(0, vec![]), (1, vec![1]), (4088, vec![4088]), (8177, vec![4088, 4088, 1])] {
             let body: Vec<u8> = (0..size).map(|n| n as u8).collect();
             let frames = frames(&deliver(&body, 4096), 4096);
             assert!(frames.iter().all(|frame| frame.1 == 300));
@@ -315,26 +310,11 @@ mod tests {
                 }))
             );
             let header = ContentHeaderRef::decode(&frames[1].2).unwrap();
-            assert_eq!(
-                (header.class_id, header.weight, header.body_size),
-                (60, 0, size)
-            );
+            assert_eq!((header.class_id, header.weight, header.body_size), (60, 0, size));
             assert_eq!(header.properties, b"\x10\x00\x02");
             assert!(frames[2..].iter().all(|frame| frame.0 == FrameKind::Body));
-            assert_eq!(
-                frames[2..]
-                    .iter()
-                    .map(|frame| frame.2.len())
-                    .collect::<Vec<_>>(),
-                pieces
-            );
-            assert_eq!(
-                frames[2..]
-                    .iter()
-                    .flat_map(|frame| frame.2.clone())
-                    .collect::<Vec<_>>(),
-                body
-            );
+            assert_eq!(frames[2..].iter().map(|frame| frame.2.len()).collect::<Vec<_>>(), pieces);
+            assert_eq!(frames[2..].iter().flat_map(|frame| frame.2.clone()).collect::<Vec<_>>(), body);
         }
         assert_eq!(frames(&deliver(&[1; 100_000], 0), 0).len(), 3);
     }
@@ -372,40 +352,21 @@ mod tests {
         let frames = frames(&out, 4096);
         let read = PublishRef::decode(&frames[0].2).unwrap();
         assert_eq!(
-            (
-                read.exchange,
-                read.routing_key,
-                read.mandatory,
-                read.immediate
-            ),
+            (read.exchange, read.routing_key, read.mandatory, read.immediate),
             ("logs", "é", true, false)
         );
         assert_eq!(read.exchange_and_routing_key, "\x04logs\x02é".as_bytes());
         assert_eq!(frames[2].2, b"hi");
         let longer = [&frames[0].2[..], b"x"].concat();
-        assert_eq!(
-            PublishRef::decode(&longer),
-            Err(DecodeError::TrailingBytes(1))
-        );
+        assert_eq!(PublishRef::decode(&longer), Err(DecodeError::TrailingBytes(1)));
     }
 
     #[test]
     fn acks_and_heartbeats_are_the_octets_of_the_spec() {
         let mut out = Vec::new();
         encode_ack(&mut out, 258, 7, true);
-        assert_eq!(
-            out,
-            [
-                1, 1, 2, 0, 0, 0, 13, 0, 60, 0, 80, 0, 0, 0, 0, 0, 0, 0, 7, 1, 0xCE
-            ]
-        );
-        assert_eq!(
-            AckRef::decode(&out[7..20]),
-            Ok(AckRef {
-                delivery_tag: 7,
-                multiple: true
-            })
-        );
+        assert_eq!(out, [1, 1, 2, 0, 0, 0, 13, 0, 60, 0, 80, 0, 0, 0, 0, 0, 0, 0, 7, 1, 0xCE]);
+        assert_eq!(AckRef::decode(&out[7..20]), Ok(AckRef { delivery_tag: 7, multiple: true }));
         out.clear();
         encode_heartbeat(&mut out);
         assert_eq!(out, [8, 0, 0, 0, 0, 0, 0, 0xCE]);

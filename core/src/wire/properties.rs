@@ -176,10 +176,7 @@ mod tests {
     fn no_properties_is_two_octets_and_reads_as_absent() {
         let view = PropertiesView::EMPTY;
         assert_eq!(view.validate(), Ok(()));
-        assert_eq!(
-            (view.delivery_mode(), view.reply_to(), view.headers_raw()),
-            (None, None, None)
-        );
+        assert_eq!((view.delivery_mode(), view.reply_to(), view.headers_raw()), (None, None, None));
         assert_eq!(&*view.with_reply_to("me"), b"\x02\x00\x02me");
     }
 
@@ -202,17 +199,11 @@ mod tests {
             (b"\x00\x00\x01", DecodeError::TrailingBytes(1)),
             (b"\x20\x00\x00\x00\x00\x02\x01\x02", DecodeError::Truncated),
             (b"\x20\x00\x00\x00\x00\x03\x01\xFFV", DecodeError::NotUtf8),
-            (
-                b"\x20\x00\x00\x00\x00\x03\x01aZ",
-                DecodeError::UnknownFieldType(b'Z'),
-            ),
+            (b"\x20\x00\x00\x00\x00\x03\x01aZ", DecodeError::UnknownFieldType(b'Z')),
         ] {
             let view = PropertiesView(encoded);
             assert_eq!(view.validate(), Err(error), "{encoded:?}");
-            assert_eq!(
-                (view.delivery_mode(), view.correlation_id(), view.headers()),
-                (None, None, None)
-            );
+            assert_eq!((view.delivery_mode(), view.correlation_id(), view.headers()), (None, None, None));
         }
     }
 }

@@ -255,11 +255,7 @@ mod tests {
 
     #[test]
     fn nesting_is_limited() {
-        for (levels, fits) in [
-            (MAX_DEPTH, true),
-            (MAX_DEPTH + 1, false),
-            (10 * MAX_DEPTH, false),
-        ] {
+        for (levels, fits) in [(MAX_DEPTH, true), (MAX_DEPTH + 1, false), (10 * MAX_DEPTH, false)] {
             let encoded = nested(levels);
             assert_eq!(Table::decode(&encoded).is_ok(), fits);
             assert_eq!(check(&mut Reader(&encoded)).is_ok(), fits);
@@ -270,12 +266,7 @@ mod tests {
 
     #[test]
     fn a_length_that_is_not_there_is_an_error_and_not_an_allocation() {
-        for value in [
-            &b"S\xFF\xFF\xFF\xFFabc"[..],
-            b"x\x7F\xFF\xFF\xFF",
-            b"A\x80\0\0\0",
-            b"F\0\0\0\x09",
-        ] {
+        for value in [&b"S\xFF\xFF\xFF\xFFabc"[..], b"x\x7F\xFF\xFF\xFF", b"A\x80\0\0\0", b"F\0\0\0\x09"] {
             let encoded = [&[0, 0, 0, value.len() as u8 + 2, 1, b'k'], value].concat();
             assert_eq!(Table::decode(&encoded), Err(DecodeError::Truncated));
         }
@@ -302,18 +293,12 @@ mod tests {
             let entry = [&[1, b'a', letter], &ones[..octets]].concat();
             let encoded = [&(entry.len() as u32).to_be_bytes(), &entry[..]].concat();
             let table = Table::decode(&encoded);
-            assert_eq!(
-                table.map(|table| table.get("a").cloned()),
-                Ok(Some(expected))
-            );
+            assert_eq!(table.map(|table| table.get("a").cloned()), Ok(Some(expected)));
             assert_eq!(check(&mut Reader(&encoded)), Ok(()));
         }
         for letter in [b'U', b'c', b'Z', 0] {
             let encoded = [0, 0, 0, 3, 1, b'a', letter];
-            assert_eq!(
-                Table::decode(&encoded),
-                Err(DecodeError::UnknownFieldType(letter))
-            );
+            assert_eq!(Table::decode(&encoded), Err(DecodeError::UnknownFieldType(letter)));
         }
     }
 

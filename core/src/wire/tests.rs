@@ -47,12 +47,7 @@ fn any_value() -> impl Strategy<Value = Value> {
 }
 
 fn table_of(entries: Vec<(ShortString, Value)>) -> Table {
-    Table(
-        entries
-            .into_iter()
-            .map(|(name, value)| (name.into(), value))
-            .collect(),
-    )
+    Table(entries.into_iter().map(|(name, value)| (name.into(), value)).collect())
 }
 
 fn any_table() -> impl Strategy<Value = Table> {
@@ -61,46 +56,32 @@ fn any_table() -> impl Strategy<Value = Table> {
 
 fn any_properties() -> impl Strategy<Value = Properties> {
     let short = || proptest::option::of(any_short_string());
-    let numbers = (
-        any::<Option<u8>>(),
-        any::<Option<u8>>(),
-        any::<Option<u64>>(),
-        proptest::option::of(any_table()),
-    );
+    let numbers =
+        (any::<Option<u8>>(), any::<Option<u8>>(), any::<Option<u64>>(), proptest::option::of(any_table()));
     let texts = (short(), short(), short(), short(), short());
-    (
-        numbers,
-        texts,
-        (short(), short(), short(), short(), short()),
+    (numbers, texts, (short(), short(), short(), short(), short())).prop_map(
+        |((delivery_mode, priority, timestamp, headers), first, second)| Properties {
+            content_type: first.0,
+            content_encoding: first.1,
+            headers,
+            delivery_mode,
+            priority,
+            correlation_id: first.2,
+            reply_to: first.3,
+            expiration: first.4,
+            message_id: second.0,
+            timestamp,
+            r#type: second.1,
+            user_id: second.2,
+            app_id: second.3,
+            cluster_id: second.4,
+        },
     )
-        .prop_map(
-            |((delivery_mode, priority, timestamp, headers), first, second)| Properties {
-                content_type: first.0,
-                content_encoding: first.1,
-                headers,
-                delivery_mode,
-                priority,
-                correlation_id: first.2,
-                reply_to: first.3,
-                expiration: first.4,
-                message_id: second.0,
-                timestamp,
-                r#type: second.1,
-                user_id: second.2,
-                app_id: second.3,
-                cluster_id: second.4,
-            },
-        )
 }
 
 /// A payload of one of the spec's methods, put together from its signature.
 fn any_payload() -> impl Strategy<Value = (usize, Vec<u8>)> {
-    let pools = (
-        vec(any_short_string(), 8),
-        vec(any_bytes(), 8),
-        vec(any_table(), 8),
-        vec(any::<u64>(), 8),
-    );
+    let pools = (vec(any_short_string(), 8), vec(any_bytes(), 8), vec(any_table(), 8), vec(any::<u64>(), 8));
     (0..SIGNATURES.len(), pools).prop_map(|(which, (short, long, tables, numbers))| {
         let (id, _, _, fields) = SIGNATURES[which];
         let mut payload = id.to_be_bytes().to_vec();
@@ -147,28 +128,11 @@ fn read_all(bytes: &[u8]) {
         }
     }
     frame::read_protocol_header(bytes);
-    let _ = (
-        Method::decode(bytes),
-        PublishRef::decode(bytes),
-        AckRef::decode(bytes),
-    );
-    let _ = (
-        Table::decode(bytes),
-        Properties::decode(bytes),
-        ContentHeaderRef::decode(bytes),
-    );
+    let _ = (Method::decode(bytes), PublishRef::decode(bytes), AckRef::decode(bytes));
+    let _ = (Table::decode(bytes), Properties::decode(bytes), ContentHeaderRef::decode(bytes));
     let view = PropertiesView(bytes);
-    let _ = (
-        view.validate(),
-        view.headers(),
-        view.header("CC"),
-        view.cluster_id(),
-        view.expiration(),
-    );
-    let _ = (
-        view.with_reply_to("amq.gen-1"),
-        view.with_headers(&Table::default()),
-    );
+    let _ = (view.validate(), view.headers(), view.header("CC"), view.cluster_id(), view.expiration());
+    let _ = (view.with_reply_to("amq.gen-1"), view.with_headers(&Table::default()));
 }
 
 proptest! {
@@ -271,11 +235,7 @@ fn reply_codes_are_those_of_the_spec() {
     for &(code, name, closes_connection) in ERRORS {
         let kind = Kind::from_code(code).unwrap_or_else(|| panic!("{code} {name} is missing"));
         assert_eq!(kind.name(), name);
-        assert_eq!(
-            kind.scope() == Scope::Connection,
-            closes_connection,
-            "{name}"
-        );
+        assert_eq!(kind.scope() == Scope::Connection, closes_connection, "{name}");
     }
     let ours = Kind::ALL.iter().filter(|kind| kind.code() < 1000);
     assert_eq!(ours.count(), ERRORS.len());
@@ -283,20 +243,10 @@ fn reply_codes_are_those_of_the_spec() {
 
 #[test]
 fn what_cannot_be_cut_is_a_frame_error_and_an_illegal_value_a_syntax_error() {
-    let kind =
-        |payload: &[u8]| Method::decode(payload).map_err(|error| crate::Error::from(error).kind());
-    assert_eq!(
-        kind(&[0, 60, 0, 80, 0, 0, 0, 0, 0, 0, 0, 1]),
-        Err(Kind::FrameError)
-    );
-    assert_eq!(
-        kind(&[0, 50, 0, 10, 0, 0, 1, 0xFF, 0, 0, 0, 0, 0]),
-        Err(Kind::FrameError)
-    );
-    assert_eq!(
-        kind(&[0, 50, 0, 10, 0, 0, 0, 0, 0, 0, 0, 2, 0, b'Z']),
-        Err(Kind::SyntaxError)
-    );
+    let kind = |payload: &[u8]| Method::decode(payload).map_err(|error| crate::Error::from(error).kind());
+    assert_eq!(kind(&[0, 60, 0, 80, 0, 0, 0, 0, 0, 0, 0, 1]), Err(Kind::FrameError));
+    assert_eq!(kind(&[0, 50, 0, 10, 0, 0, 1, 0xFF, 0, 0, 0, 0, 0]), Err(Kind::FrameError));
+    assert_eq!(kind(&[0, 50, 0, 10, 0, 0, 0, 0, 0, 0, 0, 2, 0, b'Z']), Err(Kind::SyntaxError));
     assert_eq!(kind(&[0, 60, 0, 99]), Err(Kind::NotImplemented));
     assert_eq!(
         crate::Error::from(DecodeError::UnknownFieldType(b'Z')).reply_text(),
