@@ -54,13 +54,13 @@ impl<'a> PropertiesView<'a> {
     pub fn validate(self) -> Result<(), DecodeError> {
         let mut reader = Reader(self.0);
         // The two lowest bits belong to no property; RabbitMQ ignores them.
-        let flags = reader.u16()?;
-        for (index, kind) in KINDS.into_iter().enumerate() {
-            if flags & flag(index) != 0 {
-                match kind {
-                    PropertyKind::Table => table::check(&mut reader)?,
-                    _ => kind.skip(&mut reader)?,
-                }
+        let mut flags = reader.u16()? & PRESENT;
+        while flags != 0 {
+            let index = flags.leading_zeros() as usize;
+            flags &= !flag(index);
+            match KINDS[index] {
+                PropertyKind::Table => table::check(&mut reader)?,
+                kind => kind.skip(&mut reader)?,
             }
         }
         reader.finish()
@@ -164,6 +164,9 @@ impl<'a> PropertiesView<'a> {
 pub(super) const fn flag(index: usize) -> u16 {
     1 << (15 - index)
 }
+
+/// The flags that belong to a property.
+const PRESENT: u16 = !(u16::MAX >> COUNT);
 
 /// No more properties than one word of flags has bits for.
 const _: () = assert!(COUNT <= 14);

@@ -212,7 +212,7 @@ pub(super) fn find(encoded: &[u8], name: &str) -> Option<Value> {
 fn check_entries(reader: &mut Reader<'_>, depth: usize) -> Result<(), DecodeError> {
     let mut inside = Reader(reader.long_bytes()?);
     while !inside.0.is_empty() {
-        inside.short_str()?;
+        inside.skip_short_str()?;
         check_value(&mut inside, depth)?;
     }
     Ok(())
