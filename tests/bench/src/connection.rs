@@ -33,7 +33,7 @@ pub fn greet(address: SocketAddr, patience: Duration) -> io::Result<(TcpStream, 
     let mut frames = FrameBuffer::new(READ_BUFFER);
     loop {
         frames.fill(&mut stream)?;
-        if let Some(frame) = frames.next()? {
+        if let Some(frame) = frames.next_frame()? {
             return match frame.method() {
                 method::CONNECTION_START => Ok((stream, frames)),
                 _ => Err(bad("the first frame is no connection.start")),
@@ -127,7 +127,7 @@ impl Connection {
         self.send(channel, id, arguments)?;
         let deadline = Instant::now() + PATIENCE;
         loop {
-            while let Some(frame) = self.frames.next()? {
+            while let Some(frame) = self.frames.next_frame()? {
                 if frame.method() == answer {
                     return read(frame);
                 }
@@ -236,7 +236,7 @@ impl Connection {
             .set_read_timeout(Some(Duration::from_millis(200)))
             .ok()?;
         loop {
-            match self.frames.next() {
+            match self.frames.next_frame() {
                 Ok(Some(frame)) => {
                     if let Err(error) = refusal(frame) {
                         return Some(error);

@@ -8,6 +8,7 @@
 //! * [`wire`]: frames to bytes and back; [`url`]: where the broker is; [`connection`]: the handshake
 //! * [`throughput`], [`rpc`], [`fill`], [`start`]: one kind of measurement each
 //! * [`broker`]: a broker process that we start and end; [`process`]: what the kernel says it costs
+//! * [`mirror`]: the cheapest thing that behaves like a broker, to find the ceiling of the load itself
 //! * [`stats`]: medians and percentiles
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -15,6 +16,7 @@
 pub mod broker;
 pub mod connection;
 pub mod fill;
+pub mod mirror;
 pub mod process;
 pub mod rpc;
 pub mod start;

@@ -159,7 +159,7 @@ fn await_message<T>(
     let mut body = Vec::new();
     let mut left = 0;
     loop {
-        while let Some(frame) = connection.frames.next()? {
+        while let Some(frame) = connection.frames.next_frame()? {
             match frame.kind {
                 HEADER => {
                     left = frame.body_size()?;
@@ -245,7 +245,7 @@ mod tests {
         let bytes = content_frames(1, &properties, b"", 4096);
         let mut buffer = FrameBuffer::new(128);
         buffer.fill(&mut &bytes[..]).unwrap();
-        let address = address(buffer.next().unwrap().unwrap()).unwrap();
+        let address = address(buffer.next_frame().unwrap().unwrap()).unwrap();
         assert_eq!(
             address,
             Address {

@@ -27,6 +27,8 @@ const BACKLOG_BYTES: u64 = 256_000_000;
 const POLL: Duration = Duration::from_millis(1);
 /// How long a read may wait before the consumer looks at its stop flag.
 const READ_TIMEOUT: Duration = Duration::from_millis(250);
+/// How long nothing may arrive before a number of messages is given up.
+const STALL: Duration = Duration::from_secs(10);
 
 /// How deliveries are acknowledged. Acks are written once per read, as a fast client does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -150,6 +152,15 @@ struct Shared {
     start: Barrier,
 }
 
+impl Shared {
+    /// A side says which thread it is, then starts when the observer has looked at the clock.
+    fn line_up(&self, side: &AtomicU32) {
+        side.store(thread_id(), Relaxed);
+        self.start.wait();
+        self.start.wait();
+    }
+}
+
 /// The first error of a side, or the moment at which the last of a number of messages arrived.
 type Event = io::Result<Instant>;
 
@@ -169,15 +180,8 @@ fn measure(options: &Options, queue: &str) -> io::Result<Outcome> {
         producer.confirm_select()?;
     }
     let mut consumer = Connection::open(&options.url)?;
-    consumer.consume(
-        queue,
-        options.ack == Ack::None,
-        if options.ack == Ack::None {
-            0
-        } else {
-            options.prefetch
-        },
-    )?;
+    let no_ack = options.ack == Ack::None;
+    consumer.consume(queue, no_ack, if no_ack { 0 } else { options.prefetch })?;
 
     let shared = Shared {
         received: 0.into(),
@@ -192,15 +196,13 @@ fn measure(options: &Options, queue: &str) -> io::Result<Outcome> {
     thread::scope(|scope| {
         let (shared, report) = (&shared, events.clone());
         let producing = scope.spawn(move || {
-            shared.producer.store(thread_id(), Relaxed);
-            shared.start.wait();
+            shared.line_up(&shared.producer);
             if let Err(error) = produce(producer, queue, options, shared) {
                 let _ = report.send(Err(error)); // the observer may have gone with an error of its own
             }
         });
         scope.spawn(move || {
-            shared.consumer.store(thread_id(), Relaxed);
-            shared.start.wait();
+            shared.line_up(&shared.consumer);
             if let Err(error) = consume(consumer, options, shared, &events) {
                 let _ = events.send(Err(error));
             }
@@ -212,7 +214,9 @@ fn measure(options: &Options, queue: &str) -> io::Result<Outcome> {
             .join()
             .map_err(|_| io::Error::other("the producer panicked"));
         shared.stop_consuming.store(true, Relaxed);
-        produced.and(outcome)
+        // A closing producer learns why the broker stopped listening to it.
+        let explained = |error| inbox.try_iter().find_map(Result::err).unwrap_or(error);
+        produced.and(outcome.map_err(explained))
     })
 }
 
@@ -226,18 +230,20 @@ fn observe(
         Err(_) => Ok(Instant::now()),
     };
     shared.start.wait();
-    let (from, to) = match options.extent {
+    let first = Snapshot::take(options, shared);
+    shared.start.wait();
+    let mut from = first?;
+    let to = match options.extent {
         Extent::Window { warm_up, window } => {
             wait(warm_up)?;
-            let from = Snapshot::take(options, shared)?;
+            from = Snapshot::take(options, shared)?;
             wait(window)?;
-            (from, Snapshot::take(options, shared)?)
+            Snapshot::take(options, shared)?
         }
         Extent::Messages(count) => {
-            let from = Snapshot::take(options, shared)?;
             let mut seen = 0;
             let at = loop {
-                let at = wait(Duration::from_secs(10))?;
+                let at = wait(STALL)?;
                 let received = shared.received.load(Relaxed);
                 if received >= count {
                     break at;
@@ -247,13 +253,10 @@ fn observe(
                 }
                 seen = received;
             };
-            (
-                from,
-                Snapshot {
-                    at,
-                    ..Snapshot::take(options, shared)?
-                },
-            )
+            Snapshot {
+                at,
+                ..Snapshot::take(options, shared)?
+            }
         }
     };
     to.since(&from)
@@ -343,10 +346,7 @@ fn produce(
             confirms.wait(&mut connection, count as usize)?;
         }
     }
-    match connection.complaint() {
-        Some(error) => Err(error),
-        None => connection.close(),
-    }
+    connection.close()
 }
 
 /// Which messages of the current window are still unconfirmed.
@@ -367,7 +367,7 @@ impl Confirms {
         self.pending.resize(count, true);
         (self.floor, self.left) = (0, count);
         loop {
-            while let Some(frame) = connection.frames.next()? {
+            while let Some(frame) = connection.frames.next_frame()? {
                 match frame.method() {
                     method::BASIC_ACK => {
                         let mut arguments = frame.arguments();
@@ -433,7 +433,7 @@ fn consume(
             read => read?,
         };
         let before = received;
-        while let Some(frame) = connection.frames.next()? {
+        while let Some(frame) = connection.frames.next_frame()? {
             let complete = match frame.kind {
                 HEADER => delivery.header(frame.body_size()?),
                 BODY => delivery.body(frame.payload.len())?,

@@ -54,6 +54,10 @@ impl Fields {
     pub fn new() -> Self {
         Self::default()
     }
+    /// Fields that are encoded already.
+    pub fn raw(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
+    }
     pub fn octet(mut self, value: u8) -> Self {
         self.0.push(value);
         self
@@ -278,7 +282,7 @@ impl FrameBuffer {
 
     /// The next whole frame, or none until more is read.
     #[inline]
-    pub fn next(&mut self) -> io::Result<Option<Frame<'_>>> {
+    pub fn next_frame(&mut self) -> io::Result<Option<Frame<'_>>> {
         let unread = &self.bytes[self.start..self.end];
         let Some(&[kind, c0, c1, s0, s1, s2, s3]) = unread.first_chunk() else {
             return Ok(None);
@@ -316,7 +320,7 @@ mod tests {
             let mut body = 0;
             for part in [&message[..cut], &message[cut..]] {
                 buffer.fill(&mut &part[..]).unwrap();
-                while let Some(frame) = buffer.next().unwrap() {
+                while let Some(frame) = buffer.next_frame().unwrap() {
                     kinds.push(frame.kind);
                     body += if frame.kind == BODY {
                         frame.payload.len()
@@ -338,7 +342,7 @@ mod tests {
         bytes[20] = 0;
         let mut buffer = FrameBuffer::new(64);
         buffer.fill(&mut &bytes[..]).unwrap();
-        assert!(buffer.next().is_err());
+        assert!(buffer.next_frame().is_err());
     }
 
     #[test]
@@ -352,7 +356,7 @@ mod tests {
         let bytes = method_frame(1, method::BASIC_DELIVER, arguments);
         let mut buffer = FrameBuffer::new(64);
         buffer.fill(&mut &bytes[..]).unwrap();
-        let frame = buffer.next().unwrap().unwrap();
+        let frame = buffer.next_frame().unwrap().unwrap();
         assert_eq!(
             (frame.method(), frame.delivery_tag().unwrap()),
             (method::BASIC_DELIVER, 42)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
-use warrenmq_bench::{fill, rpc, start, throughput, url::Url};
+use warrenmq_bench::{fill, mirror::Mirror, rpc, start, throughput, url::Url};
 
 /// Raw-frame load for any AMQP 0-9-1 broker. Load and broker share the machine's cores.
 #[derive(Parser)]
@@ -30,6 +30,12 @@ enum Mode {
     Fill(Fill),
     /// Time from spawning a broker to its first greeting, and its memory when idle
     Start(Start),
+    /// Be a broker that only mirrors, to find the ceiling of the load itself; runs until killed
+    Mirror {
+        /// On 127.0.0.1; 0 picks a free one
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+    },
 }
 
 #[derive(Args)]
@@ -183,6 +189,11 @@ fn run(cli: Cli) -> io::Result<()> {
                 broker: args.pid,
             })?,
         ),
+        Mode::Mirror { port } => {
+            let mirror = Mirror::bind(port)?;
+            println!("ready {}", mirror.url()?);
+            mirror.serve()
+        }
         Mode::Start(args) => print(
             json,
             &start::run(&start::Options {
