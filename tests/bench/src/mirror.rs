@@ -152,10 +152,12 @@ impl<'a> Session<'a> {
             // Publishes, acks and what needs no answer.
             _ => return Ok(()),
         };
+        // Held until the answer is out, so that nothing is delivered before it and nothing missed after.
+        let mut consumer = self.queue.consumer();
         self.stream
             .write_all(&method_frame(frame.channel, id, fields))?;
         if frame.method() == method::BASIC_CONSUME {
-            *self.queue.consumer() = Some(self.stream.try_clone()?);
+            *consumer = Some(self.stream.try_clone()?);
         }
         Ok(())
     }
