@@ -112,7 +112,7 @@ impl Connection {
     }
 
     fn send(&mut self, channel: u16, id: u32, arguments: Fields) -> io::Result<()> {
-        self.stream.write_all(&method_frame(channel, id, arguments))
+        self.write(&method_frame(channel, id, arguments))
     }
 
     /// Sends a method and waits for its answer, past anything else that arrives meanwhile.
@@ -135,7 +135,9 @@ impl Connection {
             }
             match self.frames.fill(&mut self.stream) {
                 Err(error) if !timed_out(&error) => return Err(error),
-                _ if Instant::now() > deadline => return Err(io::ErrorKind::TimedOut.into()),
+                _ if Instant::now() > deadline => {
+                    return Err(waited("the broker gave no answer", PATIENCE));
+                }
                 _ => {}
             }
         }
@@ -230,8 +232,18 @@ impl Connection {
         )
     }
 
-    /// Why the broker stopped taking what we write, if it has said so.
-    pub fn complaint(&mut self) -> Option<io::Error> {
+    /// Writes prebuilt frames. When that fails, the error is what the broker says, if it says why.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream
+            .write_all(bytes)
+            .map_err(|error| match self.complaint() {
+                Some(complaint) => complaint,
+                None if timed_out(&error) => waited("the broker took no bytes", PATIENCE),
+                None => error,
+            })
+    }
+
+    fn complaint(&mut self) -> Option<io::Error> {
         self.stream
             .set_read_timeout(Some(Duration::from_millis(200)))
             .ok()?;
@@ -249,6 +261,30 @@ impl Connection {
             }
         }
     }
+}
+
+/// Runs a measurement on a queue of its own, named after it and this process, and deletes the queue.
+pub fn with_queue<T>(
+    url: &Url,
+    measurement: &str,
+    durable: bool,
+    measure: impl FnOnce(&str) -> io::Result<T>,
+) -> io::Result<T> {
+    let queue = format!("{measurement}-{}", std::process::id());
+    let mut control = Connection::open(url)?;
+    control.declare(&queue, durable)?;
+    let outcome = measure(&queue);
+    let tidied = control.delete(&queue).and_then(|()| control.close());
+    // What went wrong first is what matters.
+    outcome.and_then(|outcome| tidied.map(|()| outcome))
+}
+
+/// A time-out that says what was waited for.
+pub fn waited(what: &str, time: Duration) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::TimedOut,
+        format!("{what} for {} s", time.as_secs()),
+    )
 }
 
 /// An error if the frame ends the connection, the channel or the consumer; other frames are fine.

@@ -1,13 +1,13 @@
 //! Messages that wait: how fast a queue without a consumer takes them, and what they cost in memory.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, with_queue};
 use crate::process;
 use crate::throughput;
 use crate::url::Url;
@@ -61,17 +61,13 @@ impl fmt::Display for Outcome {
 
 /// Measures once, on a queue of its own that is deleted afterwards.
 pub fn run(options: &Options) -> io::Result<Outcome> {
-    let queue = format!("fill-{}", std::process::id());
-    let mut connection = Connection::open(&options.url)?;
-    connection.declare(&queue, options.durable)?;
-    let outcome = fill(&mut connection, &queue, options)
-        .map_err(|error| connection.complaint().unwrap_or(error))?;
-    connection.delete(&queue)?;
-    connection.close()?;
-    Ok(outcome)
+    with_queue(&options.url, "fill", options.durable, |queue| {
+        fill(options, queue)
+    })
 }
 
-fn fill(connection: &mut Connection, queue: &str, options: &Options) -> io::Result<Outcome> {
+fn fill(options: &Options, queue: &str) -> io::Result<Outcome> {
+    let mut connection = Connection::open(&options.url)?;
     let resident = || options.broker.map(process::resident).transpose();
     let resident_before = resident()?;
     let properties = throughput::Options::properties(options.persistent);
@@ -86,9 +82,7 @@ fn fill(connection: &mut Connection, queue: &str, options: &Options) -> io::Resu
     let bytes = message.repeat(batch);
     let start = Instant::now();
     for sent in (0..messages).step_by(batch) {
-        connection
-            .stream
-            .write_all(&bytes[..batch.min(messages - sent) * message.len()])?;
+        connection.write(&bytes[..batch.min(messages - sent) * message.len()])?;
     }
     let mut ready = 0;
     let mut moved = Instant::now();
@@ -107,10 +101,12 @@ fn fill(connection: &mut Connection, queue: &str, options: &Options) -> io::Resu
         }
     }
     let rate = messages as f64 / start.elapsed().as_secs_f64();
+    let resident = resident()?;
+    connection.close()?;
     Ok(Outcome {
         messages: options.messages,
         rate,
         resident_before,
-        resident: resident()?,
+        resident,
     })
 }

@@ -1,20 +1,22 @@
 //! Request and reply: a client and an echo server on two connections, one request at a time.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::connection::{Connection, refusal, timed_out};
+use crate::connection::{Connection, refusal, timed_out, waited, with_queue};
 use crate::stats::percentile;
 use crate::url::Url;
 use crate::wire::{BODY, Fields, Frame, HEADER, Reader, bad, publish_frames};
 
 /// RabbitMQ's pseudo-queue for direct reply-to.
 const DIRECT_REPLY_TO: &str = "amq.rabbitmq.reply-to";
+/// How long a reply may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The flags of the properties that RPC uses.
 const CORRELATION_ID: u16 = 1 << 10;
 const REPLY_TO: u16 = 1 << 9;
@@ -60,12 +62,7 @@ impl fmt::Display for Outcome {
 
 /// Measures once, with a request queue of its own that is deleted afterwards.
 pub fn run(options: &Options) -> io::Result<Outcome> {
-    let queue = format!("rpc-{}", std::process::id());
-    let mut control = Connection::open(&options.url)?;
-    control.declare(&queue, false)?;
-    let outcome = measure(options, &queue);
-    let tidied = control.delete(&queue).and_then(|()| control.close());
-    outcome.and_then(|outcome| tidied.map(|()| outcome))
+    with_queue(&options.url, "rpc", false, |queue| measure(options, queue))
 }
 
 fn measure(options: &Options, queue: &str) -> io::Result<Outcome> {
@@ -101,20 +98,26 @@ fn call(mut connection: Connection, queue: &str, options: &Options) -> io::Resul
         &vec![b'x'; options.size],
         connection.frame_max,
     );
-    connection
-        .stream
-        .set_read_timeout(Some(Duration::from_secs(5)))?;
+    connection.stream.set_read_timeout(Some(PATIENCE))?;
     let mut times = Vec::with_capacity(options.requests);
     for count in 0..options.warm_up + options.requests {
         let asked = Instant::now();
-        connection.stream.write_all(&request)?;
-        let body_size = await_message(&mut connection, |_| Ok(()))?.1.len();
+        connection.write(&request)?;
+        let ((), body) =
+            await_message(&mut connection, |_| Ok(())).map_err(|error| {
+                match timed_out(&error) {
+                    true => waited("no reply", PATIENCE),
+                    false => error,
+                }
+            })?;
         let time = asked.elapsed();
-        if body_size != options.size {
-            return Err(io::Error::other(format!(
-                "asked with {} bytes, answered with {body_size}",
-                options.size
-            )));
+        if body.len() != options.size {
+            let sizes = format!(
+                "asked with {} bytes, answered with {}",
+                options.size,
+                body.len()
+            );
+            return Err(io::Error::other(sizes));
         }
         if count >= options.warm_up {
             times.push(time.as_secs_f64() * 1e6);
@@ -144,13 +147,13 @@ fn serve(mut connection: Connection, stop: &AtomicBool) -> io::Result<()> {
             .short(CORRELATION_ID)
             .shortstr(&address.correlation_id);
         let reply = publish_frames(&address.reply_to, &properties, &body, connection.frame_max);
-        connection.stream.write_all(&reply)?;
+        connection.write(&reply)?;
     }
     connection.close()
 }
 
 /// Reads one whole message: what `read_header` makes of its header frame, and its body.
-/// A time-out in the middle of a message is an error like any other: the peer writes it at once.
+/// A time-out in the middle forgets the message: a time-out must be far longer than one takes.
 fn await_message<T>(
     connection: &mut Connection,
     read_header: impl Fn(Frame<'_>) -> io::Result<T>,
