@@ -68,7 +68,7 @@ struct Throughput {
     /// Publish with delivery mode 2
     #[arg(long)]
     persistent: bool,
-    /// Messages by which the producer may be ahead [default: 20000, or 16 MiB of bodies]
+    /// Messages by which the producer may be ahead [default: 100000, or 32 MiB of bodies]
     #[arg(long)]
     backlog: Option<u64>,
     /// The broker's process, to report its CPU time per message

@@ -166,7 +166,7 @@ pub(crate) fn render(rows: &[Row], with_rabbitmq: bool, failures: &[String]) -> 
             value(row.rabbitmq),
             value(row.lavinmq),
             value(row.warrenmq),
-            row.ratio.map_or("–".into(), |ratio| format!("{ratio:.2}×")),
+            row.ratio.map_or("–".into(), ratio),
             goal,
             row.met
                 .map_or("–", |met| if met { "yes" } else { "NO" })
@@ -212,6 +212,15 @@ fn markdown(cells: &[[String; 7]]) -> String {
         }
     }
     out
+}
+
+/// `14.8×`, or `1/71` of what is far less.
+fn ratio(value: f64) -> String {
+    if value < 0.1 {
+        format!("1/{:.0}", 1.0 / value)
+    } else {
+        format!("{value:.2}×")
+    }
 }
 
 /// Three significant digits or all before the point, with separators: `1,234,567/s`, `38.2 µs`.
