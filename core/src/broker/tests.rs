@@ -84,9 +84,11 @@ struct World {
     publisher: Channel,
     channels: Vec<Channel>,
     consuming: [bool; 3],
+    /// The number of the channel's latest consumer.
+    consumer: [u32; 3],
     ready: BTreeSet<u32>,
-    /// By channel, in the order of the tags.
-    unacked: [Vec<(u64, u32)>; 3],
+    /// By channel, in the order of the tags: tag, message, and the consumer that got it, 0 for a get.
+    unacked: [Vec<(u64, u32, u32)>; 3],
     delivered: HashSet<u32>,
     published: u32,
 }
@@ -104,6 +106,7 @@ impl World {
             publisher,
             channels,
             consuming: [false; 3],
+            consumer: [0; 3],
             ready: BTreeSet::new(),
             unacked: Default::default(),
             delivered: HashSet::new(),
@@ -132,10 +135,11 @@ impl World {
                 let options = ConsumeOptions { queue: "q", tag: "c", ..ConsumeOptions::default() };
                 let added = self.channels[at].consume(&options, &mut wakes).is_ok();
                 assert_eq!(added, !self.consuming[at], "a tag is taken once");
+                self.consumer[at] += u32::from(added);
                 self.consuming[at] = true;
             }
             Act::Settle { channel: at, which, multiple, how } => {
-                let Some(&(tag, _)) = self.unacked[at].get(which) else {
+                let Some(&(tag, ..)) = self.unacked[at].get(which) else {
                     let error =
                         self.channels[at].settle(&[(u64::MAX, multiple)], how, &mut wakes).unwrap_err();
                     assert_eq!(error.kind(), Kind::PreconditionFailed);
@@ -143,7 +147,7 @@ impl World {
                 };
                 self.channels[at].settle(&[(tag, multiple)], how, &mut wakes).unwrap();
                 let settled: Vec<u32> = match multiple {
-                    true => self.unacked[at].drain(..=which).map(|(_, id)| id).collect(),
+                    true => self.unacked[at].drain(..=which).map(|(_, id, _)| id).collect(),
                     false => vec![self.unacked[at].remove(which).1],
                 };
                 if how == Settle::Requeue {
@@ -161,18 +165,18 @@ impl World {
                 if let (Some(got), Some(first)) = (got, first) {
                     assert_eq!(got.remaining, self.ready.len() as u64);
                     assert_eq!(got.redelivered, !self.delivered.insert(first));
-                    self.unacked[at].push((got.tag, first));
+                    self.unacked[at].push((got.tag, first, 0));
                 }
             }
             Act::Recover(at) => {
                 self.channels[at].recover(true, &mut wakes).unwrap();
-                self.ready.extend(self.unacked[at].drain(..).map(|(_, id)| id));
+                self.ready.extend(self.unacked[at].drain(..).map(|(_, id, _)| id));
             }
             Act::Close(at) => {
                 self.channels[at].close(&mut wakes);
                 self.channels[at] = Self::fresh(&self.session);
                 self.consuming[at] = false;
-                self.ready.extend(self.unacked[at].drain(..).map(|(_, id)| id));
+                self.ready.extend(self.unacked[at].drain(..).map(|(_, id, _)| id));
             }
             Act::Purge => {
                 assert_eq!(self.publisher.purge_queue("q").unwrap(), self.ready.len() as u64);
@@ -193,7 +197,7 @@ impl World {
                 assert!(last.is_none_or(|last| last < id), "{act:?}: out of order");
                 last = Some(id);
                 assert_eq!(delivery.redelivered, !self.delivered.insert(id), "{act:?}: mark of {id}");
-                self.unacked[at].push((delivery.tag, id));
+                self.unacked[at].push((delivery.tag, id, self.consumer[at]));
             }
             assert_eq!(self.channels[at].unacked(), self.unacked[at].len());
         }
@@ -204,8 +208,9 @@ impl World {
         let unacked: usize = self.unacked.iter().map(Vec::len).sum();
         assert_eq!((info.messages, info.unacked), (self.ready.len() as u64, unacked as u64), "{act:?}");
         for at in (0..3).filter(|&at| self.consuming[at]) {
-            let held = self.unacked[at].len();
-            assert!(self.ready.is_empty() || held >= PREFETCH, "{act:?}: {at} could take more");
+            let held = self.unacked[at].iter().filter(|(.., by)| *by == self.consumer[at]).count();
+            assert!(held <= PREFETCH, "{act:?}: {at} got more than it may");
+            assert!(self.ready.is_empty() || held == PREFETCH, "{act:?}: {at} could take more");
         }
     }
 }
