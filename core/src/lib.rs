@@ -18,12 +18,14 @@
 
 pub mod auth;
 pub mod broker;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod error;
 pub mod memory;
 pub mod message;
 pub mod routing;
+pub mod server;
 pub mod wire;
 
 pub use error::{Error, Kind, Result};

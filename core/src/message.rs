@@ -87,6 +87,13 @@ pub fn route_key(exchange: &str, routing_key: &str) -> RouteKey {
     route
 }
 
+/// Exchange and routing key out of a [`route_key`].
+pub fn route_names(route: &[u8]) -> (&str, &str) {
+    let (exchange, rest) = route[1..].split_at(route[0] as usize);
+    let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+    (text(exchange), text(&rest[1..]))
+}
+
 impl Message {
     /// A message with this route (see [`route_key`]), encoded properties (flags and list; not empty) and body.
     pub fn new(route: &[u8], properties: &[u8], body: Body<'_>) -> Self {
@@ -120,20 +127,14 @@ impl Message {
         &self.0.slice[..self.head().route as usize]
     }
 
-    fn split_route(&self) -> (&[u8], &[u8]) {
-        let route = self.route();
-        let (exchange, rest) = route[1..].split_at(route[0] as usize);
-        (exchange, &rest[1..])
-    }
-
     /// The exchange that it was published to; empty for the default exchange.
     pub fn exchange(&self) -> &str {
-        std::str::from_utf8(self.split_route().0).unwrap_or_default()
+        route_names(self.route()).0
     }
 
     /// The routing key that it was published with.
     pub fn routing_key(&self) -> &str {
-        std::str::from_utf8(self.split_route().1).unwrap_or_default()
+        route_names(self.route()).1
     }
 
     /// The properties as they came: flags and list.

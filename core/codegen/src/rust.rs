@@ -25,6 +25,7 @@ pub(crate) fn write(spec: &Spec) -> String {
         ",
     );
     constants(&mut out, spec);
+    signatures(&mut out, spec, &types);
     method_enum(&mut out, spec);
     for class in &spec.classes {
         class_module(&mut out, class, &types);
@@ -57,6 +58,28 @@ fn constants(out: &mut String, spec: &Spec) {
     for constant in &spec.constants {
         if let Some(class) = &constant.class {
             emit!(out, "({}, {:?}, {}),", constant.value, screaming(&constant.name), class == "hard-error");
+        }
+    }
+    emit!(out, "];");
+}
+
+/// What the tests build payloads from, so that they do not read what the code under test wrote.
+fn signatures(out: &mut String, spec: &Spec, types: &Types<'_>) {
+    emit!(out, "\n/// Id, name, whether content follows, and the types of the fields, `ticket` included.");
+    emit!(out, "#[cfg(test)]\npub(super) const SIGNATURES: &[(u32, &str, bool, &[&str])] = &[");
+    for class in &spec.classes {
+        for method in &class.methods {
+            let id = u32::from(class.id) << 16 | u32::from(method.id);
+            let kinds: Vec<_> = method
+                .arguments
+                .iter()
+                .map(|field| match field.resolve(types) {
+                    _ if reserved(field, method) => "reserved",
+                    Type::Bit => "bit",
+                    kind => reader_method(kind),
+                })
+                .collect();
+            emit!(out, "({id:#010x}, \"{}.{}\", {}, &{kinds:?}),", class.name, method.name, method.content);
         }
     }
     emit!(out, "];");
@@ -186,7 +209,7 @@ fn method_struct(out: &mut String, class: &Class, method: &Method, types: &Types
     for (field, kind) in fields.iter().filter(|(field, _)| !reserved(field, method)) {
         emit!(out, "pub {}: {},", snake(&field.name), rust_type(*kind));
     }
-    emit!(out, "}}");
+    emit!(out, "}}\n");
 
     let (reader, read) = reads(&fields, method);
     let (target, write) = writes(&fields, method);
@@ -268,6 +291,9 @@ fn properties(out: &mut String, class: &Class, types: &Types<'_>) {
     emit!(
         out,
         "\n/// The properties of a message, decoded. [`PropertiesView`] is the encoded form.
+         ///
+         /// `delivery-mode` is 1 (transient) or 2 (persistent), `expiration` milliseconds in decimal digits,
+         /// `timestamp` seconds since 1970.
          #[derive(Clone, Debug, Default, PartialEq)]\npub struct Properties {{"
     );
     for (field, kind) in &fields {
@@ -276,6 +302,7 @@ fn properties(out: &mut String, class: &Class, types: &Types<'_>) {
     emit!(
         out,
         "}}
+
         impl Properties {{
             /// Reads flags and list.
             ///

@@ -15,6 +15,7 @@
 //! Sockets are written and waiters woken after all of them are released: whatever became deliverable
 //! is noted in [`Wakes`], which calls each outlet once when it is dropped or [run](Wakes::run).
 
+mod arguments;
 mod channel;
 mod consumer;
 mod equivalence;

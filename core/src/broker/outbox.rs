@@ -4,6 +4,7 @@
 //! one; the connection's writer, or the reader in this process, takes them out in batches. There is no
 //! task and no mailbox between publisher and consumer.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -372,10 +373,36 @@ impl Wakes {
     }
 
     /// Tells them.
+    ///
+    /// An outlet that is told takes from its outbox, which can make room for more deliveries and so wake
+    /// others. Those wait until it is done, so that a long row of consumers cannot exhaust the stack.
     pub fn run(&mut self) {
+        thread_local! {
+            static WAITING: RefCell<Option<Vec<Arc<Outbox>>>> = const { RefCell::new(None) };
+        }
+        if self.0.is_empty() {
+            return;
+        }
+        let outermost = WAITING.with_borrow_mut(|waiting| match waiting {
+            Some(waiting) => {
+                waiting.extend(self.0.drain(..));
+                false
+            }
+            None => {
+                *waiting = Some(Vec::new());
+                true
+            }
+        });
+        if !outermost {
+            return;
+        }
         for outbox in self.0.drain(..) {
             outbox.outlet.ready();
         }
+        while let Some(outbox) = WAITING.with_borrow_mut(|waiting| waiting.as_mut().and_then(Vec::pop)) {
+            outbox.outlet.ready();
+        }
+        WAITING.set(None);
     }
 }
 

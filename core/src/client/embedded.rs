@@ -23,6 +23,7 @@ use super::{
 use crate::broker::{self, Binding, Broker, Event, Outlet, Session, Wakes};
 use crate::error::{Error, Kind, Result};
 use crate::message::Body;
+use crate::server::{Limits, Server};
 
 /// Bytes that a channel publishes between two looks at the memory that is in use: to look costs as much
 /// as to publish.
@@ -39,6 +40,8 @@ struct Shared {
     session: Mutex<Option<Session>>,
     channels: Mutex<Vec<Weak<EmbeddedChannel>>>,
     listeners: Mutex<Vec<Listener>>,
+    /// They stop when they are dropped.
+    servers: Mutex<Vec<Server>>,
     born: Birthplace,
     /// Publishes that wait for memory.
     waiting: AtomicUsize,
@@ -58,6 +61,7 @@ impl Embedded {
             session: Mutex::new(Some(session)),
             channels: Mutex::default(),
             listeners: Mutex::default(),
+            servers: Mutex::default(),
             born: Birthplace::here(),
             waiting: AtomicUsize::new(0),
             max_waiting: options.max_in_flight,
@@ -104,6 +108,7 @@ impl Shared {
             }
         }
         drop(session);
+        self.servers.lock().clear();
         for listener in std::mem::take(&mut *self.listeners.lock()) {
             listener(ConnectionEvent::Closed(None));
         }
@@ -124,8 +129,20 @@ impl ConnectionDriver for Embedded {
     }
 
     fn listen(&self, address: &str) -> Answer<SocketAddr> {
-        let _ = address;
-        now(Err(Error::new(Kind::Unsupported, "listen", "no server yet")))
+        let shared = self.shared.clone();
+        let address = address.to_owned();
+        Box::pin(async move {
+            shared.born.check("listen")?;
+            let runtime = process::runtime()?;
+            let broker = shared.broker.clone();
+            let listening = runtime
+                .spawn(async move { Server::listen(broker, &address, Limits::default()).await })
+                .await
+                .unwrap_or_else(|_| Err(closed("listen")))?;
+            let address = listening.address();
+            shared.servers.lock().push(listening);
+            Ok(address)
+        })
     }
 
     fn on_event(&self, listener: Listener) {
@@ -461,9 +478,6 @@ impl EmbeddedChannel {
                         let error = Error::new(Kind::Closed, "basic.consume", reason);
                         mailbox.lock().ended = Some(error.on(format!("consumer '{tag}'")));
                         others |= !Arc::ptr_eq(mailbox, mine);
-                    }
-                    if let Some(channel) = &mut self.door.lock().channel {
-                        channel.forget(&tag);
                     }
                 }
             }

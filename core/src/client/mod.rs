@@ -94,7 +94,7 @@ impl Connection {
     }
 
     /// Lets AMQP clients in to this connection's broker, on `HOST:PORT` (port 0 picks a free one); where
-    /// it listens. For embedded brokers only; ends with the process.
+    /// it listens. For embedded brokers only; ends when this connection closes.
     pub async fn listen(&self, address: &str) -> Result<SocketAddr> {
         self.0.listen(address).await
     }

@@ -84,14 +84,16 @@ fn what_a_closed_channel_had_not_acked_comes_again_in_its_old_place_and_marked()
     }
     let first = at_once(connection.channel()).unwrap();
     at_once(first.qos(3, false)).unwrap();
-    let consumer = at_once(first.consume(&ConsumeOptions { queue: "q", ..ConsumeOptions::default() })).unwrap();
+    let consumer =
+        at_once(first.consume(&ConsumeOptions { queue: "q", ..ConsumeOptions::default() })).unwrap();
     let mut taken = Vec::new();
     consumer.take(10, &mut taken).unwrap();
     first.settle(&[(taken[1].tag, false)], Settle::Ack).unwrap();
     at_once(first.close()).unwrap();
 
     let second = at_once(connection.channel()).unwrap();
-    let consumer = at_once(second.consume(&ConsumeOptions { queue: "q", ..ConsumeOptions::default() })).unwrap();
+    let consumer =
+        at_once(second.consume(&ConsumeOptions { queue: "q", ..ConsumeOptions::default() })).unwrap();
     let mut taken = Vec::new();
     consumer.take(10, &mut taken).unwrap();
     let marked: Vec<bool> = taken.iter().map(|delivery| delivery.redelivered).collect();
@@ -126,7 +128,8 @@ fn a_consumer_whose_queue_is_deleted_ends_with_an_error_that_says_so() {
     let connection = open("inproc://");
     let channel = at_once(connection.channel()).unwrap();
     at_once(channel.declare_queue("q", false, QueueOptions::default())).unwrap();
-    let consumer = at_once(channel.consume(&ConsumeOptions { queue: "q", ..ConsumeOptions::default() })).unwrap();
+    let consumer =
+        at_once(channel.consume(&ConsumeOptions { queue: "q", ..ConsumeOptions::default() })).unwrap();
     send(&channel, "q", "last");
     at_once(channel.delete_queue("q", false, false)).unwrap();
     let mut taken = Vec::new();

@@ -20,9 +20,7 @@ struct Model(Vec<(String, Table, u8)>);
 
 impl Model {
     fn position(&self, key: &str, arguments: &Table, destination: u8) -> Option<usize> {
-        self.0
-            .iter()
-            .position(|(k, a, d)| k == key && a == arguments && *d == destination)
+        self.0.iter().position(|(k, a, d)| k == key && a == arguments && *d == destination)
     }
 }
 
@@ -45,19 +43,13 @@ fn agrees(
             }
             Step::Unbind(key, arguments, destination) => {
                 let position = model.position(&key, &arguments, destination);
-                prop_assert_eq!(
-                    router.unbind(&key, &arguments, &destination),
-                    position.is_some()
-                );
+                prop_assert_eq!(router.unbind(&key, &arguments, &destination), position.is_some());
                 position.map(|position| model.0.remove(position));
             }
             Step::RemoveDestination(destination) => {
                 let before = model.0.len();
                 model.0.retain(|(_, _, d)| *d != destination);
-                prop_assert_eq!(
-                    router.remove_destination(&destination),
-                    before - model.0.len()
-                );
+                prop_assert_eq!(router.remove_destination(&destination), before - model.0.len());
             }
             Step::Publish(routing_key, headers) => {
                 let mut wanted: Vec<u8> = model
@@ -69,11 +61,7 @@ fn agrees(
                 wanted.sort_unstable();
                 wanted.dedup();
                 let mut emitted = Vec::new();
-                router.route(
-                    &routing_key,
-                    || &headers,
-                    |destination| emitted.push(*destination),
-                );
+                router.route(&routing_key, || &headers, |destination| emitted.push(*destination));
                 emitted.sort_unstable();
                 prop_assert_eq!(emitted, wanted);
             }
@@ -85,11 +73,7 @@ fn agrees(
         prop_assert!(router.unbind(&key, &arguments, &destination));
     }
     prop_assert!(router.is_empty());
-    prop_assert!(
-        router.matcher.holds_nothing(),
-        "an empty exchange keeps {:?}",
-        router.matcher
-    );
+    prop_assert!(router.matcher.holds_nothing(), "an empty exchange keeps {:?}", router.matcher);
     Ok(())
 }
 
@@ -111,21 +95,15 @@ fn steps(
 }
 
 fn key_of(words: &'static [&'static str], longest: usize) -> impl Strategy<Value = String> + Clone {
-    prop::collection::vec(prop::sample::select(words), 0..=longest)
-        .prop_map(|words| words.join("."))
+    prop::collection::vec(prop::sample::select(words), 0..=longest).prop_map(|words| words.join("."))
 }
 
 fn table_of(
     names: &'static [&'static str],
     values: impl Strategy<Value = Value> + Clone + 'static,
 ) -> impl Strategy<Value = Table> + Clone {
-    prop::collection::btree_map(prop::sample::select(names), values, 0..4).prop_map(|map| {
-        Table(
-            map.into_iter()
-                .map(|(name, value)| (name.into(), value))
-                .collect(),
-        )
-    })
+    prop::collection::btree_map(prop::sample::select(names), values, 0..4)
+        .prop_map(|map| Table(map.into_iter().map(|(name, value)| (name.into(), value)).collect()))
 }
 
 fn no_table() -> impl Strategy<Value = Table> + Clone {
@@ -137,19 +115,13 @@ fn some_arguments() -> impl Strategy<Value = Table> + Clone {
 }
 
 fn split(key: &str) -> Vec<&str> {
-    if key.is_empty() {
-        Vec::new()
-    } else {
-        key.split('.').collect()
-    }
+    if key.is_empty() { Vec::new() } else { key.split('.').collect() }
 }
 
 fn pattern_matches(pattern: &[&str], key: &[&str]) -> bool {
     match (pattern, key) {
         ([], []) => true,
-        (["#", rest @ ..], _) => {
-            (0..=key.len()).any(|skipped| pattern_matches(rest, &key[skipped..]))
-        }
+        (["#", rest @ ..], _) => (0..=key.len()).any(|skipped| pattern_matches(rest, &key[skipped..])),
         (["*", rest @ ..], [_, others @ ..]) => pattern_matches(rest, others),
         ([word, rest @ ..], [other, others @ ..]) => word == other && pattern_matches(rest, others),
         _ => false,
@@ -208,13 +180,8 @@ fn number(value: &Value) -> Option<f64> {
 fn meets(wanted: &Value, value: &Value) -> bool {
     match (wanted, value) {
         (Value::Void, _) => true,
-        (
-            Value::LongString(a) | Value::ByteArray(a),
-            Value::LongString(b) | Value::ByteArray(b),
-        ) => a == b,
-        (Value::Table(a), Value::Array(b)) | (Value::Array(b), Value::Table(a)) => {
-            a.0.len() + b.len() == 0
-        }
+        (Value::LongString(a) | Value::ByteArray(a), Value::LongString(b) | Value::ByteArray(b)) => a == b,
+        (Value::Table(a), Value::Array(b)) | (Value::Array(b), Value::Table(a)) => a.0.len() + b.len() == 0,
         _ => match (number(wanted), number(value)) {
             (Some(a), Some(b)) => a == b,
             _ => wanted == value,
@@ -230,31 +197,19 @@ fn headers_match(arguments: &Table, headers: &Table) -> bool {
         .iter()
         .filter(|(name, _)| &**name != "x-match" && (with_x || !name.starts_with("x-")))
         .map(|(name, wanted)| headers.get(name).is_some_and(|value| meets(wanted, value)));
-    if mode == text("any") || mode == text("any-with-x") {
-        met.any(|met| met)
-    } else {
-        met.all(|met| met)
-    }
+    if mode == text("any") || mode == text("any-with-x") { met.any(|met| met) } else { met.all(|met| met) }
 }
 
 fn header_arguments() -> impl Strategy<Value = Table> + Clone {
-    let modes = [
-        None,
-        Some("all"),
-        Some("any"),
-        Some("all-with-x"),
-        Some("any-with-x"),
-    ];
-    (
-        table_of(&["a", "b", "c", "x-a", "x-match-b"], value()),
-        prop::sample::select(modes.to_vec()),
-    )
-        .prop_map(|(mut table, mode)| {
+    let modes = [None, Some("all"), Some("any"), Some("all-with-x"), Some("any-with-x")];
+    (table_of(&["a", "b", "c", "x-a", "x-match-b"], value()), prop::sample::select(modes.to_vec())).prop_map(
+        |(mut table, mode)| {
             if let Some(mode) = mode {
                 table.insert("x-match", text(mode));
             }
             table
-        })
+        },
+    )
 }
 
 proptest! {

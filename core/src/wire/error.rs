@@ -38,9 +38,10 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// The reply code: FRAME_ERROR (501) for what cannot be cut into frames and fields, as RabbitMQ 3.10
-    /// answers; SYNTAX_ERROR (502) for illegal values in a field and NOT_IMPLEMENTED (540) for an unknown
-    /// method, as the spec has it (RabbitMQ's connection process crashes on these).
+    /// The reply code: FRAME_ERROR (501) for what cannot be cut into frames and fields, as RabbitMQ 3.10 answers;
+    /// SYNTAX_ERROR (502) for illegal values in a field and NOT_IMPLEMENTED (540) for an unknown method, as the
+    /// spec has it. RabbitMQ drops the connection without a word on the latter two, and calls malformed
+    /// properties an INTERNAL_ERROR (541).
     pub const fn kind(self) -> Kind {
         match self {
             DecodeError::UnknownFieldType(_) | DecodeError::NestedTooDeep => Kind::SyntaxError,
@@ -65,7 +66,7 @@ impl fmt::Display for DecodeError {
             DecodeError::UnknownFrameType(kind) => write!(f, "unknown frame type {kind}"),
             DecodeError::Truncated => f.write_str("the frame ends in the midst of a field"),
             DecodeError::TrailingBytes(count) => write!(f, "{count} octets behind the last field"),
-            DecodeError::NotUtf8 => f.write_str("malformed UTF-8 in shortstr"),
+            DecodeError::NotUtf8 => f.write_str("Malformed UTF-8 in shortstr"),
             DecodeError::UnknownMethod { class, method } => {
                 write!(f, "unknown method {method} of class {class}")
             }

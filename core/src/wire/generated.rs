@@ -42,6 +42,112 @@ pub(super) const ERRORS: &[(u16, &str, bool)] = &[
     (540, "NOT_IMPLEMENTED", true),
     (541, "INTERNAL_ERROR", true),
 ];
+
+/// Id, name, whether content follows, and the types of the fields, `ticket` included.
+#[cfg(test)]
+pub(super) const SIGNATURES: &[(u32, &str, bool, &[&str])] = &[
+    (0x003c000a, "basic.qos", false, &["u32", "u16", "bit"]),
+    (0x003c000b, "basic.qos-ok", false, &[]),
+    (
+        0x003c0014,
+        "basic.consume",
+        false,
+        &["reserved", "short_string", "short_string", "bit", "bit", "bit", "bit", "table"],
+    ),
+    (0x003c0015, "basic.consume-ok", false, &["short_string"]),
+    (0x003c001e, "basic.cancel", false, &["short_string", "bit"]),
+    (0x003c001f, "basic.cancel-ok", false, &["short_string"]),
+    (0x003c0028, "basic.publish", true, &["reserved", "short_string", "short_string", "bit", "bit"]),
+    (0x003c0032, "basic.return", true, &["u16", "short_string", "short_string", "short_string"]),
+    (0x003c003c, "basic.deliver", true, &["short_string", "u64", "bit", "short_string", "short_string"]),
+    (0x003c0046, "basic.get", false, &["reserved", "short_string", "bit"]),
+    (0x003c0047, "basic.get-ok", true, &["u64", "bit", "short_string", "short_string", "u32"]),
+    (0x003c0048, "basic.get-empty", false, &["short_string"]),
+    (0x003c0050, "basic.ack", false, &["u64", "bit"]),
+    (0x003c005a, "basic.reject", false, &["u64", "bit"]),
+    (0x003c0064, "basic.recover-async", false, &["bit"]),
+    (0x003c006e, "basic.recover", false, &["bit"]),
+    (0x003c006f, "basic.recover-ok", false, &[]),
+    (0x003c0078, "basic.nack", false, &["u64", "bit", "bit"]),
+    (0x000a000a, "connection.start", false, &["u8", "u8", "table", "long_string", "long_string"]),
+    (0x000a000b, "connection.start-ok", false, &["table", "short_string", "long_string", "short_string"]),
+    (0x000a0014, "connection.secure", false, &["long_string"]),
+    (0x000a0015, "connection.secure-ok", false, &["long_string"]),
+    (0x000a001e, "connection.tune", false, &["u16", "u32", "u16"]),
+    (0x000a001f, "connection.tune-ok", false, &["u16", "u32", "u16"]),
+    (0x000a0028, "connection.open", false, &["short_string", "short_string", "bit"]),
+    (0x000a0029, "connection.open-ok", false, &["short_string"]),
+    (0x000a0032, "connection.close", false, &["u16", "short_string", "u16", "u16"]),
+    (0x000a0033, "connection.close-ok", false, &[]),
+    (0x000a003c, "connection.blocked", false, &["short_string"]),
+    (0x000a003d, "connection.unblocked", false, &[]),
+    (0x000a0046, "connection.update-secret", false, &["long_string", "short_string"]),
+    (0x000a0047, "connection.update-secret-ok", false, &[]),
+    (0x0014000a, "channel.open", false, &["short_string"]),
+    (0x0014000b, "channel.open-ok", false, &["long_string"]),
+    (0x00140014, "channel.flow", false, &["bit"]),
+    (0x00140015, "channel.flow-ok", false, &["bit"]),
+    (0x00140028, "channel.close", false, &["u16", "short_string", "u16", "u16"]),
+    (0x00140029, "channel.close-ok", false, &[]),
+    (0x001e000a, "access.request", false, &["short_string", "bit", "bit", "bit", "bit", "bit"]),
+    (0x001e000b, "access.request-ok", false, &["u16"]),
+    (
+        0x0028000a,
+        "exchange.declare",
+        false,
+        &["reserved", "short_string", "short_string", "bit", "bit", "bit", "bit", "bit", "table"],
+    ),
+    (0x0028000b, "exchange.declare-ok", false, &[]),
+    (0x00280014, "exchange.delete", false, &["reserved", "short_string", "bit", "bit"]),
+    (0x00280015, "exchange.delete-ok", false, &[]),
+    (
+        0x0028001e,
+        "exchange.bind",
+        false,
+        &["reserved", "short_string", "short_string", "short_string", "bit", "table"],
+    ),
+    (0x0028001f, "exchange.bind-ok", false, &[]),
+    (
+        0x00280028,
+        "exchange.unbind",
+        false,
+        &["reserved", "short_string", "short_string", "short_string", "bit", "table"],
+    ),
+    (0x00280033, "exchange.unbind-ok", false, &[]),
+    (
+        0x0032000a,
+        "queue.declare",
+        false,
+        &["reserved", "short_string", "bit", "bit", "bit", "bit", "bit", "table"],
+    ),
+    (0x0032000b, "queue.declare-ok", false, &["short_string", "u32", "u32"]),
+    (
+        0x00320014,
+        "queue.bind",
+        false,
+        &["reserved", "short_string", "short_string", "short_string", "bit", "table"],
+    ),
+    (0x00320015, "queue.bind-ok", false, &[]),
+    (0x0032001e, "queue.purge", false, &["reserved", "short_string", "bit"]),
+    (0x0032001f, "queue.purge-ok", false, &["u32"]),
+    (0x00320028, "queue.delete", false, &["reserved", "short_string", "bit", "bit", "bit"]),
+    (0x00320029, "queue.delete-ok", false, &["u32"]),
+    (
+        0x00320032,
+        "queue.unbind",
+        false,
+        &["reserved", "short_string", "short_string", "short_string", "table"],
+    ),
+    (0x00320033, "queue.unbind-ok", false, &[]),
+    (0x005a000a, "tx.select", false, &[]),
+    (0x005a000b, "tx.select-ok", false, &[]),
+    (0x005a0014, "tx.commit", false, &[]),
+    (0x005a0015, "tx.commit-ok", false, &[]),
+    (0x005a001e, "tx.rollback", false, &[]),
+    (0x005a001f, "tx.rollback-ok", false, &[]),
+    (0x0055000a, "confirm.select", false, &["bit"]),
+    (0x0055000b, "confirm.select-ok", false, &[]),
+];
 /// Any method.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Method {
@@ -260,9 +366,7 @@ impl Method {
             tx::RollbackOk::ID => Method::TxRollbackOk(tx::RollbackOk::read(&mut reader)?),
             confirm::Select::ID => Method::ConfirmSelect(confirm::Select::read(&mut reader)?),
             confirm::SelectOk::ID => Method::ConfirmSelectOk(confirm::SelectOk::read(&mut reader)?),
-            _ => {
-                return Err(DecodeError::UnknownMethod { class: (id >> 16) as u16, method: id as u16 });
-            }
+            _ => return Err(DecodeError::UnknownMethod { class: (id >> 16) as u16, method: id as u16 }),
         };
         reader.finish().map(|()| method)
     }
@@ -2699,6 +2803,9 @@ pub mod confirm {
 }
 
 /// The properties of a message, decoded. [`PropertiesView`] is the encoded form.
+///
+/// `delivery-mode` is 1 (transient) or 2 (persistent), `expiration` milliseconds in decimal digits,
+/// `timestamp` seconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Properties {
     pub content_type: Option<ShortString>,
@@ -2716,6 +2823,7 @@ pub struct Properties {
     pub app_id: Option<ShortString>,
     pub cluster_id: Option<ShortString>,
 }
+
 impl Properties {
     /// Reads flags and list.
     ///

@@ -264,3 +264,111 @@ fn put_body(out: &mut impl Output, channel: u16, body: &[u8], piece: usize) {
         out.put(&[FRAME_END]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{FrameKind, Method, ShortString, next_frame};
+
+    fn deliver(body: &[u8], frame_max: u32) -> Vec<u8> {
+        let mut out = Vec::new();
+        Deliver {
+            consumer_tag: "ctag",
+            delivery_tag: 0x0102_0304_0506_0708,
+            redelivered: true,
+            exchange_and_routing_key: b"\x04logs\x05error",
+            properties: b"\x10\x00\x02",
+        }
+        .encode(&mut out, 300, body, frame_max);
+        out
+    }
+
+    fn frames(mut buf: &[u8], frame_max: u32) -> Vec<(FrameKind, u16, Vec<u8>)> {
+        let mut frames = Vec::new();
+        while let Some(frame) = next_frame(buf, frame_max).unwrap() {
+            frames.push((frame.kind, frame.channel, frame.payload.to_vec()));
+            buf = &buf[frame.total_len()..];
+        }
+        assert!(buf.is_empty());
+        frames
+    }
+
+    #[test]
+    fn a_delivery_is_method_header_and_body_pieces_that_fit_frame_max() {
+        for (size, pieces) in [(0, vec![]), (1, vec![1]), (4088, vec![4088]), (8177, vec![4088, 4088, 1])] {
+            let body: Vec<u8> = (0..size).map(|n| n as u8).collect();
+            let frames = frames(&deliver(&body, 4096), 4096);
+            assert!(frames.iter().all(|frame| frame.1 == 300));
+            assert_eq!(
+                Method::decode(&frames[0].2),
+                Ok(Method::BasicDeliver(basic::Deliver {
+                    consumer_tag: ShortString::truncated("ctag"),
+                    delivery_tag: 0x0102_0304_0506_0708,
+                    redelivered: true,
+                    exchange: ShortString::truncated("logs"),
+                    routing_key: ShortString::truncated("error"),
+                }))
+            );
+            let header = ContentHeaderRef::decode(&frames[1].2).unwrap();
+            assert_eq!((header.class_id, header.weight, header.body_size), (60, 0, size));
+            assert_eq!(header.properties, b"\x10\x00\x02");
+            assert!(frames[2..].iter().all(|frame| frame.0 == FrameKind::Body));
+            assert_eq!(frames[2..].iter().map(|frame| frame.2.len()).collect::<Vec<_>>(), pieces);
+            assert_eq!(frames[2..].iter().flat_map(|frame| frame.2.clone()).collect::<Vec<_>>(), body);
+        }
+        assert_eq!(frames(&deliver(&[1; 100_000], 0), 0).len(), 3);
+    }
+
+    #[test]
+    fn head_and_body_frame_header_make_the_same_octets() {
+        let mut whole = Vec::new();
+        let tag = "t".repeat(255);
+        let deliver = Deliver {
+            consumer_tag: &tag,
+            delivery_tag: 1,
+            redelivered: false,
+            exchange_and_routing_key: b"\0\0",
+            properties: b"\0\0",
+        };
+        deliver.encode(&mut whole, 1, b"hello", 4096);
+        let mut parts = Vec::new();
+        deliver.encode_head(&mut parts, 1, 5);
+        parts.extend(body_frame_header(1, 5));
+        parts.extend(b"hello\xCE");
+        assert_eq!(parts, whole);
+    }
+
+    #[test]
+    fn a_publish_is_read_in_place() {
+        let publish = basic::Publish {
+            exchange: ShortString::truncated("logs"),
+            routing_key: ShortString::truncated("é"),
+            mandatory: true,
+            immediate: false,
+        };
+        let mut out = Vec::new();
+        Method::from(publish).encode(1, &mut out);
+        encode_content(&mut out, 1, b"\0\0", b"hi", 4096);
+        let frames = frames(&out, 4096);
+        let read = PublishRef::decode(&frames[0].2).unwrap();
+        assert_eq!(
+            (read.exchange, read.routing_key, read.mandatory, read.immediate),
+            ("logs", "é", true, false)
+        );
+        assert_eq!(read.exchange_and_routing_key, "\x04logs\x02é".as_bytes());
+        assert_eq!(frames[2].2, b"hi");
+        let longer = [&frames[0].2[..], b"x"].concat();
+        assert_eq!(PublishRef::decode(&longer), Err(DecodeError::TrailingBytes(1)));
+    }
+
+    #[test]
+    fn acks_and_heartbeats_are_the_octets_of_the_spec() {
+        let mut out = Vec::new();
+        encode_ack(&mut out, 258, 7, true);
+        assert_eq!(out, [1, 1, 2, 0, 0, 0, 13, 0, 60, 0, 80, 0, 0, 0, 0, 0, 0, 0, 7, 1, 0xCE]);
+        assert_eq!(AckRef::decode(&out[7..20]), Ok(AckRef { delivery_tag: 7, multiple: true }));
+        out.clear();
+        encode_heartbeat(&mut out);
+        assert_eq!(out, [8, 0, 0, 0, 0, 0, 0, 0xCE]);
+    }
+}

@@ -25,6 +25,8 @@ pub mod table;
 
 mod generated;
 mod reader;
+#[cfg(test)]
+mod tests;
 
 pub use error::DecodeError;
 pub use frame::{Frame, FrameKind, next_frame};

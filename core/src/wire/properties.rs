@@ -54,13 +54,13 @@ impl<'a> PropertiesView<'a> {
     pub fn validate(self) -> Result<(), DecodeError> {
         let mut reader = Reader(self.0);
         // The two lowest bits belong to no property; RabbitMQ ignores them.
-        let flags = reader.u16()?;
-        for (index, kind) in KINDS.into_iter().enumerate() {
-            if flags & flag(index) != 0 {
-                match kind {
-                    PropertyKind::Table => table::check(&mut reader)?,
-                    _ => kind.skip(&mut reader)?,
-                }
+        let mut flags = reader.u16()? & PRESENT;
+        while flags != 0 {
+            let index = flags.leading_zeros() as usize;
+            flags &= !flag(index);
+            match KINDS[index] {
+                PropertyKind::Table => table::check(&mut reader)?,
+                kind => kind.skip(&mut reader)?,
             }
         }
         reader.finish()
@@ -165,5 +165,48 @@ pub(super) const fn flag(index: usize) -> u16 {
     1 << (15 - index)
 }
 
+/// The flags that belong to a property.
+const PRESENT: u16 = !(u16::MAX >> COUNT);
+
 /// No more properties than one word of flags has bits for.
 const _: () = assert!(COUNT <= 14);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_properties_is_two_octets_and_reads_as_absent() {
+        let view = PropertiesView::EMPTY;
+        assert_eq!(view.validate(), Ok(()));
+        assert_eq!((view.delivery_mode(), view.reply_to(), view.headers_raw()), (None, None, None));
+        assert_eq!(&*view.with_reply_to("me"), b"\x02\x00\x02me");
+    }
+
+    #[test]
+    fn binary_correlation_ids_pass_but_are_no_text() {
+        let view = PropertiesView(b"\x04\x00\x02\xFF\xFE");
+        assert_eq!(view.validate(), Ok(()));
+        assert_eq!(view.correlation_id(), None);
+        assert_eq!(&*view.with_reply_to("me"), b"\x06\x00\x02\xFF\xFE\x02me");
+    }
+
+    #[test]
+    fn malformed_properties_are_refused_and_read_as_absent() {
+        for (encoded, error) in [
+            (&b""[..], DecodeError::Truncated),
+            (b"\x00", DecodeError::Truncated),
+            (b"\x10", DecodeError::Truncated),
+            (b"\x10\x00", DecodeError::Truncated),
+            (b"\x04\x00\x05ab", DecodeError::Truncated),
+            (b"\x00\x00\x01", DecodeError::TrailingBytes(1)),
+            (b"\x20\x00\x00\x00\x00\x02\x01\x02", DecodeError::Truncated),
+            (b"\x20\x00\x00\x00\x00\x03\x01\xFFV", DecodeError::NotUtf8),
+            (b"\x20\x00\x00\x00\x00\x03\x01aZ", DecodeError::UnknownFieldType(b'Z')),
+        ] {
+            let view = PropertiesView(encoded);
+            assert_eq!(view.validate(), Err(error), "{encoded:?}");
+            assert_eq!((view.delivery_mode(), view.correlation_id(), view.headers()), (None, None, None));
+        }
+    }
+}

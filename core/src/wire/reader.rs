@@ -57,6 +57,18 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.short_bytes()?).map_err(|_| DecodeError::NotUtf8)
     }
 
+    /// Steps over a short string, which must be UTF-8. Names are ASCII as a rule, and to see that in place is
+    /// cheaper than the call of a full check.
+    #[inline]
+    pub(super) fn skip_short_str(&mut self) -> Result<()> {
+        let bytes = self.short_bytes()?;
+        if bytes.iter().fold(0, |seen, octet| seen | octet) < 0x80 || std::str::from_utf8(bytes).is_ok() {
+            Ok(())
+        } else {
+            Err(DecodeError::NotUtf8)
+        }
+    }
+
     pub(super) fn short_string(&mut self) -> Result<ShortString> {
         // One octet of length cannot exceed what a ShortString holds.
         self.short_str().map(ShortString::truncated)

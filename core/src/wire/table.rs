@@ -212,7 +212,7 @@ pub(super) fn find(encoded: &[u8], name: &str) -> Option<Value> {
 fn check_entries(reader: &mut Reader<'_>, depth: usize) -> Result<(), DecodeError> {
     let mut inside = Reader(reader.long_bytes()?);
     while !inside.0.is_empty() {
-        inside.short_str()?;
+        inside.skip_short_str()?;
         check_value(&mut inside, depth)?;
     }
     Ok(())
@@ -239,4 +239,74 @@ fn check_value(reader: &mut Reader<'_>, depth: usize) -> Result<(), DecodeError>
         letter => return Err(DecodeError::UnknownFieldType(letter)),
     };
     reader.take(fixed).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Arrays in an array in …, under one name.
+    fn nested(levels: usize) -> Vec<u8> {
+        let array = (0..levels).fold(Value::Void, |inside, _| Value::Array(vec![inside]));
+        let mut encoded = Vec::new();
+        Table(vec![("deep".into(), array)]).encode(&mut encoded);
+        encoded
+    }
+
+    #[test]
+    fn nesting_is_limited() {
+        for (levels, fits) in [(MAX_DEPTH, true), (MAX_DEPTH + 1, false), (10 * MAX_DEPTH, false)] {
+            let encoded = nested(levels);
+            assert_eq!(Table::decode(&encoded).is_ok(), fits);
+            assert_eq!(check(&mut Reader(&encoded)).is_ok(), fits);
+            assert_eq!(find(&encoded, "deep").is_some(), fits);
+            assert_eq!(find(&encoded, "absent"), None);
+        }
+    }
+
+    #[test]
+    fn a_length_that_is_not_there_is_an_error_and_not_an_allocation() {
+        for value in [&b"S\xFF\xFF\xFF\xFFabc"[..], b"x\x7F\xFF\xFF\xFF", b"A\x80\0\0\0", b"F\0\0\0\x09"] {
+            let encoded = [&[0, 0, 0, value.len() as u8 + 2, 1, b'k'], value].concat();
+            assert_eq!(Table::decode(&encoded), Err(DecodeError::Truncated));
+        }
+        assert_eq!(Table::decode(&[0xFF; 8]), Err(DecodeError::Truncated));
+    }
+
+    #[test]
+    fn letters_are_read_as_rabbitmq_reads_them() {
+        let ones = [0xFF; 8];
+        for (letter, octets, expected) in [
+            (b't', 1, Value::Bool(true)),
+            (b'b', 1, Value::I8(-1)),
+            (b'B', 1, Value::U8(255)),
+            (b's', 2, Value::I16(-1)),
+            (b'u', 2, Value::U16(65_535)),
+            (b'I', 4, Value::I32(-1)),
+            (b'i', 4, Value::U32(u32::MAX)),
+            (b'l', 8, Value::I64(-1)),
+            (b'L', 8, Value::I64(-1)),
+            (b'D', 5, Value::Decimal(255, -1)),
+            (b'T', 8, Value::Timestamp(u64::MAX)),
+            (b'V', 0, Value::Void),
+        ] {
+            let entry = [&[1, b'a', letter], &ones[..octets]].concat();
+            let encoded = [&(entry.len() as u32).to_be_bytes(), &entry[..]].concat();
+            let table = Table::decode(&encoded);
+            assert_eq!(table.map(|table| table.get("a").cloned()), Ok(Some(expected)));
+            assert_eq!(check(&mut Reader(&encoded)), Ok(()));
+        }
+        for letter in [b'U', b'c', b'Z', 0] {
+            let encoded = [0, 0, 0, 3, 1, b'a', letter];
+            assert_eq!(Table::decode(&encoded), Err(DecodeError::UnknownFieldType(letter)));
+        }
+    }
+
+    #[test]
+    fn names_too_long_for_the_wire_are_cut_between_characters() {
+        let mut encoded = Vec::new();
+        Table(vec![("é".repeat(200).into(), Value::Void)]).encode(&mut encoded);
+        let name = Table::decode(&encoded).map(|table| table.0[0].0.len());
+        assert_eq!(name, Ok(254));
+    }
 }

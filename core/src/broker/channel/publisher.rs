@@ -10,7 +10,7 @@ use crate::broker::outbox::Wakes;
 use crate::broker::replies::PSEUDO_QUEUE;
 use crate::broker::route::{Route, Routes};
 use crate::error::{Error, Kind, Result};
-use crate::message::{Body, Message, route_key};
+use crate::message::{Body, Message, route_key, route_names};
 use crate::wire::properties::PropertiesView;
 
 /// A message to be published.
@@ -54,11 +54,32 @@ impl Channel {
     /// Routes a message. It is in its queues at the latest after [`Channel::flush`]. Says whether a queue
     /// takes it; if none does and it is mandatory, it is among [`Channel::take_returned`].
     pub fn publish(&mut self, publish: Publish<'_>, wakes: &mut Wakes) -> Result<bool> {
-        let Publish { exchange, routing_key, mandatory, mut properties, body } = publish;
-        let key = route_key(exchange, routing_key);
-        let route = self.route(exchange, routing_key, &key, properties)?;
+        let Publish { exchange, routing_key, mandatory, properties, body } = publish;
+        names::check("basic.publish", "exchange", exchange)?;
+        names::check("basic.publish", "routing key", routing_key)?;
+        self.publish_routed(&route_key(exchange, routing_key), mandatory, properties, body, wakes)
+    }
 
+    /// The same with exchange and routing key as they stand at the wire (see [`route_key`]).
+    pub fn publish_routed(
+        &mut self,
+        key: &[u8],
+        mandatory: bool,
+        properties: &[u8],
+        body: Body<'_>,
+        wakes: &mut Wakes,
+    ) -> Result<bool> {
+        let (route, answers) = self.route(key, properties)?;
+        if let Some(user) = PropertiesView(properties).user_id()
+            && user != &*self.session.user
+        {
+            let authenticated = &self.session.user;
+            let reason =
+                format!("user_id property set to '{user}' but authenticated user was '{authenticated}'");
+            return Err(Error::new(Kind::PreconditionFailed, "basic.publish", reason));
+        }
         let with_reply_to;
+        let mut properties = properties;
         if PropertiesView(properties).reply_to() == Some(PSEUDO_QUEUE) {
             with_reply_to = self.answerable(properties)?;
             properties = &with_reply_to;
@@ -69,11 +90,15 @@ impl Channel {
         }
         if route.is_empty() {
             if mandatory {
-                publisher.returned.push(Returned { message: Message::new(&key, properties, body) });
+                publisher.returned.push(Returned { message: Message::new(key, properties, body) });
             }
             return Ok(false);
         }
-        let message = Message::new(&key, properties, body);
+        let message = Message::new(key, properties, body);
+        if answers && mandatory {
+            // No queue that anybody declared took it, so RabbitMQ returns it although it is delivered.
+            publisher.returned.push(Returned { message: message.clone() });
+        }
         if !publisher.route.as_ref().is_some_and(|current| Arc::ptr_eq(current, &route)) {
             self.flush(wakes);
             self.publisher.route = Some(route);
@@ -92,19 +117,19 @@ impl Channel {
         Err(Error::new(Kind::PreconditionFailed, "basic.publish", reason))
     }
 
-    fn route(&mut self, exchange: &str, routing_key: &str, key: &[u8], properties: &[u8]) -> Result<Route> {
+    /// Where a message goes, and whether that is a direct reply.
+    fn route(&mut self, key: &[u8], properties: &[u8]) -> Result<(Route, bool)> {
         let vhost = &self.session.vhost;
         // Read before routing: a change meanwhile makes what is remembered here void, never wrong.
         let generation = vhost.generation();
         if let Some(route) = self.publisher.routes.get(generation, key) {
-            return Ok(route);
+            return Ok((route, false));
         }
-        names::check("basic.publish", "exchange", exchange)?;
-        names::check("basic.publish", "routing key", routing_key)?;
+        let (exchange, routing_key) = route_names(key);
         if exchange.is_empty()
             && let Some(queue) = vhost.replies.get(routing_key)
         {
-            return Ok(Arc::from([queue]));
+            return Ok((Arc::from([queue]), true));
         }
         let headers = || PropertiesView(properties).headers().unwrap_or_default();
         let (queues, repeatable) = vhost.route(exchange, routing_key, &headers)?;
@@ -112,7 +137,7 @@ impl Channel {
         if repeatable {
             self.publisher.routes.put(generation, key, &route);
         }
-        Ok(route)
+        Ok((route, false))
     }
 
     /// The properties with the secret name in `reply_to`.

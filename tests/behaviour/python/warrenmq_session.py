@@ -1,0 +1,138 @@
+"""The verbs of the scenarios in terms of WarrenMQ's own Python API."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import warrenmq
+from common import FUNCTIONS, PROPERTIES, REPLY_CODES, TIMEOUT, body_of, seen
+
+
+def error_of(error):
+    if isinstance(error, TimeoutError):
+        return {"code": "TIMEOUT", "text": str(error)}
+    if isinstance(error, warrenmq.Error):
+        return {"code": REPLY_CODES.get(error.code, error.code), "text": error.reply_text}
+    return None
+
+
+class Session:
+    """One role: a connection with its channels, consumers, held messages and calls, each under its name."""
+
+    def __init__(self, url):
+        self._mq = warrenmq.connect(url)
+        self._channels, self._consumers, self._messages, self._calls = {}, {}, {}, {}
+        self._callers = ThreadPoolExecutor(16)  # a blocking call needs a thread of its own
+
+    def close(self):
+        self._mq.close()
+        self._callers.shutdown()
+
+    def queue(self, name, channel=None, **options):
+        queue = self._on(channel).queue(name, **options)
+        return {"name": queue.name, "messages": queue.message_count, "consumers": queue.consumer_count}
+
+    def exchange(self, name, channel=None, **options):
+        self._on(channel).exchange(name, **options)
+
+    def bind(self, exchange, queue=None, destination=None, routing_key="", arguments=None, channel=None):
+        self._bindable(queue, destination, channel).bind(exchange, routing_key, arguments=arguments)
+
+    def unbind(self, exchange, queue=None, destination=None, routing_key="", arguments=None, channel=None):
+        self._bindable(queue, destination, channel).unbind(exchange, routing_key, arguments=arguments)
+
+    def send(self, queue, body, headers=None, properties=None, channel=None):
+        self._queue(queue, channel).send(body_of(body), headers=headers, **(properties or {}))
+
+    def publish(self, exchange, routing_key="", body="", mandatory=False, headers=None, properties=None, channel=None):
+        to = self._exchange(exchange, channel)
+        result = to.publish(body_of(body), routing_key, mandatory=mandatory, headers=headers, **(properties or {}))
+        return {"routed": result.routed} if mandatory else {}
+
+    def prefetch(self, count, channel=None, **options):
+        self._on(channel).prefetch(count, global_=options.get("global", False))
+
+    def consume(self, queue, consumer, channel=None, **options):
+        handle = self._queue(queue, channel)
+        self._consumers[consumer] = handle, handle.consume(**options)
+
+    def cancel(self, consumer):
+        self._consumers.pop(consumer)[1].cancel()
+
+    def take(self, consumer, message=None, settle=None):
+        return self._received(self._consumers[consumer][1].get(timeout=TIMEOUT), message, settle)
+
+    def nothing(self, consumer):
+        """The declare is answered after every delivery that the queue has made; these are given a moment to arrive."""
+        handle, watched = self._consumers[consumer]
+        self._mq.queue(handle.name, passive=True)
+        try:
+            message = watched.get(timeout=0.1)
+        except TimeoutError:
+            return
+        raise AssertionError(f"unexpected: {message!r}")
+
+    def get(self, queue, no_ack=False, message=None, settle=None, channel=None):
+        got = self._queue(queue, channel).get(no_ack=no_ack)
+        return got and self._received(got, message, settle)
+
+    def ack(self, message, **options):
+        self._messages[message].ack(**options)
+
+    def nack(self, message, **options):
+        self._messages[message].nack(**options)
+
+    def reject(self, message, **options):
+        self._messages[message].reject(**options)
+
+    def recover(self, channel=None):
+        self._on(channel).recover()
+
+    def purge(self, queue):
+        return {"messages": self._queue(queue).purge()}
+
+    def delete(self, queue=None, exchange=None, **options):
+        handle = self._exchange(exchange) if queue is None else self._queue(queue)
+        handle.delete(**options)
+
+    def serve(self, queue, function):
+        self._mq.serve(queue, FUNCTIONS[function])
+
+    def call(self, queue, call, body, timeout=TIMEOUT):
+        self._calls[call] = self._callers.submit(self._mq.call, queue, body_of(body), timeout=timeout)
+
+    def answer(self, call):
+        return self._received(self._calls.pop(call).result(), None, None)
+
+    def reply(self, message, body):
+        request = self._messages[message].properties
+        self._exchange("").publish(body_of(body), request["reply_to"], correlation_id=request["correlation_id"])
+
+    def _on(self, channel):
+        """The connection itself, or its channel of this name."""
+        if channel is None:
+            return self._mq
+        if channel not in self._channels:
+            self._channels[channel] = self._mq.channel()
+        return self._channels[channel]
+
+    def _queue(self, name, channel=None):
+        return self._on(channel).queue(name, passive=True)
+
+    def _exchange(self, name, channel=None):
+        return self._on(channel).exchange(name, passive=True)
+
+    def _bindable(self, queue, exchange, channel):
+        return self._exchange(exchange, channel) if queue is None else self._queue(queue, channel)
+
+    def _received(self, received, message, settle):
+        if message is not None:
+            self._messages[message] = received
+        if settle == "ack":
+            received.ack()
+        return seen(
+            received.body,
+            exchange=received.exchange,
+            routing_key=received.routing_key,
+            redelivered=received.redelivered,
+            headers=received.headers or {},
+            properties={name: received.properties[name] for name in PROPERTIES if name in received.properties},
+        )

@@ -1,0 +1,113 @@
+"""Every scenario, in every language and pairing, on every transport: what is seen is the same."""
+
+import itertools
+import json
+
+import pika
+import pytest
+
+from behaviour.coordinator import HERE, Play, Runner
+
+SCENARIOS = [(path.stem[:2], json.loads(path.read_text())) for path in sorted((HERE / "scenarios").glob("*.json"))]
+CASES = [
+    pytest.param(scenario, case, id=f"{number} {case['name']}")
+    for number, scenario in SCENARIOS
+    for case in scenario["cases"]
+]
+OURS = [("python",), ("node",), ("python", "node"), ("node", "python")]
+STOCK = [("pika",), ("amqplib",), ("pika", "amqplib"), ("amqplib", "pika")]
+
+_serial = itertools.count(1)
+
+
+@pytest.mark.parametrize("scenario, case", CASES)
+@pytest.mark.parametrize("kinds", OURS[:2], ids="".join)
+def test_inproc(kinds, scenario, case, pool):
+    play(f"inproc://behaviour-{next(_serial)}", Cast(pool, kinds), case)
+
+
+@pytest.mark.parametrize("scenario, case", CASES)
+@pytest.mark.parametrize("kinds", OURS, ids="-".join)
+def test_amqp(broker, kinds, scenario, case, pool, swept):
+    play(broker.url, Cast(pool, kinds), case)
+
+
+@pytest.mark.parametrize("scenario, case", CASES)
+@pytest.mark.parametrize("kinds", STOCK, ids="-".join)
+def test_stock_clients_say_the_same(broker, kinds, scenario, case, pool, swept):
+    play(broker.url, Cast(pool, kinds), case)
+
+
+def play(url, cast, case):
+    for kind, reason in case.get("except", {}).items():
+        if kind in cast.kinds:
+            pytest.skip(reason)
+    try:
+        Play(url, cast).run(case)
+    except BaseException:
+        cast.dismiss()
+        raise
+    cast.reset()
+
+
+class Cast:
+    """Who plays which role.
+
+    With one kind of runner, one process plays all roles. With two, every role has a process to itself, and the
+    kinds take turns: the first role is the first kind's, the second the second's, and so on.
+    """
+
+    def __init__(self, pool, kinds):
+        self.pool, self.kinds, self.places = pool, kinds, {}
+
+    def __call__(self, role):
+        """The runner of this role."""
+        turn = 0 if len(self.kinds) == 1 else self.places.setdefault(role, len(self.places))
+        self.places.setdefault(role, turn)
+        place = self.kinds[turn % len(self.kinds)], turn
+        if place not in self.pool:
+            self.pool[place] = Runner(place[0])
+        return self.pool[place]
+
+    def kill(self, role):
+        """Kill the role's process, if it is the role's own, and say whether it was."""
+        if len(self.kinds) == 1:
+            return False
+        self.pool.pop((self.kinds[self.places[role] % 2], self.places[role])).kill()
+        return True
+
+    def reset(self):
+        for runner in self.pool.values():
+            runner.ask({"do": "reset"})
+
+    def dismiss(self):
+        """After a failure no runner is to be trusted."""
+        while self.pool:
+            self.pool.popitem()[1].kill()
+
+
+@pytest.fixture(scope="session")
+def pool():
+    """Runner processes by kind and place, kept for the session since they take long to start."""
+    runners = {}
+    yield runners
+    for runner in runners.values():
+        runner.stop()
+
+
+@pytest.fixture
+def swept(broker, scenario):
+    """None of the scenario's queues and exchanges is there before it, nor after it."""
+    sweep(broker, scenario)
+    yield
+    sweep(broker, scenario)
+
+
+def sweep(broker, scenario):
+    connection = pika.BlockingConnection(pika.URLParameters(broker.url))
+    channel = connection.channel()
+    for queue in scenario.get("queues", []):
+        channel.queue_delete(queue)
+    for exchange in scenario.get("exchanges", []):
+        channel.exchange_delete(exchange)
+    connection.close()

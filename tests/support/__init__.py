@@ -1,0 +1,1 @@
+"""What the test suites share: brokers to test against, and raw AMQP frames."""

@@ -1,0 +1,146 @@
+"""Start and stop the brokers under test, each private to the test run and on a free port."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+START_TIMEOUT = 60  # seconds; RabbitMQ takes 5 to 10, more on a busy machine
+STOP_TIMEOUT = 30  # seconds
+
+
+class Unavailable(Exception):
+    """This broker is not installed here; the message is the reason shown for the skipped rows."""
+
+
+@dataclass
+class Broker:
+    """A running broker process. `output` keeps its last lines, for the report of a failed test."""
+
+    name: str
+    process: subprocess.Popen
+    port: int
+    directory: Path
+    output: deque = field(default_factory=lambda: deque(maxlen=200))
+    host: str = "127.0.0.1"
+
+    @property
+    def url(self):
+        return f"amqp://guest:guest@{self.host}:{self.port}/%2F"
+
+    @property
+    def alive(self):
+        return self.process.poll() is None
+
+    def stop(self):
+        """SIGTERM, and the exit status; a broker that does not obey is killed and counts as failed."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            raise AssertionError(f"{self.name} did not stop within {STOP_TIMEOUT} s of SIGTERM") from None
+        finally:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def start(name):
+    """Start the broker of this name and return it once clients can connect."""
+    return {"warrenmq": start_warrenmq, "rabbitmq": start_rabbitmq}[name]()
+
+
+def start_warrenmq(*options):
+    """`warrenmq serve` in memory; WARRENMQ_BIN names the binary if it is not the release build."""
+    binary = Path(os.environ.get("WARRENMQ_BIN", ROOT / "target/release/warrenmq"))
+    if not binary.exists():
+        raise FileNotFoundError(f"no WarrenMQ at {binary}: run `cargo build --release`, or set WARRENMQ_BIN")
+    command = [binary, "serve", "--memory", "--amqp", "127.0.0.1:0", *options]
+    return _launch("warrenmq", command, r"^ready amqp://[^ ]*:(?P<port>\d+)", _temporary())
+
+
+def start_rabbitmq():
+    """A RabbitMQ node of its own: own name, ports, data and cookie."""
+    script = _rabbitmq_script()
+    directory = _temporary()
+    port, distribution = _free_ports(2)
+    (directory / "plugins").write_text("[].\n")
+    (directory / "rabbitmq.conf").write_text("log.console.level = warning\n")
+    environment = {
+        "HOME": directory,  # the Erlang cookie lives there
+        "RABBITMQ_NODENAME": f"warrenmq-test-{port}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": port,
+        "RABBITMQ_DIST_PORT": distribution,
+        "RABBITMQ_CONFIG_FILE": directory / "rabbitmq.conf",
+        "RABBITMQ_CONF_ENV_FILE": directory / "none",
+        "RABBITMQ_MNESIA_BASE": directory / "mnesia",
+        "RABBITMQ_LOG_BASE": directory / "log",
+        "RABBITMQ_PID_FILE": directory / "pid",
+        "RABBITMQ_ENABLED_PLUGINS_FILE": directory / "plugins",
+    }
+    environment = os.environ | {key: str(value) for key, value in environment.items()}
+    return _launch("rabbitmq", [script], r"completed with \d+ plugins", directory, port, environment)
+
+
+def _rabbitmq_script():
+    """The script beside the packaged wrapper: the wrapper in the PATH switches user and so wants root."""
+    for candidate in ("/usr/lib/rabbitmq/bin/rabbitmq-server", shutil.which("rabbitmq-server")):
+        if candidate and Path(candidate).exists():
+            return candidate
+    raise Unavailable("no RabbitMQ server installed")
+
+
+def _launch(name, command, ready, directory, port=None, environment=None):
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        cwd=directory,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # a group of its own, so that a stubborn broker is killed with its children
+    )
+    broker = Broker(name, process, port, directory)
+    started = threading.Event()
+
+    def drain():
+        for line in process.stdout:
+            broker.output.append(line.rstrip("\n"))
+            if not started.is_set() and (match := re.search(ready, line)):
+                broker.port = port or int(match["port"])
+                started.set()
+        started.set()
+
+    threading.Thread(target=drain, name=f"{name} output", daemon=True).start()
+    if not (started.wait(START_TIMEOUT) and broker.port and broker.alive):
+        if broker.alive:
+            os.killpg(process.pid, signal.SIGKILL)
+        shutil.rmtree(directory, ignore_errors=True)
+        raise RuntimeError(f"{name} did not start:\n" + "\n".join(broker.output))
+    return broker
+
+
+def _temporary():
+    return Path(tempfile.mkdtemp(prefix="warrenmq-test-"))
+
+
+def _free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
