@@ -1,5 +1,31 @@
-//! WarrenMQ's core.
+//! WarrenMQ's core: everything that is not a language.
+//!
+//! | where | what |
+//! |---|---|
+//! | [`message`] | a message as the broker holds it |
+//! | [`broker`] | the domain: virtual hosts, exchanges, queues, consumers, and [`broker::Channel`], the only door to them |
+//! | [`routing`] | where an exchange sends a message, one file per exchange type |
+//! | [`wire`] | AMQP 0-9-1 bytes ⇄ values, generated from the spec |
+//! | [`error`], [`clock`], [`auth`], [`memory`] | the one error type; time; users; what messages cost |
+//!
+//! A message has one way through the house, and it never turns back:
+//!
+//! ```text
+//! bytes ─▶ wire ─▶ server ─┐                                       ┌─▶ server ─▶ wire ─▶ bytes
+//!                          ├─▶ broker::Channel ─▶ routing ─▶ Queue ─▶ Outbox ─┤
+//! Node/Python ─▶ client ───┘                                       └─▶ client ─▶ Node/Python
+//! ```
+
+pub mod auth;
+pub mod broker;
+pub mod cli;
+pub mod client;
+pub mod clock;
 pub mod error;
-pub mod wire { pub mod table; }
-pub mod routing {}
+pub mod memory;
+pub mod message;
+pub mod routing;
+pub mod server;
+pub mod wire;
+
 pub use error::{Error, Kind, Result};

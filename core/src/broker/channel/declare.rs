@@ -1,0 +1,188 @@
+//! What a channel declares, binds and deletes.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::Channel;
+use crate::broker::exchange::{ExchangeOptions, parse_kind};
+use crate::broker::names;
+use crate::broker::outbox::Wakes;
+use crate::broker::queue::{Queue, QueueInfo, QueueOptions};
+use crate::broker::vhost::Target;
+use crate::error::{Error, Kind, Result};
+use crate::wire::table::Table;
+
+/// A binding from an exchange, to a queue or to another exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding<'a> {
+    /// The exchange that messages come from.
+    pub source: &'a str,
+    /// The queue or exchange that they go to.
+    pub destination: &'a str,
+    /// The binding's key.
+    pub routing_key: &'a str,
+    /// The binding's arguments.
+    pub arguments: &'a Table,
+}
+
+impl Channel {
+    /// The queue's name, or for an empty one that of the queue which this channel declared last.
+    pub(super) fn queue_name<'a>(&self, operation: &'static str, name: &'a str) -> Result<Cow<'a, str>> {
+        names::check(operation, "queue name", name)?;
+        match (name, &self.last_queue) {
+            ("", Some(last)) => Ok(Cow::Owned(last.to_string())),
+            ("", None) => Err(Error::new(Kind::NotFound, operation, "no previously declared queue")),
+            _ => Ok(Cow::Borrowed(name)),
+        }
+    }
+
+    /// Declares a queue; an empty name has the broker make one up.
+    pub fn declare_queue(&mut self, name: &str, options: QueueOptions) -> Result<QueueInfo> {
+        names::check("queue.declare", "queue name", name)?;
+        let session = &self.session;
+        if session.vhost.replies.get(name).is_some() {
+            return Ok(QueueInfo { name: name.into(), messages: 0, unacked: 0, consumers: 1 });
+        }
+        let generated;
+        let name = match name {
+            "" => {
+                generated = names::generate("amq.gen-");
+                &generated
+            }
+            name => name,
+        };
+        let exclusive = options.exclusive;
+        let (queue, new) = session.vhost.declare_queue(name, options, session.id)?;
+        if new && exclusive {
+            session.owns(&queue);
+        }
+        Ok(self.declared(&queue))
+    }
+
+    /// Fails unless there is such a queue (passive declare).
+    pub fn check_queue(&mut self, name: &str) -> Result<QueueInfo> {
+        let session = &self.session;
+        if session.vhost.replies.get(name).is_some() {
+            return Ok(QueueInfo { name: name.into(), messages: 0, unacked: 0, consumers: 1 });
+        }
+        let name = self.queue_name("queue.declare", name)?;
+        let queue = session.vhost.queue(&name, session.id, "queue.declare")?;
+        Ok(self.declared(&queue))
+    }
+
+    fn declared(&mut self, queue: &Arc<Queue>) -> QueueInfo {
+        self.last_queue = Some(queue.name.clone());
+        queue.info()
+    }
+
+    /// Deletes a queue; how many messages were ready. That there is none is no error.
+    pub fn delete_queue(
+        &mut self,
+        name: &str,
+        if_unused: bool,
+        if_empty: bool,
+        wakes: &mut Wakes,
+    ) -> Result<u64> {
+        let name = self.queue_name("queue.delete", name)?;
+        let session = &self.session;
+        let queue = match session.vhost.queue(&name, session.id, "queue.delete") {
+            Ok(queue) => queue,
+            Err(error) if error.kind() == Kind::NotFound => return Ok(0),
+            Err(error) => return Err(error),
+        };
+        queue.check_unneeded(if_unused, if_empty)?;
+        session.disown(&queue);
+        Ok(session.vhost.delete_queue(&queue, wakes))
+    }
+
+    /// Drops what is ready in a queue; how many messages that were.
+    pub fn purge_queue(&mut self, name: &str) -> Result<u64> {
+        let name = self.queue_name("queue.purge", name)?;
+        Ok(self.session.vhost.queue(&name, self.session.id, "queue.purge")?.purge())
+    }
+
+    /// Binds a queue to an exchange. With an empty queue name and an empty key, the key is the name of
+    /// the queue that this channel declared last (AMQP 0-9-1 reference, `queue.bind`).
+    pub fn bind_queue(&mut self, binding: Binding<'_>) -> Result<()> {
+        let (queue, key) = self.expand("queue.bind", binding)?;
+        let Binding { source, arguments, .. } = binding;
+        self.session.vhost.bind("queue.bind", source, Target::Queue(&queue), &key, arguments, self.session.id)
+    }
+
+    /// Removes a queue's binding.
+    pub fn unbind_queue(&mut self, binding: Binding<'_>) -> Result<()> {
+        let (queue, key) = self.expand("queue.unbind", binding)?;
+        let Binding { source, arguments, .. } = binding;
+        self.session.vhost.unbind(
+            "queue.unbind",
+            source,
+            Target::Queue(&queue),
+            &key,
+            arguments,
+            self.session.id,
+        )
+    }
+
+    fn expand<'a>(
+        &self,
+        operation: &'static str,
+        binding: Binding<'a>,
+    ) -> Result<(Cow<'a, str>, Cow<'a, str>)> {
+        not_default(operation, binding.source)?;
+        names::check(operation, "routing key", binding.routing_key)?;
+        let queue = self.queue_name(operation, binding.destination)?;
+        let key = match (binding.destination, binding.routing_key) {
+            ("", "") => queue.clone(),
+            (_, key) => Cow::Borrowed(key),
+        };
+        Ok((queue, key))
+    }
+
+    /// Declares an exchange of the type named `kind`.
+    pub fn declare_exchange(&mut self, name: &str, kind: &str, options: ExchangeOptions) -> Result<()> {
+        names::check("exchange.declare", "exchange name", name)?;
+        let kind = parse_kind(kind)?;
+        not_default("exchange.declare", name)?;
+        self.session.vhost.declare_exchange(name, ExchangeOptions { kind, ..options })
+    }
+
+    /// Fails unless there is such an exchange (passive declare).
+    pub fn check_exchange(&mut self, name: &str) -> Result<()> {
+        not_default("exchange.declare", name)?;
+        self.session.vhost.check_exchange_exists(name)
+    }
+
+    /// Deletes an exchange. That there is none is no error.
+    pub fn delete_exchange(&mut self, name: &str, if_unused: bool) -> Result<()> {
+        not_default("exchange.delete", name)?;
+        self.session.vhost.delete_exchange(name, if_unused)
+    }
+
+    /// Binds an exchange to another one (RabbitMQ's extension: <https://www.rabbitmq.com/docs/e2e>).
+    pub fn bind_exchange(&mut self, binding: Binding<'_>) -> Result<()> {
+        let Binding { source, destination, routing_key, arguments } = binding;
+        not_default("exchange.bind", source)?;
+        not_default("exchange.bind", destination)?;
+        names::check("exchange.bind", "routing key", routing_key)?;
+        let target = Target::Exchange(destination);
+        self.session.vhost.bind("exchange.bind", source, target, routing_key, arguments, self.session.id)
+    }
+
+    /// Removes an exchange's binding.
+    pub fn unbind_exchange(&mut self, binding: Binding<'_>) -> Result<()> {
+        let Binding { source, destination, routing_key, arguments } = binding;
+        not_default("exchange.unbind", source)?;
+        not_default("exchange.unbind", destination)?;
+        let target = Target::Exchange(destination);
+        self.session.vhost.unbind("exchange.unbind", source, target, routing_key, arguments, self.session.id)
+    }
+}
+
+fn not_default(operation: &'static str, exchange: &str) -> Result<()> {
+    match exchange {
+        "" => {
+            Err(Error::new(Kind::AccessRefused, operation, "operation not permitted on the default exchange"))
+        }
+        _ => Ok(()),
+    }
+}

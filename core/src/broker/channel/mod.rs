@@ -1,0 +1,273 @@
+//! A channel: the only door to the broker.
+//!
+//! The AMQP server, the client in this process and whatever else acts on queues does so through a
+//! [`Channel`], so that rules, limits and confirms exist once. Publishing is in [`publisher`], what
+//! declares and binds in `declare`, what consumes here.
+
+mod declare;
+mod publisher;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use declare::Binding;
+pub use publisher::{Publish, Returned};
+
+use super::consumer::{Consumer, Turn};
+use super::names;
+use super::outbox::{Batch, Outbox, Outlet, Settle, Wakes};
+use super::queue::{Queue, QueueOptions};
+use super::replies::{PREFIX, PSEUDO_QUEUE};
+use super::session::Shared;
+use crate::error::{Error, Kind, Result};
+use crate::message::Message;
+use publisher::Publisher;
+
+/// A channel of a session. Closing or dropping it puts back what it had not acknowledged.
+pub struct Channel {
+    session: Arc<Shared>,
+    outbox: Arc<Outbox>,
+    publisher: Publisher,
+    consumers: Vec<Arc<Consumer>>,
+    /// For consumers to come (`basic.qos` without global).
+    prefetch: u32,
+    /// What an empty queue name stands for (AMQP 0-9-1 reference, `queue.bind`).
+    last_queue: Option<Arc<str>>,
+    closed: bool,
+}
+
+/// How a consumer is registered.
+#[derive(Clone, Debug, Default)]
+pub struct ConsumeOptions<'a> {
+    /// The queue; empty for the one that this channel declared last.
+    pub queue: &'a str,
+    /// The consumer's tag; empty for one that the broker makes up.
+    pub tag: &'a str,
+    /// Deliveries need no acknowledgement.
+    pub no_ack: bool,
+    /// Nobody else may consume from the queue.
+    pub exclusive: bool,
+}
+
+/// A consumer that was registered.
+#[derive(Clone, Debug)]
+pub struct Registered {
+    /// Its place on the channel, which its deliveries carry.
+    pub consumer: u32,
+    /// Its tag.
+    pub tag: Arc<str>,
+}
+
+/// What `basic.get` found.
+#[derive(Debug)]
+pub struct Got {
+    /// The delivery tag.
+    pub tag: u64,
+    /// The message.
+    pub message: Message,
+    /// It was delivered before.
+    pub redelivered: bool,
+    /// How many messages are left in the queue.
+    pub remaining: u64,
+}
+
+impl Channel {
+    pub(super) fn new(session: Arc<Shared>, outlet: Box<dyn Outlet>) -> Self {
+        Channel {
+            session,
+            outbox: Outbox::new(outlet),
+            publisher: Publisher::default(),
+            consumers: Vec::new(),
+            prefetch: 0,
+            last_queue: None,
+            closed: false,
+        }
+    }
+
+    /// Where its deliveries come out.
+    pub fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
+    /// Deliveries that wait for their acknowledgement.
+    pub fn unacked(&self) -> usize {
+        self.outbox.lock().unacked()
+    }
+
+    /// Limits what is unacked: of each consumer to come, or with `global` of the channel as a whole
+    /// (<https://www.rabbitmq.com/docs/consumer-prefetch>). 0 is no limit.
+    pub fn qos(&mut self, size: u32, count: u16, global: bool, wakes: &mut Wakes) -> Result<()> {
+        if size != 0 {
+            let reason = format!("prefetch_size!=0 ({size})");
+            return Err(Error::new(Kind::NotImplemented, "basic.qos", reason));
+        }
+        match global {
+            false => self.prefetch = count.into(),
+            true => {
+                let resumed = {
+                    let mut outbox = self.outbox.lock();
+                    outbox.set_prefetch(count.into());
+                    outbox.resume()
+                };
+                resumed.iter().for_each(|consumer| consumer.queue.resume(consumer, wakes));
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops and starts deliveries on this channel (`channel.flow`).
+    pub fn flow(&mut self, active: bool, wakes: &mut Wakes) {
+        let resumed = {
+            let mut outbox = self.outbox.lock();
+            outbox.set_flow(active);
+            outbox.resume()
+        };
+        resumed.iter().for_each(|consumer| consumer.queue.resume(consumer, wakes));
+    }
+
+    /// Registers a consumer. Its first deliveries may be in the outbox when this returns.
+    pub fn consume(&mut self, options: &ConsumeOptions<'_>, wakes: &mut Wakes) -> Result<Registered> {
+        // Those whose queues were deleted.
+        self.consumers.retain(|consumer| consumer.turn() != Turn::Gone);
+        if self.consumers.iter().any(|consumer| &*consumer.tag == options.tag) {
+            let reason = format!("attempt to reuse consumer tag '{}'", options.tag);
+            return Err(Error::new(Kind::NotAllowed, "basic.consume", reason));
+        }
+        let tag: Arc<str> = match options.tag {
+            "" => names::generate("amq.ctag-").into(),
+            tag => tag.into(),
+        };
+        let queue = match options.queue {
+            PSEUDO_QUEUE => self.reply_queue(options)?,
+            name => {
+                let name = self.queue_name("basic.consume", name)?;
+                self.session.vhost.queue(&name, self.session.id, "basic.consume")?
+            }
+        };
+        let consumer =
+            self.outbox.lock().slots.add(&queue, &self.outbox, &tag, options.no_ack, self.prefetch);
+        if let Err(error) = queue.add_consumer(&consumer, options.exclusive, wakes) {
+            self.outbox.lock().slots.remove(consumer.slot);
+            return Err(error);
+        }
+        let registered = Registered { consumer: consumer.slot, tag };
+        self.consumers.push(consumer);
+        Ok(registered)
+    }
+
+    /// The hidden queue behind direct reply-to. One consumer per channel may ask for it (RabbitMQ's
+    /// `rabbit_channel`, "reply consumer already set").
+    fn reply_queue(&mut self, options: &ConsumeOptions<'_>) -> Result<Arc<Queue>> {
+        let refuse =
+            |reason| Err(Error::new(Kind::PreconditionFailed, "basic.consume", reason).on(PSEUDO_QUEUE));
+        if self.publisher.reply_queue.is_some() {
+            return refuse("reply consumer already set");
+        }
+        if !options.no_ack {
+            return refuse("reply consumer cannot acknowledge");
+        }
+        let name = names::generate(PREFIX);
+        let vhost = &self.session.vhost;
+        let queue = Queue::new(&name, &vhost.name, QueueOptions::default(), Some(self.session.id));
+        vhost.replies.add(&queue);
+        self.publisher.reply_queue = Some(queue.name.clone());
+        Ok(queue)
+    }
+
+    /// Ends a consumer; what it has not acknowledged stays with the channel. That there is no such
+    /// consumer is no error. Its place on the channel, if there was one.
+    pub fn cancel(&mut self, tag: &str, wakes: &mut Wakes) -> Option<u32> {
+        let index = self.consumers.iter().position(|consumer| &*consumer.tag == tag)?;
+        let consumer = self.consumers.swap_remove(index);
+        self.withdraw(&consumer, wakes);
+        Some(consumer.slot)
+    }
+
+    fn withdraw(&mut self, consumer: &Arc<Consumer>, wakes: &mut Wakes) {
+        let queue = &consumer.queue;
+        let last = queue.remove_consumer(consumer);
+        self.outbox.lock().slots.remove(consumer.slot);
+        if self.publisher.reply_queue.as_ref() == Some(&queue.name) {
+            self.session.vhost.replies.remove(&queue.name);
+            self.publisher.reply_queue = None;
+        } else if last && queue.options.auto_delete {
+            self.session.vhost.delete_queue(queue, wakes);
+            self.session.disown(queue);
+        }
+    }
+
+    /// Fetches one message (`basic.get`).
+    pub fn get(&mut self, queue: &str, no_ack: bool) -> Result<Option<Got>> {
+        let name = self.queue_name("basic.get", queue)?;
+        let queue = self.session.vhost.queue(&name, self.session.id, "basic.get")?;
+        let got = queue.get(&self.outbox, no_ack);
+        Ok(got.map(|(tag, message, redelivered, remaining)| Got { tag, message, redelivered, remaining }))
+    }
+
+    /// Settles deliveries: each tag alone, or with true all up to it (tag 0: all there are). Those before
+    /// an unknown tag are settled even so.
+    pub fn settle(&mut self, tags: &[(u64, bool)], how: Settle, wakes: &mut Wakes) -> Result<()> {
+        let mut batch = Batch::new();
+        let (result, resumed) = {
+            let mut outbox = self.outbox.lock();
+            let result =
+                tags.iter().try_for_each(|&(tag, multiple)| outbox.settle(tag, multiple, how, &mut batch));
+            (result, outbox.resume())
+        };
+        give_back(batch, wakes);
+        resumed.iter().for_each(|consumer| consumer.queue.resume(consumer, wakes));
+        result
+    }
+
+    /// Puts everything unacknowledged back (`basic.recover` with requeue; without it, RabbitMQ has none).
+    pub fn recover(&mut self, requeue: bool, wakes: &mut Wakes) -> Result<()> {
+        match requeue {
+            true => self.settle(&[(0, true)], Settle::Requeue, wakes),
+            false => Err(Error::new(Kind::NotImplemented, "basic.recover", "requeue=false")),
+        }
+    }
+
+    /// Ends the channel: its consumers go, what was not acknowledged goes back to its queues.
+    pub fn close(&mut self, wakes: &mut Wakes) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        self.flush(wakes);
+        let consumers = std::mem::take(&mut self.consumers);
+        for consumer in &consumers {
+            // Its ring first: what is put back below must not come to this channel again.
+            consumer.queue.remove_consumer(consumer);
+        }
+        let mut batch = Batch::new();
+        self.outbox.lock().close(&mut batch);
+        give_back(batch, wakes);
+        for consumer in &consumers {
+            self.outbox.lock().slots.remove(consumer.slot);
+            if consumer.queue.options.auto_delete && consumer.queue.info().consumers == 0 {
+                self.session.vhost.delete_queue(&consumer.queue, wakes);
+                self.session.disown(&consumer.queue);
+            }
+        }
+        if let Some(queue) = self.publisher.reply_queue.take() {
+            self.session.vhost.replies.remove(&queue);
+        }
+    }
+}
+
+fn give_back(batch: Batch, wakes: &mut Wakes) {
+    for settled in batch {
+        settled.queue.settled(settled.count, settled.messages, wakes);
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.close(&mut Wakes::default());
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("consumers", &self.consumers.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,173 @@
+//! Publishing: from exchange and routing key to the queues, in runs.
+
+use std::sync::Arc;
+
+use super::Channel;
+use bytes::Bytes;
+
+use crate::broker::names;
+use crate::broker::outbox::Wakes;
+use crate::broker::replies::PSEUDO_QUEUE;
+use crate::broker::route::{Route, Routes};
+use crate::error::{Error, Kind, Result};
+use crate::message::{Body, Message, route_key, route_names};
+use crate::wire::properties::PropertiesView;
+
+/// A message to be published.
+#[derive(Debug)]
+pub struct Publish<'a> {
+    /// The exchange; empty for the default one.
+    pub exchange: &'a str,
+    /// The routing key.
+    pub routing_key: &'a str,
+    /// Return it if no queue takes it.
+    pub mandatory: bool,
+    /// Encoded properties: flags and list.
+    pub properties: &'a [u8],
+    /// The body.
+    pub body: Body<'a>,
+}
+
+/// A mandatory message that no queue took: reply code 312, `NO_ROUTE`.
+#[derive(Debug)]
+pub struct Returned {
+    /// The message.
+    pub message: Message,
+}
+
+/// The publishing half of a channel.
+#[derive(Default)]
+pub(super) struct Publisher {
+    routes: Routes,
+    /// Messages for `route` that have not been handed to its queues: consecutive messages with one route
+    /// take each queue's lock once.
+    run: Vec<Message>,
+    route: Option<Route>,
+    returned: Vec<Returned>,
+    /// The number of messages published since `confirm.select`, and of those confirmed.
+    confirms: Option<(u64, u64)>,
+    /// The hidden queue that this channel is answered by.
+    pub(super) reply_queue: Option<Arc<str>>,
+}
+
+impl Channel {
+    /// Routes a message. It is in its queues at the latest after [`Channel::flush`]. Says whether a queue
+    /// takes it; if none does and it is mandatory, it is among [`Channel::take_returned`].
+    pub fn publish(&mut self, publish: Publish<'_>, wakes: &mut Wakes) -> Result<bool> {
+        let Publish { exchange, routing_key, mandatory, properties, body } = publish;
+        names::check("basic.publish", "exchange", exchange)?;
+        names::check("basic.publish", "routing key", routing_key)?;
+        self.publish_routed(&route_key(exchange, routing_key), mandatory, properties, body, wakes)
+    }
+
+    /// The same with exchange and routing key as they stand at the wire (see [`route_key`]).
+    pub fn publish_routed(
+        &mut self,
+        key: &[u8],
+        mandatory: bool,
+        properties: &[u8],
+        body: Body<'_>,
+        wakes: &mut Wakes,
+    ) -> Result<bool> {
+        let route = self.route(key, properties)?;
+        let with_reply_to;
+        let mut properties = properties;
+        if PropertiesView(properties).reply_to() == Some(PSEUDO_QUEUE) {
+            with_reply_to = self.answerable(properties)?;
+            properties = &with_reply_to;
+        }
+        let publisher = &mut self.publisher;
+        if let Some((published, _)) = &mut publisher.confirms {
+            *published += 1;
+        }
+        if route.is_empty() {
+            if mandatory {
+                publisher.returned.push(Returned { message: Message::new(key, properties, body) });
+            }
+            return Ok(false);
+        }
+        let message = Message::new(key, properties, body);
+        if !publisher.route.as_ref().is_some_and(|current| Arc::ptr_eq(current, &route)) {
+            self.flush(wakes);
+            self.publisher.route = Some(route);
+        }
+        self.publisher.run.push(message);
+        Ok(true)
+    }
+
+    /// Refuses a body that is longer than the broker takes (RabbitMQ's `max_message_size` and text).
+    pub fn check_size(&self, size: u64) -> Result<()> {
+        let limit = self.session.broker.options().max_message_size;
+        if size <= limit as u64 {
+            return Ok(());
+        }
+        let reason = format!("message size {size} is larger than configured max size {limit}");
+        Err(Error::new(Kind::PreconditionFailed, "basic.publish", reason))
+    }
+
+    fn route(&mut self, key: &[u8], properties: &[u8]) -> Result<Route> {
+        let vhost = &self.session.vhost;
+        // Read before routing: a change meanwhile makes what is remembered here void, never wrong.
+        let generation = vhost.generation();
+        if let Some(route) = self.publisher.routes.get(generation, key) {
+            return Ok(route);
+        }
+        let (exchange, routing_key) = route_names(key);
+        if exchange.is_empty()
+            && let Some(queue) = vhost.replies.get(routing_key)
+        {
+            return Ok(Arc::from([queue]));
+        }
+        let headers = || PropertiesView(properties).headers().unwrap_or_default();
+        let (queues, repeatable) = vhost.route(exchange, routing_key, &headers)?;
+        let route = Route::from(queues);
+        if repeatable {
+            self.publisher.routes.put(generation, key, &route);
+        }
+        Ok(route)
+    }
+
+    /// The properties with the secret name in `reply_to`.
+    fn answerable(&self, properties: &[u8]) -> Result<Bytes> {
+        let Some(queue) = &self.publisher.reply_queue else {
+            let reason = "fast reply consumer does not exist";
+            return Err(Error::new(Kind::PreconditionFailed, "basic.publish", reason)
+                .on(PSEUDO_QUEUE)
+                .advise("consume from amq.rabbitmq.reply-to on this channel before publishing"));
+        };
+        Ok(PropertiesView(properties).with_reply_to(queue))
+    }
+
+    /// Hands everything published so far to its queues.
+    pub fn flush(&mut self, wakes: &mut Wakes) {
+        let publisher = &mut self.publisher;
+        if let Some(route) = publisher.route.take() {
+            if let Some((last, others)) = route.split_last() {
+                for queue in others {
+                    queue.publish(publisher.run.iter().cloned(), wakes);
+                }
+                last.publish(publisher.run.drain(..), wakes);
+            }
+            publisher.run.clear();
+        }
+    }
+
+    /// Mandatory messages that no queue took, since the last call.
+    pub fn take_returned(&mut self) -> Vec<Returned> {
+        std::mem::take(&mut self.publisher.returned)
+    }
+
+    /// From now on publishes are numbered and confirmed.
+    pub fn confirm_select(&mut self) {
+        self.publisher.confirms.get_or_insert((0, 0));
+    }
+
+    /// Publishes that can be confirmed now: how many, and the number of the last one.
+    pub fn take_confirmed(&mut self, wakes: &mut Wakes) -> Option<(u64, u64)> {
+        self.flush(wakes);
+        let (published, confirmed) = self.publisher.confirms.as_mut()?;
+        let count = *published - *confirmed;
+        *confirmed = *published;
+        (count > 0).then_some((count, *published))
+    }
+}

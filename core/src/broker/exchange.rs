@@ -1,0 +1,107 @@
+//! An exchange: its declaration, and the router that holds its bindings.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use super::next_id;
+use super::queue::Queue;
+use crate::error::{self, Error, Result};
+use crate::routing::{Kind, Router};
+use crate::wire::table::Table;
+
+/// How an exchange is declared.
+#[derive(Clone, Debug)]
+pub struct ExchangeOptions {
+    /// Which messages go where.
+    pub kind: Kind,
+    /// Survives the broker.
+    pub durable: bool,
+    /// Goes when the last binding from it does.
+    pub auto_delete: bool,
+    /// Takes messages from other exchanges only.
+    pub internal: bool,
+    /// `x-` arguments.
+    pub arguments: Table,
+}
+
+impl ExchangeOptions {
+    /// A transient exchange of this kind.
+    pub fn new(kind: Kind) -> Self {
+        ExchangeOptions {
+            kind,
+            durable: false,
+            auto_delete: false,
+            internal: false,
+            arguments: Table::default(),
+        }
+    }
+}
+
+/// What listings say of an exchange.
+#[derive(Clone, Debug)]
+pub struct ExchangeInfo {
+    /// The exchange's name.
+    pub name: Arc<str>,
+    /// How it was declared.
+    pub options: ExchangeOptions,
+    /// Bindings from it.
+    pub bindings: usize,
+}
+
+/// An exchange in the topology.
+pub(super) struct Exchange {
+    pub(super) id: u64,
+    pub(super) name: Arc<str>,
+    pub(super) options: ExchangeOptions,
+    pub(super) router: Router<Destination>,
+}
+
+impl Exchange {
+    pub(super) fn new(name: &str, options: ExchangeOptions) -> Self {
+        Exchange { id: next_id(), name: name.into(), router: Router::new(options.kind), options }
+    }
+
+    pub(super) fn destination(&self) -> Destination {
+        Destination::Exchange(self.id, self.name.clone())
+    }
+}
+
+/// What an exchange is bound to.
+#[derive(Clone)]
+pub(super) enum Destination {
+    Queue(Arc<Queue>),
+    Exchange(u64, Arc<str>),
+}
+
+impl Destination {
+    /// Queues and exchanges are numbered together, and a name that is declared anew gets a new number.
+    pub(super) fn id(&self) -> u64 {
+        match self {
+            Destination::Queue(queue) => queue.id,
+            Destination::Exchange(id, _) => *id,
+        }
+    }
+}
+
+impl PartialEq for Destination {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for Destination {}
+
+impl Hash for Destination {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}
+
+/// The exchange type of this name (503 as RabbitMQ's `rabbit_exchange:check_type`).
+pub(super) fn parse_kind(name: &str) -> Result<Kind> {
+    name.parse().map_err(|_| {
+        let known = Kind::ALL.map(Kind::name).join(", ");
+        Error::new(error::Kind::CommandInvalid, "exchange.declare", format!("unknown exchange type '{name}'"))
+            .advise(format!("known types are {known}"))
+    })
+}

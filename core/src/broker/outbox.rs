@@ -1,0 +1,419 @@
+//! A channel as its queues see it: where deliveries go, and how many more it takes.
+//!
+//! A queue puts a delivery straight into the consumer's outbox, under the queue's lock and then this
+//! one; the connection's writer, or the reader in this process, takes them out in batches. There is no
+//! task and no mailbox between publisher and consumer.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
+
+use super::consumer::{Consumer, Slots};
+use super::queue::Queue;
+use crate::error::{Error, Kind, Result};
+use crate::message::Message;
+
+/// Bodies that wait to be taken, in bytes: beyond it a queue keeps its messages and the consumer is
+/// parked until the outbox has been emptied. A consumer that does not read slows only itself.
+const BYTES_WAITING: usize = 1 << 20;
+/// And the same in messages.
+const EVENTS_WAITING: usize = 8192;
+
+/// What comes out of an outbox.
+#[derive(Debug)]
+pub enum Event {
+    /// A message for a consumer.
+    Deliver(Delivery),
+    /// The broker ended a consumer, because its queue is gone.
+    Cancelled {
+        /// The consumer's place on the channel.
+        consumer: u32,
+        /// The consumer's tag.
+        tag: Arc<str>,
+    },
+}
+
+/// A message on its way to a consumer.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Numbers deliveries on one channel, from 1.
+    pub tag: u64,
+    /// The consumer's place on the channel, as [`super::Channel::consume`] returned it.
+    pub consumer: u32,
+    /// It was delivered before.
+    pub redelivered: bool,
+    /// The message.
+    pub message: Message,
+}
+
+/// Whom to tell that an outbox has something.
+pub trait Outlet: Send + Sync {
+    /// Called when an empty outbox has become non-empty, once until it was emptied again, with no lock
+    /// of the broker held. Must neither block nor panic.
+    fn ready(&self);
+}
+
+/// A delivery that waits for its acknowledgement.
+struct Unacked {
+    tag: u64,
+    /// Its place in the queue, to which a requeue puts it back.
+    position: u64,
+    consumer: u32,
+    /// None once it is settled: a hole that goes when those before it are settled, or when holes prevail.
+    message: Option<Message>,
+}
+
+/// The channel's end of its queues; shared by the channel and by the consumers in the queues' rings.
+pub struct Outbox {
+    state: Mutex<State>,
+    outlet: Box<dyn Outlet>,
+}
+
+pub(super) struct State {
+    closed: bool,
+    flow: bool,
+    /// The outlet has been told and has not yet emptied the events.
+    armed: bool,
+    next_tag: u64,
+    events: VecDeque<Event>,
+    bytes: usize,
+    unacked: VecDeque<Unacked>,
+    holes: usize,
+    /// Limit over all consumers of the channel (`basic.qos` with global set); 0 is none.
+    prefetch: u32,
+    pub(super) slots: Slots,
+}
+
+/// What one consumer, or `basic.get` on one queue, gave back in one call.
+pub(super) struct Settled {
+    pub(super) queue: Arc<Queue>,
+    pub(super) count: u64,
+    /// Position and message, in the order of their positions; empty unless they are to be requeued.
+    pub(super) messages: Vec<(u64, Message)>,
+}
+
+/// How deliveries are given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settle {
+    /// Done.
+    Ack,
+    /// Refused, and not to be tried again.
+    Reject,
+    /// Back to their places in their queues.
+    Requeue,
+}
+
+pub(super) type Batch = SmallVec<[Settled; 2]>;
+pub(super) type Resumed = SmallVec<[Arc<Consumer>; 4]>;
+
+impl Outbox {
+    pub(super) fn new(outlet: Box<dyn Outlet>) -> Arc<Self> {
+        let state = State {
+            closed: false,
+            flow: true,
+            armed: false,
+            next_tag: 1,
+            events: VecDeque::new(),
+            bytes: 0,
+            unacked: VecDeque::new(),
+            holes: 0,
+            prefetch: 0,
+            slots: Slots::default(),
+        };
+        Arc::new(Outbox { state: Mutex::new(state), outlet })
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// Moves what waits into `into`, up to about `bytes` of bodies; says whether more waits. Consumers
+    /// that were parked because the outbox was full go on.
+    pub fn take(&self, bytes: usize, into: &mut Vec<Event>, wakes: &mut Wakes) -> bool {
+        let (more, resumed) = {
+            let mut state = self.state.lock();
+            if state.bytes <= bytes {
+                state.bytes = 0;
+                into.extend(state.events.drain(..));
+            } else {
+                let mut taken = 0;
+                while taken < bytes
+                    && let Some(event) = state.events.pop_front()
+                {
+                    taken += weight(&event);
+                    into.push(event);
+                }
+                state.bytes = state.bytes.saturating_sub(taken);
+            }
+            state.armed = !state.events.is_empty();
+            (state.armed, state.resume())
+        };
+        for consumer in resumed {
+            consumer.queue.resume(&consumer, wakes);
+        }
+        more
+    }
+
+    /// Whether something waits to be taken.
+    pub fn is_empty(&self) -> bool {
+        self.state.lock().events.is_empty()
+    }
+
+    /// Moves at most `count` events into `into`; says whether more wait.
+    pub fn take_some(&self, count: usize, into: &mut Vec<Event>, wakes: &mut Wakes) -> bool {
+        let (more, resumed) = {
+            let mut state = self.state.lock();
+            let count = count.min(state.events.len());
+            let mut bytes = 0;
+            into.extend(state.events.drain(..count).inspect(|event| bytes += weight(event)));
+            state.bytes = state.bytes.saturating_sub(bytes);
+            state.armed = !state.events.is_empty();
+            (state.armed, state.resume())
+        };
+        for consumer in resumed {
+            consumer.queue.resume(&consumer, wakes);
+        }
+        more
+    }
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox").finish_non_exhaustive()
+    }
+}
+
+fn weight(event: &Event) -> usize {
+    match event {
+        Event::Deliver(delivery) => delivery.message.body().len(),
+        Event::Cancelled { .. } => 0,
+    }
+}
+
+impl State {
+    /// Whether the consumer takes one more message now; if not, it is parked until [`State::resume`].
+    pub(super) fn accepts(&mut self, consumer: u32) -> bool {
+        let room =
+            !self.closed && self.flow && self.bytes < BYTES_WAITING && self.events.len() < EVENTS_WAITING;
+        let prefetch = self.prefetch;
+        let outstanding = self.slots.outstanding;
+        let Some(slot) = self.slots.get_mut(consumer) else { return false };
+        let credit = slot.no_ack
+            || ((slot.prefetch == 0 || slot.outstanding < slot.prefetch)
+                && (prefetch == 0 || outstanding < prefetch));
+        let accepts = room && credit;
+        if !accepts && !slot.parked {
+            slot.parked = true;
+            self.slots.parked += 1;
+        }
+        accepts
+    }
+
+    /// Adds a delivery for a consumer that [`State::accepts`] it. True when the outlet must be told.
+    pub(super) fn deliver(
+        &mut self,
+        consumer: u32,
+        position: u64,
+        message: Message,
+        redelivered: bool,
+    ) -> bool {
+        let tag = self.track(consumer, position, &message);
+        self.bytes += message.body().len();
+        self.push(Event::Deliver(Delivery { tag, consumer, redelivered, message }))
+    }
+
+    /// Numbers a delivery and, unless its consumer acknowledges nothing, remembers it.
+    pub(super) fn track(&mut self, consumer: u32, position: u64, message: &Message) -> u64 {
+        let tag = self.next_tag;
+        self.next_tag += 1;
+        if self.slots.lend(consumer) {
+            self.unacked.push_back(Unacked { tag, position, consumer, message: Some(message.clone()) });
+        }
+        tag
+    }
+
+    /// Adds an event; true when the outlet must be told.
+    pub(super) fn push(&mut self, event: Event) -> bool {
+        if self.closed {
+            return false;
+        }
+        self.events.push_back(event);
+        !std::mem::replace(&mut self.armed, true)
+    }
+
+    /// The consumers that were parked and have credit and room again.
+    pub(super) fn resume(&mut self) -> Resumed {
+        let mut resumed = Resumed::new();
+        // Half empty before anyone goes on, so that a reader and a publisher do not take turns at one message each.
+        if self.slots.parked == 0
+            || self.closed
+            || !self.flow
+            || self.bytes > BYTES_WAITING / 2
+            || self.events.len() > EVENTS_WAITING / 2
+        {
+            return resumed;
+        }
+        if self.prefetch != 0 && self.slots.outstanding >= self.prefetch {
+            return resumed;
+        }
+        self.slots.unpark(&mut resumed);
+        resumed
+    }
+
+    /// Limits what is unacked over the whole channel.
+    pub(super) fn set_prefetch(&mut self, prefetch: u32) {
+        self.prefetch = prefetch;
+    }
+
+    /// Stops and starts deliveries (`channel.flow`).
+    pub(super) fn set_flow(&mut self, active: bool) {
+        self.flow = active;
+    }
+
+    fn find(&self, tag: u64) -> Option<usize> {
+        let first = self.unacked.front()?.tag;
+        let guess = tag.checked_sub(first)? as usize;
+        // Tags run on without gaps unless holes were swept or some consumers acknowledge nothing.
+        if self.unacked.get(guess).is_some_and(|entry| entry.tag == tag) {
+            return Some(guess);
+        }
+        self.unacked.binary_search_by_key(&tag, |entry| entry.tag).ok()
+    }
+
+    /// Settles one delivery, or all up to and including it. A tag of 0 with `multiple` means all.
+    /// Fails as RabbitMQ does when the tag is unknown (AMQP 0-9-1 reference, `basic.ack`).
+    pub(super) fn settle(&mut self, tag: u64, multiple: bool, how: Settle, batch: &mut Batch) -> Result<()> {
+        if multiple {
+            let end = match tag {
+                0 => self.unacked.len(),
+                _ => {
+                    self.find(tag)
+                        .filter(|&i| self.unacked[i].message.is_some())
+                        .ok_or_else(|| unknown(tag))?
+                        + 1
+                }
+            };
+            for _ in 0..end {
+                if let Some(entry) = self.unacked.pop_front() {
+                    match entry.message {
+                        Some(message) => self.give_back(entry.consumer, entry.position, message, how, batch),
+                        None => self.holes -= 1,
+                    }
+                }
+            }
+        } else {
+            let index = self.find(tag).ok_or_else(|| unknown(tag))?;
+            let entry = &mut self.unacked[index];
+            let (consumer, position) = (entry.consumer, entry.position);
+            let message = entry.message.take().ok_or_else(|| unknown(tag))?;
+            self.give_back(consumer, position, message, how, batch);
+            self.holes += 1;
+        }
+        self.sweep();
+        Ok(())
+    }
+
+    fn sweep(&mut self) {
+        while self.unacked.front().is_some_and(|entry| entry.message.is_none()) {
+            self.unacked.pop_front();
+            self.holes -= 1;
+        }
+        // One delivery that is never acked must not keep a hole for each of the millions behind it.
+        if self.holes > 1024 && self.holes > self.unacked.len() / 2 {
+            self.unacked.retain(|entry| entry.message.is_some());
+            self.holes = 0;
+        }
+    }
+
+    fn give_back(&mut self, consumer: u32, position: u64, message: Message, how: Settle, batch: &mut Batch) {
+        let Some(queue) = self.slots.give_back(consumer) else { return };
+        let index = match batch.iter().rposition(|settled| Arc::ptr_eq(&settled.queue, &queue)) {
+            Some(index) => index,
+            None => {
+                batch.push(Settled { queue, count: 0, messages: Vec::new() });
+                batch.len() - 1
+            }
+        };
+        batch[index].count += 1;
+        if how == Settle::Requeue {
+            batch[index].messages.push((position, message));
+        }
+    }
+
+    /// Ends the outbox: what was not settled is given back, what was not taken is forgotten.
+    pub(super) fn close(&mut self, batch: &mut Batch) {
+        self.closed = true;
+        self.events.clear();
+        self.bytes = 0;
+        let _ = self.settle(0, true, Settle::Requeue, batch);
+    }
+
+    /// Deliveries that wait for their acknowledgement.
+    pub(super) fn unacked(&self) -> usize {
+        self.unacked.len() - self.holes
+    }
+}
+
+fn unknown(tag: u64) -> Error {
+    Error::new(Kind::PreconditionFailed, "basic.ack", format!("unknown delivery tag {tag}"))
+        .advise("acknowledge each delivery once, on the channel that it came by")
+}
+
+/// Outlets to be told once the broker's locks are released.
+#[derive(Default)]
+pub struct Wakes(SmallVec<[Arc<Outbox>; 4]>);
+
+impl Wakes {
+    pub(super) fn add(&mut self, outbox: &Arc<Outbox>) {
+        self.0.push(outbox.clone());
+    }
+
+    /// Tells them.
+    ///
+    /// An outlet that is told takes from its outbox, which can make room for more deliveries and so wake
+    /// others. Those wait until it is done, so that a long row of consumers cannot exhaust the stack.
+    pub fn run(&mut self) {
+        thread_local! {
+            static WAITING: RefCell<Option<Vec<Arc<Outbox>>>> = const { RefCell::new(None) };
+        }
+        if self.0.is_empty() {
+            return;
+        }
+        let outermost = WAITING.with_borrow_mut(|waiting| match waiting {
+            Some(waiting) => {
+                waiting.extend(self.0.drain(..));
+                false
+            }
+            None => {
+                *waiting = Some(Vec::new());
+                true
+            }
+        });
+        if !outermost {
+            return;
+        }
+        for outbox in self.0.drain(..) {
+            outbox.outlet.ready();
+        }
+        while let Some(outbox) = WAITING.with_borrow_mut(|waiting| waiting.as_mut().and_then(Vec::pop)) {
+            outbox.outlet.ready();
+        }
+        WAITING.set(None);
+    }
+}
+
+impl Drop for Wakes {
+    fn drop(&mut self) {
+        self.run();
+    }
+}
+
+impl fmt::Debug for Wakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Wakes").field(&self.0.len()).finish()
+    }
+}

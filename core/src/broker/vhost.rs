@@ -1,0 +1,304 @@
+//! A virtual host: declare, bind, unbind, delete. RabbitMQ's rules and texts.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+
+use super::equivalence::{check_arguments, check_field};
+use super::exchange::{Destination, Exchange, ExchangeInfo, ExchangeOptions};
+use super::outbox::Wakes;
+use super::queue::{Queue, QueueInfo, QueueOptions, not_found};
+use super::replies::Replies;
+use super::topology::Topology;
+use crate::error::{Error, Kind, Result};
+use crate::wire::table::Table;
+
+/// A namespace of exchanges, queues and bindings.
+pub struct Vhost {
+    pub(super) name: Arc<str>,
+    topology: RwLock<Topology>,
+    /// Counts changes of the topology: a route that was found under one number holds as long as it stands.
+    generation: AtomicU64,
+    pub(super) replies: Replies,
+}
+
+/// One end of a binding, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target<'a> {
+    Queue(&'a str),
+    Exchange(&'a str),
+}
+
+impl Vhost {
+    pub(super) fn new(name: &str) -> Self {
+        Vhost {
+            name: name.into(),
+            topology: RwLock::new(Topology::new()),
+            generation: AtomicU64::new(0),
+            replies: Replies::default(),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Every queue.
+    pub fn queues(&self) -> Vec<QueueInfo> {
+        let queues: Vec<_> = self.topology.read().queues.values().cloned().collect();
+        queues.iter().map(|queue| queue.info()).collect()
+    }
+
+    /// Every exchange but the default one.
+    pub fn exchanges(&self) -> Vec<ExchangeInfo> {
+        let topology = self.topology.read();
+        let info = |exchange: &Exchange| ExchangeInfo {
+            name: exchange.name.clone(),
+            options: exchange.options.clone(),
+            bindings: exchange.router.len(),
+        };
+        topology.exchanges.values().map(info).collect()
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    fn changed(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn no_exchange(&self, operation: &'static str, name: &str) -> Error {
+        Error::new(Kind::NotFound, operation, format!("no exchange '{name}' in vhost '{}'", self.name))
+            .on(format!("exchange '{name}' in vhost '{}'", self.name))
+            .advise("declare the exchange first, or check its name")
+    }
+
+    /// Where a message goes, and whether that depends on exchange and routing key alone.
+    pub(super) fn route(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        headers: &dyn Fn() -> Table,
+    ) -> Result<(Vec<Arc<Queue>>, bool)> {
+        let topology = self.topology.read();
+        if let Some(found) = topology.exchanges.get(exchange)
+            && found.options.internal
+        {
+            let reason = format!("cannot publish to internal exchange '{exchange}' in vhost '{}'", self.name);
+            return Err(Error::new(Kind::AccessRefused, "basic.publish", reason)
+                .on(format!("exchange '{exchange}' in vhost '{}'", self.name)));
+        }
+        let mut headers_read = false;
+        let mut headers = || {
+            headers_read = true;
+            headers()
+        };
+        let queues = topology
+            .route(exchange, routing_key, &mut headers)
+            .ok_or_else(|| self.no_exchange("basic.publish", exchange))?;
+        Ok((queues, !headers_read))
+    }
+
+    // --- queues ---
+
+    /// The queue of this name, for a session that may use it.
+    pub(super) fn queue(&self, name: &str, session: u64, operation: &'static str) -> Result<Arc<Queue>> {
+        let queue = self.topology.read().queues.get(name).cloned();
+        let queue = queue.ok_or_else(|| not_found(operation, name, &self.name))?;
+        queue.check_access(session, operation)?;
+        Ok(queue)
+    }
+
+    /// Declares a queue; true when it is new. An existing one must have been declared alike.
+    pub(super) fn declare_queue(
+        &self,
+        name: &str,
+        options: QueueOptions,
+        session: u64,
+    ) -> Result<(Arc<Queue>, bool)> {
+        let mut topology = self.topology.write();
+        if let Some(queue) = topology.queues.get(name) {
+            queue.check_access(session, "queue.declare")?;
+            check_queue(queue, &options)?;
+            return Ok((queue.clone(), false));
+        }
+        if name.starts_with("amq.") && !name.starts_with("amq.gen-") {
+            return Err(self.reserved("queue.declare", "queue", name));
+        }
+        let owner = options.exclusive.then_some(session);
+        let queue = Queue::new(name, &self.name, options, owner);
+        topology.queues.insert(queue.name.clone(), queue.clone());
+        self.changed();
+        Ok((queue, true))
+    }
+
+    fn reserved(&self, operation: &'static str, what: &str, name: &str) -> Error {
+        Error::new(
+            Kind::AccessRefused,
+            operation,
+            format!("{what} name '{name}' contains reserved prefix 'amq.*'"),
+        )
+        .on(format!("{what} '{name}' in vhost '{}'", self.name))
+    }
+
+    /// Deletes a queue, if it is still the one of its name; how many messages were ready.
+    pub(super) fn delete_queue(&self, queue: &Arc<Queue>, wakes: &mut Wakes) -> u64 {
+        {
+            let mut topology = self.topology.write();
+            if topology.queues.get(&queue.name).is_some_and(|current| current.id == queue.id) {
+                topology.queues.remove(&queue.name);
+                topology.remove_destination(&Destination::Queue(queue.clone()));
+                self.changed();
+            }
+        }
+        queue.delete(wakes)
+    }
+
+    // --- exchanges ---
+
+    /// Declares an exchange. An existing one must have been declared alike.
+    pub(super) fn declare_exchange(&self, name: &str, options: ExchangeOptions) -> Result<()> {
+        let mut topology = self.topology.write();
+        if let Some(exchange) = topology.exchanges.get(name) {
+            return self.check_exchange(exchange, &options);
+        }
+        if name.starts_with("amq.") {
+            return Err(self.reserved("exchange.declare", "exchange", name));
+        }
+        let exchange = Exchange::new(name, options);
+        topology.exchanges.insert(exchange.name.clone(), exchange);
+        self.changed();
+        Ok(())
+    }
+
+    fn check_exchange(&self, exchange: &Exchange, wanted: &ExchangeOptions) -> Result<()> {
+        let current = &exchange.options;
+        let label = || format!("exchange '{}' in vhost '{}'", exchange.name, self.name);
+        let operation = "exchange.declare";
+        check_field(operation, &label, "type", &wanted.kind, &current.kind)?;
+        check_field(operation, &label, "durable", &wanted.durable, &current.durable)?;
+        check_field(operation, &label, "auto_delete", &wanted.auto_delete, &current.auto_delete)?;
+        check_field(operation, &label, "internal", &wanted.internal, &current.internal)
+    }
+
+    /// Fails unless there is such an exchange (passive declare).
+    pub(super) fn check_exchange_exists(&self, name: &str) -> Result<()> {
+        match self.topology.read().exchanges.contains_key(name) {
+            true => Ok(()),
+            false => Err(self.no_exchange("exchange.declare", name)),
+        }
+    }
+
+    /// Deletes an exchange. That there is none is no error (RabbitMQ's errata, "exchange.delete").
+    pub(super) fn delete_exchange(&self, name: &str, if_unused: bool) -> Result<()> {
+        let label = || format!("exchange '{name}' in vhost '{}'", self.name);
+        if name.starts_with("amq.") {
+            let reason = format!("deletion of system {} not allowed", label());
+            return Err(Error::new(Kind::AccessRefused, "exchange.delete", reason).on(label()));
+        }
+        let mut topology = self.topology.write();
+        let Some(exchange) = topology.exchanges.get(name) else { return Ok(()) };
+        if if_unused && !exchange.router.is_empty() {
+            let reason = format!("{} in use", label());
+            return Err(Error::new(Kind::PreconditionFailed, "exchange.delete", reason).on(label()));
+        }
+        topology.remove_exchange(name);
+        self.changed();
+        Ok(())
+    }
+
+    // --- bindings ---
+
+    fn destination(
+        &self,
+        topology: &Topology,
+        operation: &'static str,
+        target: Target<'_>,
+        session: u64,
+    ) -> Result<Destination> {
+        match target {
+            Target::Queue(name) => {
+                let queue =
+                    topology.queues.get(name).ok_or_else(|| not_found(operation, name, &self.name))?;
+                queue.check_access(session, operation)?;
+                Ok(Destination::Queue(queue.clone()))
+            }
+            Target::Exchange(name) => {
+                let exchange =
+                    topology.exchanges.get(name).ok_or_else(|| self.no_exchange(operation, name))?;
+                Ok(exchange.destination())
+            }
+        }
+    }
+
+    /// Binds a queue or an exchange to an exchange.
+    pub(super) fn bind(
+        &self,
+        operation: &'static str,
+        source: &str,
+        target: Target<'_>,
+        routing_key: &str,
+        arguments: &Table,
+        session: u64,
+    ) -> Result<()> {
+        let mut guard = self.topology.write();
+        let topology = &mut *guard;
+        let destination = self.destination(topology, operation, target, session)?;
+        let exchange =
+            topology.exchanges.get_mut(source).ok_or_else(|| self.no_exchange(operation, source))?;
+        let new = exchange
+            .router
+            .bind(routing_key, arguments, destination.clone())
+            .map_err(|error| Error::new(Kind::PreconditionFailed, operation, error.to_string()))?;
+        if new {
+            let source = exchange.name.clone();
+            topology.bound(&source, &destination);
+            self.changed();
+        }
+        Ok(())
+    }
+
+    /// Removes a binding. That there is none is no error.
+    pub(super) fn unbind(
+        &self,
+        operation: &'static str,
+        source: &str,
+        target: Target<'_>,
+        routing_key: &str,
+        arguments: &Table,
+        session: u64,
+    ) -> Result<()> {
+        let mut guard = self.topology.write();
+        let topology = &mut *guard;
+        let destination = self.destination(topology, operation, target, session)?;
+        let exchange =
+            topology.exchanges.get_mut(source).ok_or_else(|| self.no_exchange(operation, source))?;
+        if exchange.router.unbind(routing_key, arguments, &destination) {
+            topology.unbound(source, &destination);
+            self.changed();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Vhost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vhost").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+fn check_queue(queue: &Queue, wanted: &QueueOptions) -> Result<()> {
+    let current = &queue.options;
+    if wanted.exclusive != current.exclusive {
+        return Err(queue.locked("queue.declare"));
+    }
+    let label = || queue.label();
+    let operation = "queue.declare";
+    check_field(operation, &label, "durable", &wanted.durable, &current.durable)?;
+    check_field(operation, &label, "auto_delete", &wanted.auto_delete, &current.auto_delete)?;
+    check_arguments(operation, &label, &wanted.arguments, &current.arguments)
+}

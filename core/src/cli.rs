@@ -1,0 +1,184 @@
+//! The command line: the same from cargo, pip and npm.
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::broker::{Broker, Options};
+use crate::error::{Error, Kind, Result};
+use crate::server::{Limits, Server};
+
+/// RabbitMQ's semantics with SQLite's operations.
+#[derive(Debug, Parser)]
+#[command(name = "warrenmq", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a broker that AMQP 0-9-1 clients connect to.
+    Serve(Serve),
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// Keep everything in memory, within the limit. So does this version in any case: it has no storage yet.
+    #[arg(long, conflicts_with = "data")]
+    memory: bool,
+    /// Keep durable queues and messages in this directory.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Listen for AMQP here; port 0 picks a free one. May be given several times.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5672")]
+    amqp: Vec<String>,
+    /// Bytes of messages in memory from which on publishers are held back, with K, M or G
+    /// [default: 40% of the machine's memory]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    memory_limit: Option<usize>,
+    /// What to log: error, warn, info, debug, trace, or a filter such as `warrenmq::server=debug`.
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    log: String,
+    /// How to log, on standard error.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    /// Lines for people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+fn bytes(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.strip_suffix(['K', 'M', 'G']) {
+        Some(digits) => (digits, text.as_bytes()[digits.len()]),
+        None => (text, b'B'),
+    };
+    let shift = match unit {
+        b'K' => 10,
+        b'M' => 20,
+        b'G' => 30,
+        _ => 0,
+    };
+    let number: usize = digits.parse().map_err(|_| "expected a number of bytes, such as 512M".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
+}
+
+/// Runs a command; its exit status: 0 when it went well, 1 when it failed, 2 when it was not understood.
+/// The first of `args` is the program's name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(2);
+        }
+    };
+    let Command::Serve(serve) = cli.command;
+    match serve.run() {
+        Ok(()) => 0,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "warrenmq: {error}");
+            1
+        }
+    }
+}
+
+impl Serve {
+    fn run(self) -> Result<()> {
+        if let Some(data) = &self.data {
+            return Err(Error::new(Kind::Unsupported, "serve", "this version has no storage yet")
+                .on(format!("--data {}", data.display()))
+                .advise("run with --memory"));
+        }
+        start_logging(&self.log, self.log_format)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("warrenmq")
+            .build()
+            .map_err(|error| {
+                Error::new(Kind::ResourceError, "serve", format!("cannot start threads: {error}"))
+                    .caused_by(error)
+            })?;
+        runtime.block_on(self.serve())
+    }
+
+    async fn serve(self) -> Result<()> {
+        let cannot = |error: std::io::Error| {
+            Error::new(Kind::InternalError, "serve", format!("cannot watch for signals: {error}"))
+                .caused_by(error)
+        };
+        let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+
+        let mut options = Options::default();
+        if let Some(limit) = self.memory_limit {
+            options.memory_limit = limit;
+        }
+        let broker = Broker::new(options);
+        let mut servers = Vec::new();
+        for address in &self.amqp {
+            servers.push(Server::listen(broker.clone(), address, Limits::default()).await?);
+        }
+        if !self.memory {
+            tracing::warn!("messages are kept in memory only, and end with this process");
+        }
+        let addresses: Vec<String> =
+            servers.iter().map(|server| format!("amqp://{}", server.address())).collect();
+        // A closed pipe is no reason to stop serving.
+        let _ = writeln!(std::io::stdout(), "ready {}", addresses.join(" "));
+        let _ = std::io::stdout().flush();
+
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        for server in servers {
+            server.stop().await;
+        }
+        Ok(())
+    }
+}
+
+fn start_logging(filter: &str, format: LogFormat) -> Result<()> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        Error::new(Kind::InvalidArgument, "serve", error.to_string())
+            .on(format!("--log {filter}"))
+            .advise("use error, warn, info, debug or trace")
+    })?;
+    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Fails only where the process logs already, which then goes on as it was.
+    let _ = match format {
+        LogFormat::Human => logger.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => logger.json().try_init(),
+    };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        assert_eq!(bytes("512"), Ok(512));
+        assert_eq!(bytes("3K"), Ok(3 << 10));
+        assert_eq!(bytes("2G"), Ok(2 << 30));
+        assert!(bytes("2T").is_err() && bytes("").is_err() && bytes("99999999999999999999").is_err());
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,92 @@
+//! What exists once per process: brokers by their `inproc:` names, and the runtime.
+//!
+//! After `fork` the child has a copy of the memory but none of the threads, so nothing of this may be
+//! used there. The binding of a language that forks calls [`after_fork`] in the child; from then on
+//! everything is made afresh, and what the parent had opened answers with an error.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::broker::{Broker, Options};
+use crate::error::{Error, Kind, Result};
+
+/// Forks between the first process and this one.
+static FORKS: AtomicUsize = AtomicUsize::new(0);
+
+/// One for each process of a line of forks. An array rather than one place behind a lock, because a lock
+/// that another thread held at the moment of the fork would stay locked in the child for ever.
+static PROCESSES: [OnceLock<Process>; 32] = [const { OnceLock::new() }; 32];
+
+#[derive(Default)]
+struct Process {
+    brokers: Mutex<HashMap<String, Arc<Broker>>>,
+    runtime: OnceLock<Runtime>,
+}
+
+/// Few threads: language code runs elsewhere, these only move bytes.
+const WORKERS: usize = 2;
+
+fn process() -> &'static Process {
+    let generation = FORKS.load(Relaxed).min(PROCESSES.len() - 1);
+    PROCESSES[generation].get_or_init(Process::default)
+}
+
+/// The broker of this name in this process; an empty name is always a new one.
+///
+/// It lives on when its last connection closes, so that who comes later finds the messages.
+pub(super) fn broker(name: &str) -> Arc<Broker> {
+    let make = || Broker::new(Options { name: format!("inproc://{name}"), ..Options::default() });
+    match name {
+        "" => make(),
+        _ => process().brokers.lock().entry_ref(name).or_insert_with(make).clone(),
+    }
+}
+
+/// The runtime on whose threads sockets are served; started when it is first needed.
+///
+/// # Errors
+/// `ResourceError` when its threads cannot be started.
+pub fn runtime() -> Result<Handle> {
+    let process = process();
+    if let Some(runtime) = process.runtime.get() {
+        return Ok(runtime.handle().clone());
+    }
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_name("warrenmq")
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Error::new(Kind::ResourceError, "runtime", format!("cannot start threads: {error}"))
+                .caused_by(error)
+        })?;
+    Ok(process.runtime.get_or_init(|| runtime).handle().clone())
+}
+
+/// To be called in the child of a fork, before anything else of this crate.
+pub fn after_fork() {
+    FORKS.fetch_add(1, Relaxed);
+}
+
+/// The process in which something was opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Birthplace(usize);
+
+impl Birthplace {
+    pub(super) fn here() -> Self {
+        Birthplace(FORKS.load(Relaxed))
+    }
+
+    /// Refuses what was opened before a fork.
+    pub(super) fn check(self, operation: &'static str) -> Result<()> {
+        if self.0 == FORKS.load(Relaxed) {
+            return Ok(());
+        }
+        let reason = "this connection was opened before the process forked, and belongs to the parent";
+        Err(Error::new(Kind::Forked, operation, reason).advise("open a new connection in the child process"))
+    }
+}

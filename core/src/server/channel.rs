@@ -1,0 +1,407 @@
+//! One channel at the wire: its methods and contents, to [`broker::Channel`] and back.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+use super::link::{Announcer, Link, Port};
+use crate::broker::{self, Binding, ConsumeOptions, ExchangeOptions, QueueOptions, Session, Settle, Wakes};
+use crate::error::{Error, Kind, Result};
+use crate::message::{Body, RouteKey};
+use crate::routing;
+use crate::wire::hot::{AckRef, ContentHeaderRef, PublishRef, method_id};
+use crate::wire::{
+    Frame, FrameKind, Method, PropertiesView, ShortString, access, basic, channel, confirm, exchange, queue,
+};
+
+/// What a body's buffer may be allocated with before the bytes are there.
+const TRUSTED: u64 = 1 << 20;
+
+/// A channel of a connection.
+pub(super) struct Channel {
+    number: u16,
+    broker: broker::Channel,
+    port: Arc<Port>,
+    content: Content,
+    /// Settled in one go when something else comes or the batch ends.
+    acks: Vec<(u64, bool)>,
+    /// It is on the connection's list of channels that have something to finish.
+    pub(super) listed: bool,
+    /// Class and method id of what is being done, for error replies.
+    pub(super) method: u32,
+}
+
+/// A message that is being received. Its buffers are used again for the next one.
+#[derive(Default)]
+struct Content {
+    expects: Expects,
+    mandatory: bool,
+    /// Exchange and routing key as they came.
+    route: RouteKey,
+    properties: Vec<u8>,
+    size: u64,
+    body: BytesMut,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Expects {
+    #[default]
+    Method,
+    Header,
+    Body,
+}
+
+/// Whether a channel goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Continue,
+    /// The client closed it.
+    Closed,
+}
+
+impl Channel {
+    pub(super) fn open(number: u16, session: &Session, link: &Arc<Link>) -> Self {
+        let announcer = Announcer::default();
+        let broker = session.channel(Box::new(announcer.clone()));
+        let port = Port::new(number, broker.outbox().clone());
+        announcer.set(link, &port);
+        Channel {
+            number,
+            broker,
+            port,
+            content: Content::default(),
+            acks: Vec::new(),
+            listed: false,
+            method: 0,
+        }
+    }
+
+    /// Takes a frame of this channel.
+    pub(super) fn frame(&mut self, frame: &Frame<'_>, link: &Link, wakes: &mut Wakes) -> Result<Next> {
+        match (frame.kind, self.content.expects) {
+            (FrameKind::Method, Expects::Method) => match method_id(frame.payload) {
+                Some(basic::Publish::ID) => self.publish(frame.payload).map(|()| Next::Continue),
+                Some(basic::Ack::ID) => {
+                    let ack = AckRef::decode(frame.payload)?;
+                    self.method = basic::Ack::ID;
+                    self.acks.push((ack.delivery_tag, ack.multiple));
+                    Ok(Next::Continue)
+                }
+                id => {
+                    self.method = id.unwrap_or_default();
+                    self.settle_acks(wakes)?;
+                    self.act(Method::decode(frame.payload)?, link, wakes)
+                }
+            },
+            (FrameKind::Header, Expects::Header) => {
+                self.header(frame.payload, wakes).map(|()| Next::Continue)
+            }
+            (FrameKind::Body, Expects::Body) => self.body(frame.payload, wakes).map(|()| Next::Continue),
+            // Texts as RabbitMQ's rabbit_command_assembler.
+            (_, Expects::Header) => {
+                Err(unexpected("expected content header for class 60, got non content header frame instead"))
+            }
+            (_, Expects::Body) => {
+                Err(unexpected("expected content body, got non content body frame instead"))
+            }
+            (_, Expects::Method) => Err(unexpected("expected method frame, got non method frame instead")),
+        }
+    }
+
+    // --- contents ---
+
+    fn publish(&mut self, payload: &[u8]) -> Result<()> {
+        let publish = PublishRef::decode(payload)?;
+        self.method = basic::Publish::ID;
+        if publish.immediate {
+            return Err(Error::new(Kind::NotImplemented, "basic.publish", "immediate=true"));
+        }
+        let content = &mut self.content;
+        content.expects = Expects::Header;
+        content.mandatory = publish.mandatory;
+        content.route.clear();
+        content.route.extend_from_slice(publish.exchange_and_routing_key);
+        Ok(())
+    }
+
+    fn header(&mut self, payload: &[u8], wakes: &mut Wakes) -> Result<()> {
+        let header = ContentHeaderRef::decode(payload)?;
+        if header.class_id != basic::CLASS_ID {
+            let reason = format!(
+                "expected content header for class 60, got one for class {} instead",
+                header.class_id
+            );
+            return Err(Error::new(Kind::UnexpectedFrame, "basic.publish", reason));
+        }
+        PropertiesView(header.properties).validate()?;
+        self.broker.check_size(header.body_size)?;
+        let content = &mut self.content;
+        content.properties.clear();
+        content.properties.extend_from_slice(header.properties);
+        content.size = header.body_size;
+        content.expects = Expects::Body;
+        if header.body_size == 0 {
+            return self.complete(Body::Slice(&[]), wakes);
+        }
+        Ok(())
+    }
+
+    fn body(&mut self, payload: &[u8], wakes: &mut Wakes) -> Result<()> {
+        let content = &mut self.content;
+        let received = content.body.len() as u64 + payload.len() as u64;
+        if received > content.size {
+            let reason =
+                format!("content body of {received} octets, but its header announced {}", content.size);
+            return Err(Error::new(Kind::FrameError, "basic.publish", reason));
+        }
+        if payload.len() as u64 == content.size {
+            return self.complete(Body::Slice(payload), wakes);
+        }
+        if content.body.is_empty() {
+            content.body.reserve(content.size.min(TRUSTED) as usize);
+        }
+        content.body.extend_from_slice(payload);
+        if received == content.size {
+            let body = content.body.split().freeze();
+            return self.complete(Body::Owned(body), wakes);
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, body: Body<'_>, wakes: &mut Wakes) -> Result<()> {
+        let content = &mut self.content;
+        content.expects = Expects::Method;
+        self.broker.publish_routed(&content.route, content.mandatory, &content.properties, body, wakes)?;
+        Ok(())
+    }
+
+    // --- the end of a batch ---
+
+    fn settle_acks(&mut self, wakes: &mut Wakes) -> Result<()> {
+        if self.acks.is_empty() {
+            return Ok(());
+        }
+        let result = self.broker.settle(&self.acks, Settle::Ack, wakes);
+        self.acks.clear();
+        result
+    }
+
+    /// Does what waits until a batch has been read: settles, hands over to the queues, returns and confirms.
+    pub(super) fn finish(&mut self, link: &Link, wakes: &mut Wakes) -> Result<()> {
+        let settled = self.settle_acks(wakes);
+        self.broker.flush(wakes);
+        let returned = self.broker.take_returned();
+        let confirmed = self.broker.take_confirmed(wakes);
+        if !returned.is_empty() || confirmed.is_some() {
+            let mut writer = link.writer();
+            let output = &mut writer.output;
+            for returned in returned {
+                let message = returned.message;
+                let method = basic::Return {
+                    reply_code: Kind::NoRoute.code(),
+                    reply_text: ShortString::truncated(Kind::NoRoute.name()),
+                    exchange: ShortString::truncated(message.exchange()),
+                    routing_key: ShortString::truncated(message.routing_key()),
+                };
+                output.method(self.number, &Method::BasicReturn(method));
+                output.content(self.number, &message, link.frame_max());
+            }
+            if let Some((count, last)) = confirmed {
+                output.ack(self.number, last, count > 1);
+            }
+        }
+        settled
+    }
+
+    /// Ends the channel; nothing more is sent on it.
+    pub(super) fn close(&mut self, wakes: &mut Wakes) {
+        self.port.close();
+        self.broker.close(wakes);
+    }
+
+    // --- methods ---
+
+    #[allow(clippy::too_many_lines)] // one arm per method: a table, not a procedure
+    fn act(&mut self, method: Method, link: &Link, wakes: &mut Wakes) -> Result<Next> {
+        // Held throughout, so that an answer stands before the deliveries that it makes possible.
+        let mut writer = link.writer();
+        let number = self.number;
+        let broker = &mut self.broker;
+        let mut reply = |nowait: bool, method: Method| {
+            if !nowait {
+                writer.output.method(number, &method);
+            }
+        };
+        match method {
+            Method::ChannelClose(_) => {
+                drop(writer);
+                return self.closed_by_client(link, wakes);
+            }
+            Method::ChannelOpen(_) => {
+                return Err(Error::new(Kind::ChannelError, "channel.open", "second 'channel.open' seen"));
+            }
+            Method::ChannelFlow(channel::Flow { active }) => {
+                broker.flow(active, wakes);
+                reply(false, Method::ChannelFlowOk(channel::FlowOk { active }));
+            }
+            Method::ChannelFlowOk(_) | Method::BasicCancelOk(_) => {}
+            Method::AccessRequest(_) => {
+                reply(false, Method::AccessRequestOk(access::RequestOk { ticket: 1 }));
+            }
+
+            Method::ExchangeDeclare(m) => {
+                if m.passive {
+                    broker.check_exchange(&m.exchange)?;
+                } else {
+                    let options = ExchangeOptions {
+                        durable: m.durable,
+                        auto_delete: m.auto_delete,
+                        internal: m.internal,
+                        arguments: m.arguments,
+                        ..ExchangeOptions::new(routing::Kind::Direct)
+                    };
+                    broker.declare_exchange(&m.exchange, &m.r#type, options)?;
+                }
+                reply(m.nowait, Method::ExchangeDeclareOk(exchange::DeclareOk {}));
+            }
+            Method::ExchangeDelete(m) => {
+                broker.delete_exchange(&m.exchange, m.if_unused)?;
+                reply(m.nowait, Method::ExchangeDeleteOk(exchange::DeleteOk {}));
+            }
+            Method::ExchangeBind(m) => {
+                let (source, destination) = (&*m.source, &*m.destination);
+                let (routing_key, arguments) = (&*m.routing_key, &m.arguments);
+                broker.bind_exchange(Binding { source, destination, routing_key, arguments })?;
+                reply(m.nowait, Method::ExchangeBindOk(exchange::BindOk {}));
+            }
+            Method::ExchangeUnbind(m) => {
+                let (source, destination) = (&*m.source, &*m.destination);
+                let (routing_key, arguments) = (&*m.routing_key, &m.arguments);
+                broker.unbind_exchange(Binding { source, destination, routing_key, arguments })?;
+                reply(m.nowait, Method::ExchangeUnbindOk(exchange::UnbindOk {}));
+            }
+
+            Method::QueueDeclare(m) => {
+                let info = if m.passive {
+                    broker.check_queue(&m.queue)?
+                } else {
+                    let options = QueueOptions {
+                        durable: m.durable,
+                        exclusive: m.exclusive,
+                        auto_delete: m.auto_delete,
+                        arguments: m.arguments,
+                    };
+                    broker.declare_queue(&m.queue, options)?
+                };
+                let declared = queue::DeclareOk {
+                    queue: ShortString::truncated(&info.name),
+                    message_count: count(info.messages),
+                    consumer_count: count(info.consumers),
+                };
+                reply(m.nowait, Method::QueueDeclareOk(declared));
+            }
+            Method::QueueBind(m) => {
+                let (source, destination) = (&*m.exchange, &*m.queue);
+                let (routing_key, arguments) = (&*m.routing_key, &m.arguments);
+                broker.bind_queue(Binding { source, destination, routing_key, arguments })?;
+                reply(m.nowait, Method::QueueBindOk(queue::BindOk {}));
+            }
+            Method::QueueUnbind(m) => {
+                let (source, destination) = (&*m.exchange, &*m.queue);
+                let (routing_key, arguments) = (&*m.routing_key, &m.arguments);
+                broker.unbind_queue(Binding { source, destination, routing_key, arguments })?;
+                reply(false, Method::QueueUnbindOk(queue::UnbindOk {}));
+            }
+            Method::QueuePurge(m) => {
+                let message_count = count(broker.purge_queue(&m.queue)?);
+                reply(m.nowait, Method::QueuePurgeOk(queue::PurgeOk { message_count }));
+            }
+            Method::QueueDelete(m) => {
+                let message_count = count(broker.delete_queue(&m.queue, m.if_unused, m.if_empty, wakes)?);
+                reply(m.nowait, Method::QueueDeleteOk(queue::DeleteOk { message_count }));
+            }
+
+            Method::BasicQos(m) => {
+                broker.qos(m.prefetch_size, m.prefetch_count, m.global, wakes)?;
+                reply(false, Method::BasicQosOk(basic::QosOk {}));
+            }
+            Method::BasicConsume(m) => {
+                let options = ConsumeOptions {
+                    queue: &m.queue,
+                    tag: &m.consumer_tag,
+                    no_ack: m.no_ack,
+                    exclusive: m.exclusive,
+                };
+                let registered = broker.consume(&options, wakes)?;
+                self.port.name_consumer(registered.consumer, &registered.tag);
+                let consumer_tag = ShortString::truncated(&registered.tag);
+                reply(m.nowait, Method::BasicConsumeOk(basic::ConsumeOk { consumer_tag }));
+            }
+            Method::BasicCancel(m) => {
+                broker.cancel(&m.consumer_tag, wakes);
+                // What was under way goes first: after cancel-ok nothing may come, and the consumer's place
+                // on the channel may be given to another.
+                while link.drain(&mut writer, &self.port, usize::MAX) {}
+                let consumer_tag = m.consumer_tag;
+                if !m.nowait {
+                    writer.output.method(number, &Method::BasicCancelOk(basic::CancelOk { consumer_tag }));
+                }
+            }
+            Method::BasicGet(m) => {
+                broker.flush(wakes);
+                match broker.get(&m.queue, m.no_ack)? {
+                    None => reply(false, Method::BasicGetEmpty(basic::GetEmpty::default())),
+                    Some(got) => {
+                        let method = basic::GetOk {
+                            delivery_tag: got.tag,
+                            redelivered: got.redelivered,
+                            exchange: ShortString::truncated(got.message.exchange()),
+                            routing_key: ShortString::truncated(got.message.routing_key()),
+                            message_count: count(got.remaining),
+                        };
+                        writer.output.method(number, &Method::BasicGetOk(method));
+                        writer.output.content(number, &got.message, link.frame_max());
+                    }
+                }
+            }
+            Method::BasicReject(m) => {
+                let how = if m.requeue { Settle::Requeue } else { Settle::Reject };
+                broker.settle(&[(m.delivery_tag, false)], how, wakes)?;
+            }
+            Method::BasicNack(m) => {
+                let how = if m.requeue { Settle::Requeue } else { Settle::Reject };
+                broker.settle(&[(m.delivery_tag, m.multiple)], how, wakes)?;
+            }
+            Method::BasicRecover(m) => {
+                broker.recover(m.requeue, wakes)?;
+                reply(false, Method::BasicRecoverOk(basic::RecoverOk {}));
+            }
+            Method::BasicRecoverAsync(m) => broker.recover(m.requeue, wakes)?,
+
+            Method::ConfirmSelect(m) => {
+                broker.confirm_select();
+                reply(m.nowait, Method::ConfirmSelectOk(confirm::SelectOk {}));
+            }
+            other => {
+                let reason = format!("{} is not implemented", other.name());
+                return Err(Error::new(Kind::NotImplemented, "method", reason));
+            }
+        }
+        Ok(Next::Continue)
+    }
+
+    fn closed_by_client(&mut self, link: &Link, wakes: &mut Wakes) -> Result<Next> {
+        self.finish(link, wakes)?;
+        self.close(wakes);
+        link.send(self.number, &Method::ChannelCloseOk(channel::CloseOk {}));
+        Ok(Next::Closed)
+    }
+}
+
+fn unexpected(reason: &str) -> Error {
+    Error::new(Kind::UnexpectedFrame, "frame", reason)
+}
+
+fn count(messages: u64) -> u32 {
+    u32::try_from(messages).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,394 @@
+//! An open connection: the task that reads it.
+
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use hashbrown::{HashMap, HashSet};
+use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+
+use super::channel::{Channel, Next};
+use super::handshake::{Client, Greeted, Tuned};
+use super::link::Link;
+use crate::broker::{Session, Wakes};
+use crate::error::{Error, Kind, Result, Scope};
+use crate::wire::{Frame, FrameKind, Method, ShortString, channel, connection, method_id, next_frame};
+
+/// The read buffer of a connection at rest, and how far it grows under load.
+const BUFFER_MIN: usize = 8 << 10;
+const BUFFER_MAX: usize = 256 << 10;
+/// A connection whose client does not read its answers is not read either.
+const UNSENT_MAX: usize = 4 << 20;
+/// Reads up to this size are request and response, or a client that waits for a TCP acknowledgement.
+const INTERACTIVE: usize = 4 << 10;
+/// How often a publisher that is held back looks whether there is memory again.
+const MEMORY_POLL: Duration = Duration::from_millis(20);
+/// How long a client may take to answer `connection.close`.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+struct Connection {
+    link: Arc<Link>,
+    /// None once the connection closes: dropping it deletes the exclusive queues.
+    session: Option<Session>,
+    channels: HashMap<u16, Box<Channel>>,
+    /// Channels that we closed; whatever comes on them until close-ok is not heard.
+    closing: HashSet<u16>,
+    /// Channels that have something to finish when the batch is read.
+    listed: Vec<u16>,
+    wakes: Wakes,
+    tuned: Tuned,
+    client: Client,
+    peer: SocketAddr,
+    published: bool,
+}
+
+/// Why the reading ended.
+enum End {
+    /// The client closed the connection.
+    ByClient,
+    /// The socket is gone, or the client gives no sign of life.
+    Lost(String),
+    /// We close it, for this reason, that this method brought about.
+    ByUs(Error, u32),
+}
+
+/// Reads the connection until it ends.
+pub(super) async fn run(greeted: Greeted, mut stopping: watch::Receiver<bool>) {
+    let Greeted { socket, peer, mut buffer, session, tuned, client } = greeted;
+    let (mut socket, write_half) = socket.into_split();
+    let link = Link::new(write_half);
+    link.negotiated(tuned.frame_max, client.has("consumer_cancel_notify"));
+    let mut connection = Connection {
+        link: link.clone(),
+        session: Some(session),
+        channels: HashMap::new(),
+        closing: HashSet::new(),
+        listed: Vec::new(),
+        wakes: Wakes::default(),
+        tuned,
+        client,
+        peer,
+        published: false,
+    };
+    tracing::info!(%peer, "connection open");
+
+    // Half the agreed interval, so that one lost beat is not the end (section 4.2.7).
+    let beat = Duration::from_millis(u64::from(tuned.heartbeat.max(1)) * 500);
+    let mut heartbeat = interval_at(Instant::now() + beat, beat);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut silent_beats = 0;
+
+    let mut size = BUFFER_MIN;
+    let mut blocked = false;
+    let mut end = connection.batch(&mut buffer).break_value();
+    while end.is_none() {
+        let full = link.is_full();
+        let may_read = !blocked && !(full && link.pending() > UNSENT_MAX);
+        if buffer.capacity() - buffer.len() < size / 2 {
+            buffer.reserve(size);
+        }
+        tokio::select! {
+            biased;
+            read = socket.read_buf(&mut buffer), if may_read => match read {
+                Ok(0) => end = Some(End::Lost("the client closed the socket without connection.close".into())),
+                Ok(count) => {
+                    silent_beats = 0;
+                    if count * 2 > size && size < BUFFER_MAX {
+                        size *= 2;
+                    }
+                    end = connection.batch(&mut buffer).break_value();
+                    if count <= INTERACTIVE {
+                        // Linux forgets this with every delayed ACK. Clients with Nagle's algorithm on (amqplib) hold
+                        // back the second of two small writes for 40 ms unless we acknowledge the first at once.
+                        let _ = rustix::net::sockopt::set_tcp_quickack(link.socket(), true);
+                    }
+                    if std::mem::take(&mut connection.published) && connection.short_of_memory() {
+                        blocked = true;
+                        connection.tell_blocked();
+                    }
+                }
+                Err(error) => end = Some(End::Lost(error.to_string())),
+            },
+            () = link.attention.notified() => {
+                if link.has_failed() {
+                    end = Some(End::Lost("cannot write to the socket".into()));
+                }
+            }
+            drained = link.drained(), if full => {
+                if let Err(error) = drained {
+                    end = Some(End::Lost(error.to_string()));
+                }
+            }
+            _ = heartbeat.tick(), if tuned.heartbeat > 0 => {
+                silent_beats += 1;
+                // What we do not read we cannot count as silence.
+                if silent_beats > 4 && may_read {
+                    end = Some(End::Lost(format!("missed heartbeats from client, timeout: {}s", tuned.heartbeat)));
+                } else if !link.take_wrote() {
+                    link.heartbeat();
+                }
+                if buffer.is_empty() && size > BUFFER_MIN {
+                    size = BUFFER_MIN; // a connection at rest keeps no large buffer
+                    buffer = BytesMut::new();
+                }
+            }
+            () = sleep(MEMORY_POLL), if blocked => {
+                if !connection.short_of_memory() {
+                    blocked = false;
+                    connection.tell_unblocked();
+                }
+            }
+            // An error means that the server was dropped, which stops it too.
+            _ = stopping.changed() => {
+                let reason = "broker forced connection closure with reason 'shutdown'";
+                end = Some(End::ByUs(Error::new(Kind::ConnectionForced, "shutdown", reason), 0));
+            }
+        }
+    }
+    connection.end();
+    match end {
+        Some(End::ByClient) => {
+            link.send(0, &Method::ConnectionCloseOk(connection::CloseOk {}));
+            goodbye(&link, &mut socket, &mut buffer, false).await;
+            tracing::info!(%peer, "connection closed");
+        }
+        Some(End::ByUs(error, method)) => {
+            tracing::warn!(%peer, %error, "connection closed by the broker");
+            let close = connection::Close {
+                reply_code: error.kind().code(),
+                reply_text: ShortString::truncated(&error.reply_text()),
+                class_id: (method >> 16) as u16,
+                method_id: method as u16,
+            };
+            link.send(0, &Method::ConnectionClose(close));
+            goodbye(&link, &mut socket, &mut buffer, true).await;
+        }
+        Some(End::Lost(reason)) => tracing::warn!(%peer, reason, "connection lost"),
+        None => {}
+    }
+}
+
+/// Writes what is left; then, if we close, listens for the client's close-ok: to close a socket with unread
+/// bytes in it would reset the connection, and our reason would be lost.
+async fn goodbye(
+    link: &Link,
+    socket: &mut tokio::net::tcp::OwnedReadHalf,
+    buffer: &mut BytesMut,
+    await_close_ok: bool,
+) {
+    let farewell = async {
+        link.flush();
+        while link.is_full() && !link.has_failed() && link.drained().await.is_ok() {}
+        while await_close_ok {
+            while let Ok(Some(frame)) = next_frame(buffer, 0) {
+                if frame.channel == 0 && method_id(frame.payload) == Some(connection::CloseOk::ID) {
+                    return;
+                }
+                buffer.advance(frame.total_len());
+            }
+            if next_frame(buffer, 0).is_err() {
+                buffer.clear(); // garbage: only its end is of interest
+            }
+            buffer.reserve(BUFFER_MIN);
+            if !matches!(socket.read_buf(buffer).await, Ok(count) if count > 0) {
+                return;
+            }
+            if buffer.len() > BUFFER_MAX {
+                buffer.clear();
+            }
+        }
+    };
+    let _ = timeout(CLOSE_TIMEOUT, farewell).await;
+}
+
+impl Connection {
+    /// Takes all complete frames out of the buffer, and finishes what they began.
+    fn batch(&mut self, buffer: &mut BytesMut) -> ControlFlow<End> {
+        let (consumed, ended) = self.frames(buffer);
+        buffer.advance(consumed);
+        let finished = self.finish();
+        self.wakes.run();
+        self.link.flush();
+        match (ended, finished) {
+            (Some(end), _) | (None, Some(end)) => ControlFlow::Break(end),
+            (None, None) => ControlFlow::Continue(()),
+        }
+    }
+
+    fn frames(&mut self, buffer: &[u8]) -> (usize, Option<End>) {
+        let mut at = 0;
+        // Most frames are for the channel of the frame before: it is looked up once.
+        let mut current: Option<(u16, Box<Channel>)> = None;
+        let end = loop {
+            let frame = match next_frame(&buffer[at..], self.tuned.frame_max) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break None,
+                Err(error) => break Some(End::ByUs(error.into(), 0)),
+            };
+            at += frame.total_len();
+            if current.as_ref().is_none_or(|(number, _)| *number != frame.channel) {
+                self.put_back(current.take());
+                current = self.channels.remove(&frame.channel).map(|channel| (frame.channel, channel));
+            }
+            let Some((number, channel)) = &mut current else {
+                match self.without_channel(&frame) {
+                    Ok(ControlFlow::Continue(())) => continue,
+                    Ok(ControlFlow::Break(end)) => break Some(end),
+                    Err(error) => {
+                        let method = method_id(frame.payload).filter(|_| frame.kind == FrameKind::Method);
+                        break Some(End::ByUs(error, method.unwrap_or_default()));
+                    }
+                }
+            };
+            if !std::mem::replace(&mut channel.listed, true) {
+                self.listed.push(*number);
+            }
+            match channel.frame(&frame, &self.link, &mut self.wakes) {
+                Ok(Next::Continue) => self.published |= frame.kind == FrameKind::Body,
+                Ok(Next::Closed) => current = None,
+                Err(error) => {
+                    let method = channel.method;
+                    if error.scope() == Scope::Connection || matches!(frame.kind, FrameKind::Heartbeat) {
+                        break Some(End::ByUs(error, method));
+                    }
+                    if let Some((number, channel)) = current.take() {
+                        self.close_channel(number, channel, &error, method);
+                    }
+                }
+            }
+        };
+        self.put_back(current);
+        (at, end)
+    }
+
+    fn put_back(&mut self, current: Option<(u16, Box<Channel>)>) {
+        if let Some((number, channel)) = current {
+            self.channels.insert(number, channel);
+        }
+    }
+
+    /// Settles, hands over, returns and confirms what the batch brought, channel by channel.
+    fn finish(&mut self) -> Option<End> {
+        while let Some(number) = self.listed.pop() {
+            let Some(mut channel) = self.channels.remove(&number) else { continue };
+            channel.listed = false;
+            match channel.finish(&self.link, &mut self.wakes) {
+                Ok(()) => self.put_back(Some((number, channel))),
+                Err(error) => {
+                    let method = channel.method;
+                    if error.scope() == Scope::Connection {
+                        return Some(End::ByUs(error, method));
+                    }
+                    self.close_channel(number, channel, &error, method);
+                }
+            }
+        }
+        None
+    }
+
+    fn close_channel(&mut self, number: u16, mut channel: Box<Channel>, error: &Error, method: u32) {
+        tracing::warn!(peer = %self.peer, channel = number, %error, "channel closed by the broker");
+        // What came before the error stands: it is returned and confirmed first.
+        let _ = channel.finish(&self.link, &mut self.wakes);
+        channel.close(&mut self.wakes);
+        let close = channel::Close {
+            reply_code: error.kind().code(),
+            reply_text: ShortString::truncated(&error.reply_text()),
+            class_id: (method >> 16) as u16,
+            method_id: method as u16,
+        };
+        self.link.send(number, &Method::ChannelClose(close));
+        self.closing.insert(number);
+    }
+
+    /// Takes a frame for the connection itself, or for a channel that is not open.
+    fn without_channel(&mut self, frame: &Frame<'_>) -> Result<ControlFlow<End>> {
+        let on = frame.channel;
+        if frame.kind == FrameKind::Heartbeat {
+            // RabbitMQ takes a heartbeat on whatever channel; the spec wants 0 (section 4.2.7).
+            return match on {
+                0 => Ok(ControlFlow::Continue(())),
+                _ => Err(Error::new(Kind::FrameError, "heartbeat", format!("heartbeat on channel {on}"))),
+            };
+        }
+        let id = method_id(frame.payload).filter(|_| frame.kind == FrameKind::Method);
+        if self.closing.contains(&on) {
+            match id {
+                Some(channel::CloseOk::ID) => {
+                    self.closing.remove(&on);
+                }
+                Some(channel::Close::ID) => self.link.send(on, &Method::ChannelCloseOk(channel::CloseOk {})),
+                _ => {}
+            }
+            return Ok(ControlFlow::Continue(()));
+        }
+        match (on, id) {
+            (0, Some(connection::Close::ID)) => Ok(ControlFlow::Break(End::ByClient)),
+            (0, Some(_)) => {
+                let method = Method::decode(frame.payload)?;
+                let reason = format!("{} is not for an open connection", method.name());
+                Err(Error::new(Kind::CommandInvalid, "method", reason))
+            }
+            (0, None) => {
+                let reason = format!("unexpected {:?} frame on channel 0", frame.kind);
+                Err(Error::new(Kind::UnexpectedFrame, "frame", reason))
+            }
+            (_, Some(channel::Open::ID)) => {
+                self.open_channel(on)?;
+                Ok(ControlFlow::Continue(()))
+            }
+            _ => Err(Error::new(Kind::ChannelError, "frame", "expected 'channel.open'")
+                .on(format!("channel {on}"))),
+        }
+    }
+
+    fn open_channel(&mut self, number: u16) -> Result<()> {
+        let max = self.tuned.channel_max;
+        let open = self.channels.len();
+        if max != 0 && open >= usize::from(max) {
+            let reason =
+                format!("number of channels opened ({open}) has reached the negotiated channel_max ({max})");
+            return Err(Error::new(Kind::NotAllowed, "channel.open", reason));
+        }
+        if let Some(session) = &self.session {
+            self.channels.insert(number, Box::new(Channel::open(number, session, &self.link)));
+            self.link.send(number, &Method::ChannelOpenOk(channel::OpenOk::default()));
+        }
+        Ok(())
+    }
+
+    fn short_of_memory(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.broker().over_memory_limit())
+    }
+
+    fn tell_blocked(&self) {
+        tracing::warn!(peer = %self.peer, "publisher blocked: low on memory");
+        if self.client.has("connection.blocked") {
+            let reason = ShortString::truncated("low on memory");
+            self.link.send(0, &Method::ConnectionBlocked(connection::Blocked { reason }));
+            self.link.flush();
+        }
+    }
+
+    fn tell_unblocked(&self) {
+        if self.client.has("connection.blocked") {
+            self.link.send(0, &Method::ConnectionUnblocked(connection::Unblocked {}));
+            self.link.flush();
+        }
+    }
+
+    /// Ends all channels and, with the session, the exclusive queues: they are gone before anyone hears
+    /// close-ok (AMQP 0-9-1 reference, `queue.declare`, "exclusive").
+    fn end(&mut self) {
+        for (_, mut channel) in self.channels.drain() {
+            let _ = channel.finish(&self.link, &mut self.wakes);
+            channel.close(&mut self.wakes);
+        }
+        self.session = None;
+        self.wakes.run();
+    }
+}

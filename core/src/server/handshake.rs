@@ -1,0 +1,353 @@
+//! From an accepted socket to an open connection (AMQP 0-9-1 section 2.2.4; RabbitMQ's `rabbit_reader`).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+use super::Limits;
+use super::identity;
+use crate::broker::{Broker, Session};
+use crate::error::{Error, Kind, Result};
+use crate::wire::frame::{FRAME_MIN_SIZE, Handshake, PROTOCOL_HEADER, read_protocol_header};
+use crate::wire::{FrameKind, Method, ShortString, Table, Value, connection, next_frame};
+
+/// A connection that is open.
+#[derive(Debug)]
+pub(super) struct Greeted {
+    pub(super) socket: TcpStream,
+    pub(super) peer: SocketAddr,
+    /// What was read and not used yet.
+    pub(super) buffer: BytesMut,
+    pub(super) session: Session,
+    pub(super) tuned: Tuned,
+    pub(super) client: Client,
+}
+
+/// What both sides agreed on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tuned {
+    pub(super) channel_max: u16,
+    pub(super) frame_max: u32,
+    /// Seconds; 0 is none.
+    pub(super) heartbeat: u16,
+}
+
+/// What a client said of itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Client {
+    capabilities: Table,
+}
+
+impl Client {
+    fn new(properties: &Table) -> Self {
+        match properties.get("capabilities") {
+            Some(Value::Table(capabilities)) => Client { capabilities: capabilities.clone() },
+            _ => Client::default(),
+        }
+    }
+
+    pub(super) fn has(&self, capability: &str) -> bool {
+        self.capabilities.get(capability) == Some(&Value::Bool(true))
+    }
+}
+
+/// The socket while the handshake lasts: one frame at a time, and all of it by a deadline.
+struct Greeter {
+    socket: TcpStream,
+    buffer: BytesMut,
+    deadline: Instant,
+}
+
+/// Leads a client through the handshake. None when it went away, or was sent away in a way that the protocol
+/// provides for, before its connection was open.
+///
+/// # Errors
+/// Whatever ended the handshake; the client has been told as far as the protocol allows.
+pub(super) async fn greet(
+    socket: TcpStream,
+    peer: SocketAddr,
+    broker: &Arc<Broker>,
+    limits: &Limits,
+) -> Result<Option<Greeted>> {
+    // Replies are small and must not wait for the acknowledgement of the one before.
+    let _ = socket.set_nodelay(true);
+    let deadline = Instant::now() + limits.handshake;
+    let mut greeter = Greeter { socket, buffer: BytesMut::with_capacity(1024), deadline };
+    if !greeter.protocol_header().await? {
+        return Ok(None);
+    }
+    match greeter.negotiate(peer, broker, limits).await {
+        Ok(Some((session, tuned, client))) => {
+            let Greeter { socket, buffer, .. } = greeter;
+            Ok(Some(Greeted { socket, peer, buffer, session, tuned, client }))
+        }
+        Ok(None) => Ok(None),
+        Err(error) => {
+            greeter.refuse(&error).await;
+            Err(error)
+        }
+    }
+}
+
+impl Greeter {
+    /// True when the client speaks 0-9-1. Otherwise it is shown what we speak (section 4.2.2).
+    async fn protocol_header(&mut self) -> Result<bool> {
+        loop {
+            match read_protocol_header(&self.buffer) {
+                Handshake::Accepted => {
+                    let _ = self.buffer.split_to(PROTOCOL_HEADER.len());
+                    return Ok(true);
+                }
+                Handshake::Refused => {
+                    let _ = self.socket.write_all(&PROTOCOL_HEADER).await;
+                    let _ = self.socket.shutdown().await;
+                    let start = self.buffer[..self.buffer.len().min(8)].escape_ascii().to_string();
+                    return Err(Error::new(
+                        Kind::FrameError,
+                        "handshake",
+                        format!("not AMQP 0-9-1: '{start}'"),
+                    ));
+                }
+                Handshake::Incomplete if !self.read().await? => return Ok(false),
+                Handshake::Incomplete => {}
+            }
+        }
+    }
+
+    /// Reads more; false at the end of the stream.
+    async fn read(&mut self) -> Result<bool> {
+        match timeout_at(self.deadline, self.socket.read_buf(&mut self.buffer)).await {
+            Ok(Ok(count)) => Ok(count > 0),
+            Ok(Err(error)) => {
+                Err(Error::new(Kind::Closed, "handshake", format!("connection lost: {error}"))
+                    .caused_by(error))
+            }
+            Err(_) => Err(Error::new(Kind::Timeout, "handshake", "not finished in time")),
+        }
+    }
+
+    async fn send(&mut self, method: &Method) -> Result<()> {
+        let mut out = BytesMut::new();
+        method.encode(0, &mut out);
+        match timeout_at(self.deadline, self.socket.write_all(&out)).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Error::new(Kind::Closed, "handshake", "the client does not read")),
+        }
+    }
+
+    /// The next method on channel 0; None at the end of the stream, or when the client says goodbye.
+    async fn method(&mut self) -> Result<Option<Method>> {
+        loop {
+            // Before tuning no frame may be longer than every implementation can take (section 4.2.3).
+            if let Some(frame) = next_frame(&self.buffer, FRAME_MIN_SIZE)? {
+                let length = frame.total_len();
+                let method = match (frame.kind, frame.channel) {
+                    (FrameKind::Heartbeat, 0) => None,
+                    (FrameKind::Method, 0) => Some(Method::decode(frame.payload)?),
+                    (kind, channel) => {
+                        let reason = format!("unexpected {kind:?} frame on channel {channel}");
+                        return Err(Error::new(Kind::UnexpectedFrame, "handshake", reason));
+                    }
+                };
+                let _ = self.buffer.split_to(length);
+                match method {
+                    None => continue,
+                    Some(Method::ConnectionClose(_)) => {
+                        self.send(&Method::ConnectionCloseOk(connection::CloseOk {})).await?;
+                        return Ok(None);
+                    }
+                    method => return Ok(method),
+                }
+            }
+            if !self.read().await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn negotiate(
+        &mut self,
+        peer: SocketAddr,
+        broker: &Arc<Broker>,
+        limits: &Limits,
+    ) -> Result<Option<(Session, Tuned, Client)>> {
+        self.send(&Method::ConnectionStart(connection::Start {
+            version_major: 0,
+            version_minor: 9,
+            server_properties: identity::server_properties(broker),
+            mechanisms: "PLAIN AMQPLAIN".into(),
+            locales: "en_US".into(),
+        }))
+        .await?;
+        let start = match self.method().await? {
+            Some(Method::ConnectionStartOk(start)) => start,
+            other => return unexpected(other, "connection.start-ok"),
+        };
+        let client = Client::new(&start.client_properties);
+        let Some(user) = self.login(&start, &client, peer, broker).await? else { return Ok(None) };
+
+        self.send(&Method::ConnectionTune(connection::Tune {
+            channel_max: limits.channel_max,
+            frame_max: limits.frame_max,
+            heartbeat: limits.heartbeat,
+        }))
+        .await?;
+        let tuned = match self.method().await? {
+            Some(Method::ConnectionTuneOk(tune)) => agree(&tune, limits)?,
+            other => return unexpected(other, "connection.tune-ok"),
+        };
+        let open = match self.method().await? {
+            Some(Method::ConnectionOpen(open)) => open,
+            other => return unexpected(other, "connection.open"),
+        };
+        let session = broker.open(&open.virtual_host, &user)?;
+        self.send(&Method::ConnectionOpenOk(connection::OpenOk { ..Default::default() })).await?;
+        Ok(Some((session, tuned, client)))
+    }
+
+    /// The user's name. None when the login failed and the client does not understand `connection.close` at this
+    /// point: it is cut off (<https://www.rabbitmq.com/docs/auth-notification>).
+    async fn login(
+        &mut self,
+        start: &connection::StartOk,
+        client: &Client,
+        peer: SocketAddr,
+        broker: &Broker,
+    ) -> Result<Option<String>> {
+        let mechanism = &*start.mechanism;
+        let credentials = match mechanism {
+            "PLAIN" => plain(&start.response),
+            "AMQPLAIN" => amqplain(&start.response),
+            other => {
+                let reason = format!("client used unrecognized authentication mechanism {other}");
+                return Err(Error::new(Kind::CommandInvalid, "login", reason));
+            }
+        };
+        let known = credentials.and_then(|(user, password)| {
+            broker.users().authenticate(&user, &password, peer.ip().to_canonical().is_loopback())?;
+            Ok(user)
+        });
+        match known {
+            Ok(user) => Ok(Some(user)),
+            Err(error) => {
+                tracing::warn!(%peer, %error, "login refused");
+                if client.has("authentication_failure_close") {
+                    let reason = format!(
+                        "Login was refused using authentication mechanism {mechanism}. \
+                         For details see the broker logfile."
+                    );
+                    return Err(Error::new(Kind::AccessRefused, "login", reason).caused_by(error));
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Tells the client why it is sent away, and gives it the time to read it.
+    async fn refuse(&mut self, error: &Error) {
+        if matches!(error.kind(), Kind::Timeout | Kind::Closed) {
+            return;
+        }
+        let close = connection::Close {
+            reply_code: error.kind().code(),
+            reply_text: ShortString::truncated(&error.reply_text()),
+            class_id: 0,
+            method_id: 0,
+        };
+        if self.send(&Method::ConnectionClose(close)).await.is_ok() {
+            let _ = self.socket.shutdown().await;
+            // Closing with unread bytes in our buffer would reset the connection, and the reason be lost.
+            while let Ok(true) = self.read().await {
+                self.buffer.clear();
+            }
+        }
+    }
+}
+
+fn unexpected<T>(got: Option<Method>, wanted: &str) -> Result<Option<T>> {
+    match got {
+        None => Ok(None),
+        Some(method) => {
+            let reason = format!("expected {wanted}, got {}", method.name());
+            Err(Error::new(Kind::CommandInvalid, "handshake", reason))
+        }
+    }
+}
+
+/// RFC 4616: authorisation identity, user and password between NULs.
+fn plain(response: &[u8]) -> Result<(String, Vec<u8>)> {
+    let mut parts = response.split(|&byte| byte == 0);
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(_), Some(user), Some(password), None) => {
+            Ok((String::from_utf8_lossy(user).into_owned(), password.to_vec()))
+        }
+        _ => Err(Error::new(Kind::AccessRefused, "login", "malformed PLAIN response")),
+    }
+}
+
+/// RabbitMQ's AMQPLAIN: a table's entries, without its length, with LOGIN and PASSWORD.
+fn amqplain(response: &[u8]) -> Result<(String, Vec<u8>)> {
+    let mut encoded = (response.len() as u32).to_be_bytes().to_vec();
+    encoded.extend_from_slice(response);
+    let table = Table::decode(&encoded).map_err(|error| {
+        Error::new(Kind::AccessRefused, "login", "malformed AMQPLAIN response").caused_by(error)
+    })?;
+    match (table.get("LOGIN"), table.get("PASSWORD")) {
+        (Some(Value::LongString(user)), Some(Value::LongString(password))) => {
+            Ok((String::from_utf8_lossy(user).into_owned(), password.to_vec()))
+        }
+        _ => Err(Error::new(Kind::AccessRefused, "login", "AMQPLAIN response without LOGIN and PASSWORD")),
+    }
+}
+
+/// Checks a client's tuning against ours, as `rabbit_reader:validate_negotiated_integer_value`.
+fn agree(tune: &connection::TuneOk, limits: &Limits) -> Result<Tuned> {
+    let check = |field: &str, client: u32, server: u32, minimum: u32| {
+        let refuse = |comparison: &str, bound: u32| {
+            let reason = format!("negotiated {field} = {client} is {comparison} allowed value ({bound})");
+            Err(Error::new(Kind::NotAllowed, "connection.tune-ok", reason))
+        };
+        if client != 0 && client < minimum {
+            refuse("lower than the minimum", minimum)
+        } else if server != 0 && (client == 0 || client > server) {
+            refuse("higher than the maximum", server)
+        } else {
+            Ok(())
+        }
+    };
+    check("frame_max", tune.frame_max, limits.frame_max, FRAME_MIN_SIZE)?;
+    check("channel_max", tune.channel_max.into(), limits.channel_max.into(), 1)?;
+    Ok(Tuned { channel_max: tune.channel_max, frame_max: tune.frame_max, heartbeat: tune.heartbeat })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_and_amqplain_name_user_and_password() {
+        assert_eq!(plain(b"\0me\0secret").ok(), Some(("me".into(), b"secret".to_vec())));
+        assert_eq!(plain(b"me secret").ok(), None);
+        let response = b"\x05LOGINS\0\0\0\x02me\x08PASSWORDS\0\0\0\x06secret";
+        assert_eq!(amqplain(response).ok(), Some(("me".into(), b"secret".to_vec())));
+        assert_eq!(amqplain(b"\x05LOGINS\0\0\xff\x02me").ok(), None);
+    }
+
+    #[test]
+    fn a_client_may_lower_what_is_offered_but_not_raise_it() {
+        let limits = Limits::default();
+        let tune = |frame_max, channel_max| connection::TuneOk { frame_max, channel_max, heartbeat: 7 };
+        assert!(agree(&tune(4096, 1), &limits).is_ok());
+        let text = |tune| agree(&tune, &limits).err().map(|error| error.reply_text());
+        assert_eq!(
+            text(tune(0, 1)).as_deref(),
+            Some("NOT_ALLOWED - negotiated frame_max = 0 is higher than the maximum allowed value (131072)")
+        );
+        assert!(text(tune(4095, 1)).is_some());
+        assert!(text(tune(4096, 2048)).is_some());
+    }
+}

@@ -1,0 +1,274 @@
+//! A connection's writing half, shared with whoever publishes to its consumers.
+//!
+//! The thread that made something deliverable also writes it to the consumer's socket, unless somebody is
+//! writing there already: then that one takes it along. To wake the connection's own task for it instead
+//! would cost a hop between threads per message in request and response (10 to 20 µs), and under load
+//! nothing would be gained. Only when a socket is full does the connection's task take over, wait until it is
+//! writable, and go on.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::Weak;
+use std::sync::atomic::{
+    AtomicBool, AtomicU32,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::Notify;
+
+use super::output::Output;
+use crate::broker::{Event, Outbox, Outlet, Wakes};
+use crate::wire::{Method, ShortString, basic};
+
+/// Bytes taken out of the outboxes before they are written: enough for few system calls, little enough to
+/// stay in the processor's cache.
+const GATHER: usize = 128 << 10;
+
+/// The writing half of a connection.
+pub(super) struct Link {
+    socket: OwnedWriteHalf,
+    frame_max: AtomicU32,
+    /// The client wants to be told of consumers that the broker ends.
+    cancel_notify: AtomicBool,
+    /// Guards the order of frames: whoever holds it takes from outboxes and encodes. Taken before any lock of
+    /// the broker; another connection's only ever by `try_lock`.
+    writer: Mutex<Writer>,
+    /// Channels whose outboxes have something.
+    ready: Mutex<VecDeque<Arc<Port>>>,
+    any_ready: AtomicBool,
+    /// The socket is full, and the connection's task waits until it is not.
+    full: AtomicBool,
+    /// Something was written since the last look: no heartbeat is due.
+    wrote: AtomicBool,
+    failed: AtomicBool,
+    /// Tells the connection's task that `full` or `failed` has become true.
+    pub(super) attention: Notify,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    pub(super) output: Output,
+    events: Vec<Event>,
+}
+
+/// A channel's outbox with what is needed to encode its deliveries.
+pub(super) struct Port {
+    pub(super) channel: u16,
+    outbox: Arc<Outbox>,
+    /// Consumer tags by the consumers' places. Used only by who holds the writer.
+    tags: Mutex<Vec<Arc<str>>>,
+    closed: AtomicBool,
+}
+
+impl Port {
+    pub(super) fn new(channel: u16, outbox: Arc<Outbox>) -> Arc<Self> {
+        Arc::new(Port { channel, outbox, tags: Mutex::default(), closed: AtomicBool::new(false) })
+    }
+
+    pub(super) fn name_consumer(&self, consumer: u32, tag: &Arc<str>) {
+        let mut tags = self.tags.lock();
+        let index = consumer as usize;
+        if tags.len() <= index {
+            tags.resize(index + 1, Arc::from(""));
+        }
+        tags[index] = tag.clone();
+    }
+
+    /// Nothing of this channel is sent any more.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Release);
+    }
+}
+
+/// Announces a channel's deliveries to its link. The port is made after the channel, hence filled in later.
+#[derive(Clone, Default)]
+pub(super) struct Announcer(Arc<std::sync::OnceLock<(Weak<Link>, Arc<Port>)>>);
+
+impl Announcer {
+    pub(super) fn set(&self, link: &Arc<Link>, port: &Arc<Port>) {
+        let _ = self.0.set((Arc::downgrade(link), port.clone()));
+    }
+
+    /// Ends the circle of references from the port's outbox back to the port.
+    fn target(&self) -> Option<(Arc<Link>, &Arc<Port>)> {
+        let (link, port) = self.0.get()?;
+        Some((link.upgrade()?, port))
+    }
+}
+
+impl Outlet for Announcer {
+    fn ready(&self) {
+        if let Some((link, port)) = self.target() {
+            link.ready.lock().push_back(port.clone());
+            link.any_ready.store(true, Release);
+            link.flush();
+        }
+    }
+}
+
+impl Link {
+    pub(super) fn new(socket: OwnedWriteHalf) -> Arc<Self> {
+        Arc::new(Link {
+            socket,
+            frame_max: AtomicU32::new(crate::wire::frame::FRAME_MIN_SIZE),
+            cancel_notify: AtomicBool::new(false),
+            writer: Mutex::default(),
+            ready: Mutex::default(),
+            any_ready: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+            wrote: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            attention: Notify::new(),
+        })
+    }
+
+    pub(super) fn negotiated(&self, frame_max: u32, cancel_notify: bool) {
+        self.frame_max.store(frame_max, Relaxed);
+        self.cancel_notify.store(cancel_notify, Relaxed);
+    }
+
+    pub(super) fn frame_max(&self) -> u32 {
+        self.frame_max.load(Relaxed)
+    }
+
+    /// For what must be answered in order with deliveries: nobody else sends while this is held. Follow it
+    /// by [`Link::flush`].
+    pub(super) fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock()
+    }
+
+    /// Sends a method on a channel, at the next flush.
+    pub(super) fn send(&self, channel: u16, method: &Method) {
+        self.writer.lock().output.method(channel, method);
+    }
+
+    /// Writes what there is to write, if nobody else is at it.
+    pub(super) fn flush(&self) {
+        while let Some(mut writer) = self.writer.try_lock() {
+            if self.failed.load(Relaxed) || self.full.load(Acquire) {
+                return;
+            }
+            self.pump(&mut writer);
+            drop(writer);
+            // Whoever found the writer taken has left it to us.
+            if !self.any_ready.load(Acquire) {
+                return;
+            }
+        }
+    }
+
+    fn pump(&self, writer: &mut Writer) {
+        loop {
+            while writer.output.len() < GATHER
+                && let Some(port) = self.next_ready()
+            {
+                let budget = GATHER - writer.output.len();
+                if self.drain(writer, &port, budget) {
+                    self.ready.lock().push_back(port);
+                    self.any_ready.store(true, Release);
+                }
+            }
+            if writer.output.is_empty() {
+                return;
+            }
+            self.wrote.store(true, Relaxed);
+            match writer.output.write(&self.socket) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.full.store(true, Release);
+                    self.attention.notify_one();
+                    return;
+                }
+                Err(_) => {
+                    self.failed.store(true, Release);
+                    self.attention.notify_one();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn next_ready(&self) -> Option<Arc<Port>> {
+        let mut ready = self.ready.lock();
+        let port = ready.pop_front();
+        self.any_ready.store(!ready.is_empty(), Release);
+        port
+    }
+
+    /// Encodes about `budget` bytes out of a channel's outbox; true when more is there.
+    pub(super) fn drain(&self, writer: &mut Writer, port: &Port, budget: usize) -> bool {
+        let mut wakes = Wakes::default();
+        let more = port.outbox.take(budget, &mut writer.events, &mut wakes);
+        let closed = port.closed.load(Acquire);
+        let frame_max = self.frame_max();
+        let tags = port.tags.lock();
+        for event in writer.events.drain(..) {
+            match event {
+                _ if closed => {}
+                Event::Deliver(delivery) => {
+                    let tag = tags.get(delivery.consumer as usize).map_or("", |tag| tag);
+                    let crate::broker::Delivery { tag: number, redelivered, message, .. } = delivery;
+                    writer.output.deliver(port.channel, tag, number, redelivered, &message, frame_max);
+                }
+                Event::Cancelled { tag, .. } => {
+                    if self.cancel_notify.load(Relaxed) {
+                        let consumer_tag = ShortString::truncated(&tag);
+                        let cancel = basic::Cancel { consumer_tag, nowait: true };
+                        writer.output.method(port.channel, &Method::BasicCancel(cancel));
+                    }
+                }
+            }
+        }
+        drop(tags);
+        drop(wakes); // may announce this channel again: it is only put on the list, we hold the writer
+        more && !closed
+    }
+
+    /// Whether the task has to wait for the socket.
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Acquire)
+    }
+
+    /// Whether the connection is lost.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Acquire)
+    }
+
+    /// Waits until a full socket takes bytes again, and goes on writing.
+    pub(super) async fn drained(&self) -> io::Result<()> {
+        self.socket.writable().await?;
+        self.full.store(false, Release);
+        self.flush();
+        Ok(())
+    }
+
+    /// Whether something was written since this was last asked.
+    pub(super) fn take_wrote(&self) -> bool {
+        self.wrote.swap(false, AcqRel)
+    }
+
+    pub(super) fn heartbeat(&self) {
+        self.writer.lock().output.heartbeat();
+        self.flush();
+    }
+
+    /// Bytes that wait for the socket.
+    pub(super) fn pending(&self) -> usize {
+        self.writer.lock().output.len()
+    }
+
+    /// The socket.
+    pub(super) fn socket(&self) -> &tokio::net::TcpStream {
+        self.socket.as_ref()
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("full", &self.is_full()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,146 @@
+//! AMQP 0-9-1 connections.
+//!
+//! | file | holds |
+//! |---|---|
+//! | here | the listener: who may connect at all, and the end of everything |
+//! | `handshake` | protocol header, login, tuning, `connection.open` |
+//! | `connection` | the read loop: frames to channels, heartbeats, closing |
+//! | `channel` | one channel's methods and contents, to [`crate::broker::Channel`] |
+//! | `link` | the writing half, on which any thread may send what became deliverable |
+//! | `output` | frames on their way to the socket |
+//! | `identity` | what the broker says of itself |
+//!
+//! A connection is one task. It reads what is there, hands all of it to the broker, and writes what that
+//! made deliverable, to its own socket and to those of the consumers: a message goes through without
+//! another task being woken.
+
+mod channel;
+mod connection;
+mod handshake;
+mod identity;
+mod link;
+mod output;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::broker::Broker;
+use crate::error::{Error, Kind, Result};
+
+/// What is offered to clients at tuning, and how long things may take.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Channels per connection; RabbitMQ's default, 2047.
+    pub channel_max: u16,
+    /// Bytes in a frame; RabbitMQ's default, 131072.
+    pub frame_max: u32,
+    /// Seconds between signs of life, 0 for none; RabbitMQ's default, 60.
+    pub heartbeat: u16,
+    /// From accepting a connection to `connection.open`; RabbitMQ's default, 10 s.
+    pub handshake: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { channel_max: 2047, frame_max: 131_072, heartbeat: 60, handshake: Duration::from_secs(10) }
+    }
+}
+
+/// A broker's AMQP port. Listens until it is stopped or dropped.
+pub struct Server {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    done: tokio::task::JoinHandle<()>,
+}
+
+impl Server {
+    /// Listens on `HOST:PORT`; port 0 picks a free one. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an address that cannot be read, `Unreachable` for one that cannot be had.
+    pub async fn listen(broker: Arc<Broker>, address: &str, limits: Limits) -> Result<Server> {
+        let cannot = |kind, error: std::io::Error| {
+            Error::new(kind, "listen", error.to_string())
+                .on(format!("'{address}'"))
+                .advise("give HOST:PORT; port 0 picks a free one")
+                .caused_by(error)
+        };
+        let candidates = lookup_host(address).await.map_err(|error| cannot(Kind::InvalidArgument, error))?;
+        let listener = TcpListener::bind(&*candidates.collect::<Vec<_>>())
+            .await
+            .map_err(|error| cannot(Kind::Unreachable, error))?;
+        let address = listener.local_addr().map_err(|error| cannot(Kind::Unreachable, error))?;
+        let (stop, stopping) = watch::channel(false);
+        let done = tokio::spawn(accept(listener, broker, limits, stopping));
+        Ok(Server { address, stop, done })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Closes the port and every connection, with `connection.close` (320, as RabbitMQ when it stops).
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        let _ = self.done.await;
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    broker: Arc<Broker>,
+    limits: Limits,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((socket, peer)) => {
+                    connections.spawn(serve(socket, peer, broker.clone(), limits.clone(), stopping.clone()));
+                }
+                Err(error) => {
+                    // Out of file descriptors, usually: those who are here must go on.
+                    tracing::error!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            // An error means that the handle was dropped.
+            _ = stopping.changed() => break,
+        }
+    }
+    drop(listener);
+    let all = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(Duration::from_secs(3), all).await.is_err() {
+        tracing::warn!("connections did not close in time");
+    }
+}
+
+async fn serve(
+    socket: TcpStream,
+    peer: SocketAddr,
+    broker: Arc<Broker>,
+    limits: Limits,
+    stopping: watch::Receiver<bool>,
+) {
+    tracing::debug!(%peer, "connection accepted");
+    match handshake::greet(socket, peer, &broker, &limits).await {
+        Ok(Some(greeted)) => connection::run(greeted, stopping).await,
+        Ok(None) => tracing::debug!(%peer, "connection closed before it was open"),
+        Err(error) => tracing::warn!(%peer, %error, "handshake failed"),
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,151 @@
+//! Bytes on their way to a socket.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::net::tcp::OwnedWriteHalf;
+
+use crate::message::Message;
+use crate::wire::frame::{FRAME_END, FRAME_OVERHEAD};
+use crate::wire::hot::{self, Deliver};
+use crate::wire::{Method, hot::encode_content};
+
+/// Bodies from this size on are sent from where they are; shorter ones are copied beside their frames,
+/// which costs less than another piece in a vectored write.
+const SEND_IN_PLACE: usize = 8 << 10;
+/// Pieces in one vectored write; Linux takes up to 1024.
+const PIECES: usize = 64;
+/// What a connection's buffer keeps of its size when it is empty.
+const KEEP: usize = 256 << 10;
+
+/// Frames that have not been written, in order: full pieces, then the buffer that grows.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    pieces: VecDeque<Bytes>,
+    pieces_len: usize,
+    tail: BytesMut,
+}
+
+impl Output {
+    pub(super) fn len(&self) -> usize {
+        self.pieces_len + self.tail.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn method(&mut self, channel: u16, method: &Method) {
+        method.encode(channel, &mut self.tail);
+    }
+
+    pub(super) fn ack(&mut self, channel: u16, tag: u64, multiple: bool) {
+        hot::encode_ack(&mut self.tail, channel, tag, multiple);
+    }
+
+    pub(super) fn heartbeat(&mut self) {
+        hot::encode_heartbeat(&mut self.tail);
+    }
+
+    /// `basic.deliver` and its content.
+    pub(super) fn deliver(
+        &mut self,
+        channel: u16,
+        consumer_tag: &str,
+        delivery_tag: u64,
+        redelivered: bool,
+        message: &Message,
+        frame_max: u32,
+    ) {
+        let deliver = Deliver {
+            consumer_tag,
+            delivery_tag,
+            redelivered,
+            exchange_and_routing_key: message.route(),
+            properties: message.encoded_properties(),
+        };
+        match message.long_body() {
+            Some(body) if body.len() >= SEND_IN_PLACE => {
+                deliver.encode_head(&mut self.tail, channel, body.len() as u64);
+                self.body_in_place(channel, body, frame_max);
+            }
+            _ => deliver.encode(&mut self.tail, channel, message.body(), frame_max),
+        }
+    }
+
+    /// The content that follows a method: header and body.
+    pub(super) fn content(&mut self, channel: u16, message: &Message, frame_max: u32) {
+        encode_content(&mut self.tail, channel, message.encoded_properties(), message.body(), frame_max);
+    }
+
+    fn body_in_place(&mut self, channel: u16, body: &Bytes, frame_max: u32) {
+        let piece = (frame_max as usize).saturating_sub(FRAME_OVERHEAD).max(1);
+        let mut start = 0;
+        while start < body.len() {
+            let end = body.len().min(start + piece);
+            self.tail.extend_from_slice(&hot::body_frame_header(channel, (end - start) as u32));
+            self.push_tail();
+            self.push(body.slice(start..end));
+            self.tail.extend_from_slice(&[FRAME_END]);
+            start = end;
+        }
+    }
+
+    fn push_tail(&mut self) {
+        let full = self.tail.split().freeze();
+        self.push(full);
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        self.pieces_len += piece.len();
+        self.pieces.push_back(piece);
+    }
+
+    /// Writes as much as the socket takes without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the socket is full and something is left; others when the connection is lost.
+    pub(super) fn write(&mut self, socket: &OwnedWriteHalf) -> io::Result<()> {
+        while !self.is_empty() {
+            let written = if self.pieces.is_empty() {
+                socket.try_write(&self.tail)?
+            } else {
+                let mut slices = [IoSlice::new(&[]); PIECES];
+                let all = self.pieces.iter().map(|piece| &piece[..]).chain([&self.tail[..]]);
+                let mut count = 0;
+                for (slice, piece) in slices.iter_mut().zip(all) {
+                    *slice = IoSlice::new(piece);
+                    count += 1;
+                }
+                socket.try_write_vectored(&slices[..count])?
+            };
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.advance(written);
+        }
+        if self.tail.capacity() > KEEP {
+            self.tail = BytesMut::new();
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        while written > 0
+            && let Some(piece) = self.pieces.front_mut()
+        {
+            let count = written.min(piece.len());
+            piece.advance(count);
+            self.pieces_len -= count;
+            written -= count;
+            if piece.is_empty() {
+                self.pieces.pop_front();
+            }
+        }
+        match written == self.tail.len() {
+            true => self.tail.clear(), // keeps the whole capacity, where advance() would give the front away
+            false => self.tail.advance(written),
+        }
+    }
+}

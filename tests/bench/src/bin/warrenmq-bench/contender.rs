@@ -1,0 +1,156 @@
+//! The brokers that are compared, each started as a process of its own with nothing kept.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use warrenmq_bench::broker::{Broker, free_port};
+use warrenmq_bench::process;
+
+/// How long a started broker may settle before its idle memory is read.
+const SETTLE: Duration = Duration::from_millis(500);
+/// RabbitMQ has been seen to take ten seconds on two cores.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A broker that can be started, any number of times.
+#[derive(Debug)]
+pub(crate) struct Contender {
+    pub(crate) name: &'static str,
+    program: PathBuf,
+    kind: Kind,
+    /// Removed at the end; holds logs and whatever the broker writes.
+    scratch: PathBuf,
+}
+
+#[derive(Debug)]
+enum Kind {
+    WarrenMq,
+    /// With the port of an epmd that serves nobody else.
+    RabbitMq {
+        epmd: u16,
+    },
+}
+
+/// A running contender, and what its start told.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) broker: Broker,
+    /// Milliseconds from spawn to greeting.
+    pub(crate) start: f64,
+    /// Resident megabytes when idle.
+    pub(crate) resident: f64,
+}
+
+impl Contender {
+    pub(crate) fn warrenmq(program: PathBuf) -> io::Result<Self> {
+        if !program.exists() {
+            let advice = format!(
+                "{} is missing: build it with cargo build --release, or name it by --warrenmq",
+                program.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::NotFound, advice));
+        }
+        Self::new("WarrenMQ", program, Kind::WarrenMq)
+    }
+
+    pub(crate) fn rabbitmq(program: PathBuf) -> io::Result<Self> {
+        Self::new("RabbitMQ", program, Kind::RabbitMq { epmd: free_port()? })
+    }
+
+    fn new(name: &'static str, program: PathBuf, kind: Kind) -> io::Result<Self> {
+        let scratch =
+            std::env::temp_dir().join(format!("warrenmq-bench-{}-{name}", std::process::id()));
+        fs::create_dir_all(&scratch)?;
+        Ok(Self {
+            name,
+            program,
+            kind,
+            scratch,
+        })
+    }
+
+    /// Starts it on a free port. An error carries the end of what it logged.
+    pub(crate) fn start(&self) -> io::Result<Running> {
+        let port = free_port()?;
+        let log = self.scratch.join("log");
+        let broker = self.command(port).and_then(|mut command| {
+            command
+                .stdin(Stdio::null())
+                .stdout(File::create(&log)?)
+                .stderr(File::options().append(true).open(&log)?);
+            Broker::start(&mut command, port, PATIENCE)
+        });
+        let broker = broker
+            .map_err(|error| io::Error::new(error.kind(), format!("{error}\n{}", tail(&log))))?;
+        thread::sleep(SETTLE);
+        let resident = process::resident(broker.pid())? as f64 / 1e6;
+        Ok(Running {
+            start: broker.started_in.as_secs_f64() * 1e3,
+            resident,
+            broker,
+        })
+    }
+
+    /// Whether starting it a few times more costs no time worth saving.
+    pub(crate) fn starts_fast(&self) -> bool {
+        matches!(self.kind, Kind::WarrenMq)
+    }
+
+    fn command(&self, port: u16) -> io::Result<Command> {
+        let mut command = Command::new(&self.program);
+        command.current_dir(&self.scratch);
+        match self.kind {
+            Kind::WarrenMq => {
+                command.args(["serve", "--memory", "--amqp", &format!("127.0.0.1:{port}")]);
+            }
+            Kind::RabbitMq { epmd } => {
+                let data = self.scratch.join(port.to_string());
+                command
+                    .env("HOME", &self.scratch) // the Erlang cookie
+                    .env(
+                        "RABBITMQ_NODENAME",
+                        format!("warrenmq-bench-{}-{port}@localhost", std::process::id()),
+                    )
+                    .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
+                    .env("RABBITMQ_NODE_PORT", port.to_string())
+                    .env("RABBITMQ_DIST_PORT", free_port()?.to_string())
+                    .env("RABBITMQ_MNESIA_BASE", &data)
+                    .env("RABBITMQ_LOG_BASE", &data)
+                    .env("RABBITMQ_LOGS", "-")
+                    .env("RABBITMQ_PID_FILE", data.join("pid"))
+                    .env("RABBITMQ_ENABLED_PLUGINS_FILE", data.join("plugins"))
+                    .env("ERL_EPMD_PORT", epmd.to_string())
+                    .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+                    // Makes the script become the server instead of its parent, so that signals reach it.
+                    .env("RUNNING_UNDER_SYSTEMD", "true");
+            }
+        }
+        Ok(command)
+    }
+}
+
+impl Drop for Contender {
+    /// Ends RabbitMQ's epmd, a daemon that outlives its node, and removes the scratch files.
+    fn drop(&mut self) {
+        if let Kind::RabbitMq { epmd } = self.kind {
+            let _ = Command::new("epmd")
+                .env("ERL_EPMD_PORT", epmd.to_string())
+                .arg("-kill")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+        }
+        let _ = fs::remove_dir_all(&self.scratch);
+    }
+}
+
+/// The last lines of a log.
+fn tail(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(10)..].join("\n")
+}

@@ -1,0 +1,26 @@
+//! Load for an AMQP 0-9-1 broker, made from raw frames.
+//!
+//! The load shares the machine with the broker, so what it spends the broker cannot: blocking
+//! sockets, a thread per side, the same prebuilt bytes written again and again, and a reader that
+//! hops from frame to frame. It knows just enough of the protocol for that and shares no code with
+//! the broker, so that a mistake there is not repeated here.
+//!
+//! * [`wire`]: frames to bytes and back; [`url`]: where the broker is; [`connection`]: the handshake
+//! * [`throughput`], [`rpc`], [`fill`], [`start`]: one kind of measurement each
+//! * [`broker`]: a broker process that we start and end; [`process`]: what the kernel says it costs
+//! * [`mirror`]: the cheapest thing that behaves like a broker, to find the ceiling of the load itself
+//! * [`stats`]: medians and percentiles
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod broker;
+pub mod connection;
+pub mod fill;
+pub mod mirror;
+pub mod process;
+pub mod rpc;
+pub mod start;
+pub mod stats;
+pub mod throughput;
+pub mod url;
+pub mod wire;
