@@ -6,9 +6,10 @@ from decimal import Decimal
 import pika
 import pytest
 from pika.exceptions import UnroutableError
-from stock.pika_words import Inbox, drain, expelled, get, refused, send
 
+from stock.pika_words import Inbox, drain, expelled, get, refused, send
 from support.waiting import eventually
+
 
 @pytest.fixture
 def queue(channel, name):
