@@ -7,7 +7,7 @@ export const URL = process.env.AMQP_URL
 /** A name that no other test uses. */
 export const unique = (word) => `${word}.${randomUUID()}`
 
-/** A first-in first-out list: `push` as a consumer's callback, `take` waits for the next. */
+/** A first-in first-out list: `push` as a consumer's callback, `take` waits for the next, ten seconds at most. */
 export class Inbox {
   #items = []
   #waiting = []
@@ -20,7 +20,13 @@ export class Inbox {
 
   take() {
     if (this.#items.length) return Promise.resolve(this.#items.shift())
-    return new Promise((resolve) => this.#waiting.push(resolve))
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error('no message came')), 10_000)
+      this.#waiting.push((item) => {
+        clearTimeout(late)
+        resolve(item)
+      })
+    })
   }
 
   async text() {
