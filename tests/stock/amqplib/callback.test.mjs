@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import amqp from 'amqplib/callback_api'
-import { URL, fib, unique } from './words.mjs'
+import { fib, URL, unique } from './words.mjs'
 
 /** Runs a test that gets a connection and must call `done`; the connection is closed after it. */
 function scenario(name, play) {
@@ -68,9 +68,11 @@ scenario('publish/subscribe', (connection, done) => {
         channel.consume(queue, count, { noAck: true }, then)
       })
     }
-    subscribe(0, () => subscribe(1, () => {
-      for (const body of ['1', '2', '3']) channel.publish(logs, '', Buffer.from(body))
-    }))
+    subscribe(0, () =>
+      subscribe(1, () => {
+        for (const body of ['1', '2', '3']) channel.publish(logs, '', Buffer.from(body))
+      }),
+    )
   })
 })
 
@@ -80,32 +82,44 @@ scenario('routing and topics', (connection, done) => {
     const seen = []
     channel.assertExchange(exchange, 'topic', { durable: false, autoDelete: true })
     channel.assertQueue('', { exclusive: true }, (_, { queue }) => {
-      for (const pattern of ['#', 'mysql.*', '*.redis', 'mysql.error.*', '*.info']) channel.bindQueue(queue, exchange, pattern)
-      channel.consume(queue, (message) => {
-        seen.push(message.fields.routingKey)
-        if (message.fields.routingKey !== 'end') return
-        assert.deepEqual(seen, ['mysql.info', 'mysql.error.disk', 'a.redis', 'end'])
-        done()
-      }, { noAck: true }, () => {
-        for (const key of ['mysql.info', 'mysql.error.disk', 'a.redis', 'end']) channel.publish(exchange, key, Buffer.alloc(0))
-      })
+      for (const pattern of ['#', 'mysql.*', '*.redis', 'mysql.error.*', '*.info'])
+        channel.bindQueue(queue, exchange, pattern)
+      channel.consume(
+        queue,
+        (message) => {
+          seen.push(message.fields.routingKey)
+          if (message.fields.routingKey !== 'end') return
+          assert.deepEqual(seen, ['mysql.info', 'mysql.error.disk', 'a.redis', 'end'])
+          done()
+        },
+        { noAck: true },
+        () => {
+          for (const key of ['mysql.info', 'mysql.error.disk', 'a.redis', 'end'])
+            channel.publish(exchange, key, Buffer.alloc(0))
+        },
+      )
     })
   })
 })
 
-scenario('a confirm channel calls back for every message, after the return of an unroutable one', (connection, done) => {
-  connection.createConfirmChannel((_, channel) => {
-    const seen = []
-    channel.on('return', (message) => seen.push(`returned ${message.content}`))
-    channel.sendToQueue(unique('missing'), Buffer.from('one'), { mandatory: true }, (error) => seen.push(`confirmed one ${error}`))
-    channel.sendToQueue(unique('missing'), Buffer.from('two'), {}, (error) => seen.push(`confirmed two ${error}`))
-    channel.waitForConfirms((error) => {
-      assert.ifError(error)
-      assert.deepEqual(seen, ['returned one', 'confirmed one null', 'confirmed two null'])
-      done()
+scenario(
+  'a confirm channel calls back for every message, after the return of an unroutable one',
+  (connection, done) => {
+    connection.createConfirmChannel((_, channel) => {
+      const seen = []
+      channel.on('return', (message) => seen.push(`returned ${message.content}`))
+      channel.sendToQueue(unique('missing'), Buffer.from('one'), { mandatory: true }, (error) =>
+        seen.push(`confirmed one ${error}`),
+      )
+      channel.sendToQueue(unique('missing'), Buffer.from('two'), {}, (error) => seen.push(`confirmed two ${error}`))
+      channel.waitForConfirms((error) => {
+        assert.ifError(error)
+        assert.deepEqual(seen, ['returned one', 'confirmed one null', 'confirmed two null'])
+        done()
+      })
     })
-  })
-})
+  },
+)
 
 scenario('get gives a message or false', (connection, done) => {
   connection.createConfirmChannel((_, channel) => {
@@ -144,11 +158,15 @@ scenario('RPC over an exclusive reply queue', (connection, done) => {
         channel.ack(request)
       })
       channel.assertQueue('', { exclusive: true }, (_, { queue: replyTo }) => {
-        channel.consume(replyTo, (reply) => {
-          assert.equal(reply.properties.correlationId, 'c-1')
-          assert.equal(reply.content.toString(), '832040')
-          done()
-        }, { noAck: true })
+        channel.consume(
+          replyTo,
+          (reply) => {
+            assert.equal(reply.properties.correlationId, 'c-1')
+            assert.equal(reply.content.toString(), '832040')
+            done()
+          },
+          { noAck: true },
+        )
         channel.sendToQueue(requests, Buffer.from('30'), { correlationId: 'c-1', replyTo })
       })
     })

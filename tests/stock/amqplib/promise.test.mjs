@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { afterEach, beforeEach, test } from 'node:test'
 import { connect } from 'amqplib'
-import { Inbox, URL, fib, unique } from './words.mjs'
+import { fib, Inbox, URL, unique } from './words.mjs'
 
 let producer, consumer // two connections, as two programs would have them
 
@@ -23,6 +23,16 @@ async function channelOf(connection) {
 async function send(channel, queue, ...bodies) {
   for (const body of bodies) channel.sendToQueue(queue, Buffer.from(body))
   await channel.waitForConfirms()
+}
+
+/** All messages waiting in the queue. */
+async function drain(channel, queue) {
+  const drained = []
+  for (;;) {
+    const message = await channel.get(queue, { noAck: true })
+    if (!message) return drained
+    drained.push(message)
+  }
 }
 
 test('hello world: the message waits for a consumer that starts later', async () => {
@@ -56,11 +66,31 @@ for (const body of ['', '\0', 'Grüße 🐇', Buffer.alloc(16 << 20, 'abc')]) {
 test('properties and typed headers survive', async () => {
   const receiving = await consumer.createChannel()
   const { queue } = await receiving.assertQueue('', { exclusive: true })
-  const headers = { text: 'ü', yes: true, int: -1, big: 2 ** 40, half: 0.5, none: null, list: [1, 'two', [true]], table: { a: { b: 1 } } }
+  const headers = {
+    text: 'ü',
+    yes: true,
+    int: -1,
+    big: 2 ** 40,
+    half: 0.5,
+    none: null,
+    list: [1, 'two', [true]],
+    table: { a: { b: 1 } },
+  }
   const sending = await channelOf(producer)
   sending.sendToQueue(queue, Buffer.from('x'), {
-    headers, persistent: true, contentType: 'text/plain', contentEncoding: 'utf-8', priority: 3, correlationId: 'c',
-    replyTo: 'r', expiration: '60000', messageId: 'm', timestamp: 1700000000, type: 't', userId: 'guest', appId: 'a',
+    headers,
+    persistent: true,
+    contentType: 'text/plain',
+    contentEncoding: 'utf-8',
+    priority: 3,
+    correlationId: 'c',
+    replyTo: 'r',
+    expiration: '60000',
+    messageId: 'm',
+    timestamp: 1700000000,
+    type: 't',
+    userId: 'guest',
+    appId: 'a',
   })
   await sending.waitForConfirms()
   const { properties } = await receiving.get(queue, { noAck: true })
@@ -120,9 +150,12 @@ test('nacked and rejected messages return to their places', async () => {
   channel.nack(third)
   channel.reject(first)
   channel.ack(second)
-  const left = []
-  for (let message; (message = await channel.get(queue, { noAck: true })); ) left.push([message.content.toString(), message.fields.redelivered])
-  assert.deepEqual(left, [['1', true], ['3', true], ['4', false]])
+  const left = (await drain(channel, queue)).map(({ content, fields }) => [content.toString(), fields.redelivered])
+  assert.deepEqual(left, [
+    ['1', true],
+    ['3', true],
+    ['4', false],
+  ])
 })
 
 test('ackAll, nackAll and recover reach all that is unacked', async () => {
@@ -152,26 +185,42 @@ test('every subscriber of a fanout sees every message', async () => {
     await receiving.consume(queue, inbox.push, { noAck: true })
   }
   for (const body of ['1', '2', '3']) sending.publish(logs, 'ignored', Buffer.from(body))
-  for (const inbox of inboxes) assert.deepEqual([await inbox.text(), await inbox.text(), await inbox.text()], ['1', '2', '3'])
+  for (const inbox of inboxes)
+    assert.deepEqual([await inbox.text(), await inbox.text(), await inbox.text()], ['1', '2', '3'])
 })
 
 test('direct, topic and headers exchanges route', async () => {
   const channel = await channelOf(consumer)
   const routes = [
     ['direct', [['error'], ['warning']], ['info', 'warning', 'error'], ['warning', 'error']],
-    ['topic', [['mysql.*'], ['*.info'], ['critical*']], ['mysql.info', 'redis.info', 'mysql', 'critical.disk', 'critical*'], ['mysql.info', 'redis.info', 'critical*']],
-    ['headers', [['', { 'x-match': 'any', a: 1, b: 'two' }]], [{ a: 1 }, { b: 'two' }, { a: '1' }, {}], [{ a: 1 }, { b: 'two' }]],
+    [
+      'topic',
+      [['mysql.*'], ['*.info'], ['critical*']],
+      ['mysql.info', 'redis.info', 'mysql', 'critical.disk', 'critical*'],
+      ['mysql.info', 'redis.info', 'critical*'],
+    ],
+    [
+      'headers',
+      [['', { 'x-match': 'any', a: 1, b: 'two' }]],
+      [{ a: 1 }, { b: 'two' }, { a: '1' }, {}],
+      [{ a: 1 }, { b: 'two' }],
+    ],
   ]
   for (const [type, bindings, sent, expected] of routes) {
     const exchange = unique(type)
     await channel.assertExchange(exchange, type, { durable: false, autoDelete: true })
     const { queue } = await channel.assertQueue('', { exclusive: true })
     for (const [key, headers] of bindings) await channel.bindQueue(queue, exchange, key, headers)
-    for (const one of sent) channel.publish(exchange, typeof one === 'string' ? one : '', Buffer.from(JSON.stringify(one)), { headers: typeof one === 'string' ? {} : one })
+    for (const one of sent)
+      channel.publish(exchange, typeof one === 'string' ? one : '', Buffer.from(JSON.stringify(one)), {
+        headers: typeof one === 'string' ? {} : one,
+      })
     await channel.waitForConfirms()
-    const got = []
-    for (let message; (message = await channel.get(queue, { noAck: true })); ) got.push(JSON.parse(message.content))
-    assert.deepEqual(got, expected)
+    const got = await drain(channel, queue)
+    assert.deepEqual(
+      got.map(({ content }) => JSON.parse(content)),
+      expected,
+    )
   }
 })
 
@@ -192,8 +241,12 @@ test('an exchange bound to an exchange passes messages on', async () => {
 test('a mandatory message that nobody takes is returned before it is confirmed', async () => {
   const channel = await channelOf(producer)
   const seen = []
-  channel.on('return', (message) => seen.push(`returned ${message.fields.replyCode} ${message.fields.replyText} ${message.content}`))
-  channel.sendToQueue(unique('missing'), Buffer.from('x'), { mandatory: true }, (error) => seen.push(`confirmed ${error}`))
+  channel.on('return', (message) =>
+    seen.push(`returned ${message.fields.replyCode} ${message.fields.replyText} ${message.content}`),
+  )
+  channel.sendToQueue(unique('missing'), Buffer.from('x'), { mandatory: true }, (error) =>
+    seen.push(`confirmed ${error}`),
+  )
   await channel.waitForConfirms()
   assert.deepEqual(seen, ['returned 312 NO_ROUTE x', 'confirmed null'])
 })
@@ -202,7 +255,8 @@ test('a thousand messages are confirmed', async () => {
   const channel = await channelOf(producer)
   const { queue } = await channel.assertQueue('', { exclusive: true })
   const confirmed = []
-  for (let number = 0; number < 1000; number++) channel.sendToQueue(queue, Buffer.from('x'), {}, (error) => confirmed.push(error))
+  for (let number = 0; number < 1000; number++)
+    channel.sendToQueue(queue, Buffer.from('x'), {}, (error) => confirmed.push(error))
   await channel.waitForConfirms()
   assert.equal(confirmed.filter((error) => error === null).length, 1000)
   assert.equal((await channel.purgeQueue(queue)).messageCount, 1000)
@@ -213,8 +267,16 @@ test('errors have RabbitMQ’s codes and words, and close only their channel', a
   const attempts = [
     [404, `NOT_FOUND - no queue '${queue}.missing' in vhost '/'`, (channel) => channel.checkQueue(`${queue}.missing`)],
     [404, `NOT_FOUND - no exchange '${queue}' in vhost '/'`, (channel) => channel.checkExchange(queue)],
-    [403, "ACCESS_REFUSED - queue name 'amq.mine' contains reserved prefix 'amq.*'", (channel) => channel.assertQueue('amq.mine')],
-    [405, `RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '${queue}' in vhost '/'`, (channel) => channel.checkQueue(queue)],
+    [
+      403,
+      "ACCESS_REFUSED - queue name 'amq.mine' contains reserved prefix 'amq.*'",
+      (channel) => channel.assertQueue('amq.mine'),
+    ],
+    [
+      405,
+      `RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '${queue}' in vhost '/'`,
+      (channel) => channel.checkQueue(queue),
+    ],
   ]
   await (await producer.createChannel()).assertQueue(queue, { exclusive: true })
   for (const [code, text, attempt] of attempts) {
@@ -223,7 +285,10 @@ test('errors have RabbitMQ’s codes and words, and close only their channel', a
   }
   const channel = await channelOf(producer)
   const durable = { durable: false, exclusive: true, autoDelete: true }
-  await assert.rejects(channel.assertQueue(queue, durable), (error) => error.code === 406 && error.message.includes("inequivalent arg 'auto_delete'"))
+  await assert.rejects(
+    channel.assertQueue(queue, durable),
+    (error) => error.code === 406 && error.message.includes("inequivalent arg 'auto_delete'"),
+  )
   await consumer.createChannel()
 })
 
@@ -259,7 +324,8 @@ for (const direct of [true, false]) {
     const replyTo = direct ? 'amq.rabbitmq.reply-to' : (await asking.assertQueue('', { exclusive: true })).queue
     const inbox = new Inbox()
     await asking.consume(replyTo, inbox.push, { noAck: true })
-    for (const n of [30, 35, 40]) asking.sendToQueue(requests, Buffer.from(String(n)), { replyTo, correlationId: `fib ${n}` })
+    for (const n of [30, 35, 40])
+      asking.sendToQueue(requests, Buffer.from(String(n)), { replyTo, correlationId: `fib ${n}` })
     const answers = {}
     for (let count = 0; count < 3; count++) {
       const { properties, content } = await inbox.take()
