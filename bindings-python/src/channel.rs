@@ -199,7 +199,8 @@ impl Channel {
 
     /// Registers a consumer: on this channel, or if this is the connection's own, on one that it opens.
     /// Without ``prefetch`` the channel's holds.
-    #[pyo3(signature = (queue, prefetch, no_ack, exclusive, tag))]
+    #[pyo3(signature = (queue, prefetch, no_ack, exclusive, tag, arguments))]
+    #[allow(clippy::too_many_arguments)] // they are AMQP's
     fn consume(
         &self,
         py: Python<'_>,
@@ -208,7 +209,9 @@ impl Channel {
         no_ack: bool,
         exclusive: bool,
         tag: String,
+        arguments: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Answer> {
+        let arguments = table::arguments("basic.consume", arguments)?;
         let slot = self.slot("basic.consume").or_raise(py)?.clone();
         let registering = async move {
             let (channel, acks) = match slot.renewing {
@@ -227,7 +230,7 @@ impl Channel {
             if let Some(count) = prefetch {
                 channel.qos(count, false).await?;
             }
-            let options = ConsumeOptions { queue: &queue, tag: &tag, no_ack, exclusive };
+            let options = ConsumeOptions { queue: &queue, tag: &tag, no_ack, exclusive, arguments };
             let consumer = channel.consume(&options).await?;
             Ok((consumer, channel, acks))
         };
