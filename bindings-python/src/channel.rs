@@ -17,6 +17,7 @@ use crate::caller::Caller;
 use crate::consumer::Consumer;
 use crate::error::OrRaise;
 use crate::fork::Ours;
+use crate::link::Link;
 use crate::message::Message;
 use crate::slot::{Open, Slot};
 use crate::table;
@@ -27,12 +28,12 @@ use crate::table;
 pub(crate) struct Channel(Ours<Arc<Slot>>);
 
 impl Channel {
-    pub(crate) fn of(connection: client::Connection, channel: client::Channel) -> Self {
-        Channel(Ours::new(Arc::new(Slot::fixed(connection, channel))))
+    pub(crate) fn of(link: Arc<Link>, channel: client::Channel) -> Self {
+        Channel(Ours::new(Arc::new(Slot::fixed(link, channel))))
     }
 
-    pub(crate) fn renewing(connection: client::Connection) -> Self {
-        Channel(Ours::new(Arc::new(Slot::renewing(connection))))
+    pub(crate) fn renewing(link: Arc<Link>) -> Self {
+        Channel(Ours::new(Arc::new(Slot::renewing(link))))
     }
 
     pub(crate) fn slot(&self, operation: &'static str) -> Result<&Arc<Slot>> {
@@ -216,7 +217,7 @@ impl Channel {
         let registering = async move {
             let (channel, acks) = match slot.renewing {
                 true => {
-                    let channel = slot.connection.channel().await?;
+                    let channel = slot.link.connection.channel().await?;
                     // Half a window before the broker runs out of credit to send with.
                     let together = prefetch.map_or(1, |count| usize::from(count) / 2).clamp(1, 128);
                     let together = if prefetch == Some(0) { 128 } else { together };
@@ -258,8 +259,8 @@ impl Channel {
 
     /// A caller of remote procedures, on a channel of its own.
     fn caller(&self, py: Python<'_>) -> PyResult<Answer> {
-        let connection = self.slot("call").or_raise(py)?.connection.clone();
-        Ok(Answer::new(py, async move { Caller::open(&connection).await }, |py, caller| {
+        let link = self.slot("call").or_raise(py)?.link.clone();
+        Ok(Answer::new(py, async move { Caller::open(&link.connection).await }, |py, caller| {
             Ok(Py::new(py, caller)?.into_any())
         }))
     }

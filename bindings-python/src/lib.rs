@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `connection`, `channel`, `slot` | what declares, binds and opens: every method gives an [`Answer`](answer::Answer) |
+//! | `connection`, `link`, `channel`, `slot` | what declares, binds and opens: every method gives an [`Answer`](answer::Answer) |
 //! | `publisher`, `body`, `json`, `properties`, `table` | a Python value on its way to the broker |
 //! | `consumer`, `message`, `acks` | a message on its way to Python, and its acknowledgement back |
 //! | `caller` | remote calls: requests matched with their replies |
@@ -27,6 +27,7 @@ mod consumer;
 mod error;
 mod fork;
 mod json;
+mod link;
 mod message;
 mod properties;
 mod publisher;

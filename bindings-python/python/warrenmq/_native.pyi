@@ -4,9 +4,9 @@ from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, Unpack, final
 
-from ._options import Body, Properties
-
 from typing_extensions import disjoint_base
+
+from ._options import Body, Properties
 
 __all__ = [
     "KINDS",
