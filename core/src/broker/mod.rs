@@ -29,6 +29,9 @@ mod session;
 mod topology;
 mod vhost;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

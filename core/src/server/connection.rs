@@ -97,10 +97,14 @@ pub(super) async fn run(greeted: Greeted, mut stopping: watch::Receiver<bool>) {
                 Ok(0) => end = Some(End::Lost("the client closed the socket without connection.close".into())),
                 Ok(count) => {
                     silent_beats = 0;
-                    if count * 2 > size && size < BUFFER_MAX {
+                    let busy = count * 2 > size;
+                    if busy && size < BUFFER_MAX {
                         size *= 2;
                     }
                     end = connection.batch(&mut buffer).break_value();
+                    if busy {
+                        tokio::task::yield_now().await; // others of this thread have their turn
+                    }
                     if count <= INTERACTIVE {
                         // Linux forgets this with every delayed ACK. Clients with Nagle's algorithm on (amqplib) hold
                         // back the second of two small writes for 40 ms unless we acknowledge the first at once.
@@ -117,6 +121,7 @@ pub(super) async fn run(greeted: Greeted, mut stopping: watch::Receiver<bool>) {
                 if link.has_failed() {
                     end = Some(End::Lost("cannot write to the socket".into()));
                 }
+                link.flush();
             }
             drained = link.drained(), if full => {
                 if let Err(error) = drained {

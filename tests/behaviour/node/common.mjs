@@ -4,7 +4,12 @@ import { createHash } from 'node:crypto'
 export const TIMEOUT = 10 // seconds, for what is expected to come
 
 // The reply codes that scenarios name.
-export const REPLY_CODES = { 403: 'ACCESS_REFUSED', 404: 'NOT_FOUND', 405: 'RESOURCE_LOCKED', 406: 'PRECONDITION_FAILED' }
+export const REPLY_CODES = {
+  403: 'ACCESS_REFUSED',
+  404: 'NOT_FOUND',
+  405: 'RESOURCE_LOCKED',
+  406: 'PRECONDITION_FAILED',
+}
 
 export const PROPERTIES = [
   'content_type',
@@ -23,7 +28,8 @@ export const PROPERTIES = [
 /** Scenarios spell names as the specification does, JavaScript as `contentType`. */
 export const camel = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase())
 
-export const camelKeys = (object = {}) => Object.fromEntries(Object.entries(object).map(([key, value]) => [camel(key), value]))
+export const camelKeys = (object = {}) =>
+  Object.fromEntries(Object.entries(object).map(([key, value]) => [camel(key), value]))
 
 /** The properties that are set, in the scenarios' spelling. */
 export const propertiesOf = (object) =>

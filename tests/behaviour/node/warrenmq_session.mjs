@@ -1,9 +1,11 @@
 // The verbs of the scenarios in terms of WarrenMQ's own Node API.
 import { connect } from 'warrenmq'
-import { FUNCTIONS, TIMEOUT, bodyOf, camelKeys, propertiesOf, seen } from './common.mjs'
+import { bodyOf, camelKeys, FUNCTIONS, propertiesOf, seen, TIMEOUT } from './common.mjs'
 
 export function errorOf(error) {
-  return typeof error.code === 'string' && 'replyCode' in error ? { code: error.code, text: error.replyText ?? error.message } : null
+  return typeof error.code === 'string' && 'replyCode' in error
+    ? { code: error.code, text: error.replyText ?? error.message }
+    : null
 }
 
 /** One role: a connection with its channels, consumers, held messages and calls, each under its name. */

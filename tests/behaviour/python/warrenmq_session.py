@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import warrenmq
+
 from common import FUNCTIONS, PROPERTIES, REPLY_CODES, TIMEOUT, body_of, seen
 
 
