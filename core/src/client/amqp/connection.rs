@@ -23,9 +23,9 @@ use super::channel::{Channel, State};
 use super::errors;
 use super::in_flight::InFlight;
 use super::methods::Handle;
+use crate::client::ConnectOptions;
 use crate::client::driver::{Answer, ChannelDriver, ConnectionDriver, ConnectionEvent, Listener, now};
 use crate::client::process::{self, Birthplace};
-use crate::client::ConnectOptions;
 use crate::error::{Error, Kind, Result};
 
 /// How long the broker may take to say that it closed the connection, before the socket is shut.
@@ -78,7 +78,9 @@ async fn connect(address: Address, options: ConnectOptions, runtime: Runtime) ->
                     .caused_by(error)
             })?
             .collect();
-        dial(&address, &options, found, socket.clone()).await.map_err(|error| explain(&error, &address, &socket))
+        dial(&address, &options, found, socket.clone())
+            .await
+            .map_err(|error| explain(&error, &address, &socket))
     };
     let lapin = match timeout(limit, dialling).await {
         Ok(dialled) => dialled?,

@@ -282,10 +282,10 @@ impl Publisher {
     /// Notes that a message came back; which one.
     fn find(&mut self, returned: &BasicReturnMessage) -> Option<u64> {
         let delivery = &returned.delivery;
-        let print = self.print(&delivery.exchange, &delivery.routing_key, &delivery.properties, &delivery.data);
+        let print =
+            self.print(&delivery.exchange, &delivery.routing_key, &delivery.properties, &delivery.data);
         let from = self.returned.saturating_sub(self.first) as usize;
-        let matches =
-            |entry: &Entry| !entry.unrouted && entry.answer.is_some() && entry.print == print;
+        let matches = |entry: &Entry| !entry.unrouted && entry.answer.is_some() && entry.print == print;
         let place = self.entries.iter().skip(from).position(matches).map(|place| place + from);
         let place = place.or_else(|| self.entries.iter().position(matches))?;
         self.entries[place].unrouted = true;
@@ -298,7 +298,8 @@ impl Publisher {
             return;
         }
         let waiting = |entry: &Entry| entry.flight.is_some();
-        let under_way = self.entries.iter().position(waiting).unwrap_or(self.entries.len()) as u64 + self.first;
+        let under_way =
+            self.entries.iter().position(waiting).unwrap_or(self.entries.len()) as u64 + self.first;
         for number in mem::take(&mut self.doubtful) {
             let known = number < under_way || self.entry(number).is_some_and(|entry| entry.unrouted);
             match known {
