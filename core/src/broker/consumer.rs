@@ -13,8 +13,18 @@ pub(super) struct Consumer {
     /// Its place on the channel.
     pub(super) slot: u32,
     pub(super) no_ack: bool,
+    /// Those of a higher one are served first.
+    pub(super) priority: i64,
     pub(super) queue: Arc<Queue>,
     turn: AtomicU8,
+}
+
+/// On what terms a consumer gets messages.
+pub(super) struct Terms {
+    pub(super) no_ack: bool,
+    /// The most that may be unacked; 0 is no limit.
+    pub(super) prefetch: u32,
+    pub(super) priority: i64,
 }
 
 /// Where a consumer stands with its queue; changed only under the queue's lock.
@@ -89,9 +99,9 @@ impl Slots {
         queue: &Arc<Queue>,
         outbox: &Arc<Outbox>,
         tag: &Arc<str>,
-        no_ack: bool,
-        prefetch: u32,
+        terms: Terms,
     ) -> Arc<Consumer> {
+        let Terms { no_ack, prefetch, priority } = terms;
         let slot =
             Slot { queue: queue.clone(), consumer: None, no_ack, prefetch, outstanding: 0, parked: false };
         let index = self.put(slot);
@@ -100,6 +110,7 @@ impl Slots {
             outbox: outbox.clone(),
             slot: index,
             no_ack,
+            priority,
             queue: queue.clone(),
             turn: AtomicU8::new(Turn::Gone as u8),
         });
