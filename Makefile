@@ -65,7 +65,7 @@ test: test-rust test-python test-node test-suites examples ## Run every test in 
 	@echo "all tests passed"
 
 test-rust: build-rust
-	cargo test --locked --workspace --exclude warrenmq-python --exclude warrenmq-node
+	cargo test --locked
 
 test-python: build-python
 	cd bindings-python && pytest -q

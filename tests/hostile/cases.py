@@ -186,7 +186,10 @@ FRAMES = [
         "unharmed",
     ),
     Case(
-        "a bad frame end", CHANNEL + frame(METHOD, 1, QOS, end=b"\x00"), "connection.close 501", "^FRAME_ERROR - type 1, "
+        "a bad frame end",
+        CHANNEL + frame(METHOD, 1, QOS, end=b"\x00"),
+        "connection.close 501",
+        "^FRAME_ERROR - type 1, ",
     ),
     Case("a frame size one byte short", CHANNEL + frame(METHOD, 1, QOS, size=len(QOS) - 1), "connection.close 501"),
     Case("frame type 99", CHANNEL + frame(99, 1, b"what"), "connection.close 501"),
