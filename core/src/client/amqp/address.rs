@@ -150,7 +150,8 @@ mod tests {
     #[test]
     fn parameters_are_read_and_unknown_ones_refused() {
         let address =
-            Address::parse("amqp://h?heartbeat=5&connection_timeout=250&channel_max=9&frame_max=8192").unwrap();
+            Address::parse("amqp://h?heartbeat=5&connection_timeout=250&channel_max=9&frame_max=8192")
+                .unwrap();
         assert_eq!(address.timeout, Some(Duration::from_millis(250)));
         assert_eq!(address.uri.query.heartbeat, Some(5));
         assert_eq!(address.uri.query.channel_max, Some(9));

@@ -19,8 +19,8 @@ use super::consumer::Mailbox;
 use super::errors;
 use super::ledger::{Ledger, Tags};
 use super::publisher::{Outgoing, Publisher, Reply};
-use crate::client::driver::{Answer, now};
 use crate::client::Settle;
+use crate::client::driver::{Answer, now};
 use crate::error::{Error, Kind, Result};
 
 /// How long closing waits for the confirms of what was published.
@@ -224,7 +224,9 @@ impl Task {
         loop {
             match self.next().await {
                 Some(Command::Publish(messages)) => {
-                    messages.into_iter().for_each(|(message, answer)| self.publisher.publish(message, answer));
+                    messages
+                        .into_iter()
+                        .for_each(|(message, answer)| self.publisher.publish(message, answer));
                 }
                 Some(Command::Settle(tags, how)) => {
                     poll_fn(|cx| self.publisher.poll_written(cx)).await;

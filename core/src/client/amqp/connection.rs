@@ -23,10 +23,13 @@ use super::channel::{Channel, State};
 use super::errors;
 use super::in_flight::InFlight;
 use super::methods::Handle;
+use crate::client::ConnectOptions;
 use crate::client::driver::{Answer, ChannelDriver, ConnectionDriver, ConnectionEvent, Listener, now};
 use crate::client::process::{self, Birthplace};
-use crate::client::ConnectOptions;
 use crate::error::{Error, Kind, Result};
+
+/// How long closing waits for the channels to be closed.
+const FLUSH: Duration = Duration::from_secs(15);
 
 /// How long the broker may take to say that it closed the connection, before the socket is shut.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -78,7 +81,9 @@ async fn connect(address: Address, options: ConnectOptions, runtime: Runtime) ->
                     .caused_by(error)
             })?
             .collect();
-        dial(&address, &options, found, socket.clone()).await.map_err(|error| explain(&error, &address, &socket))
+        dial(&address, &options, found, socket.clone())
+            .await
+            .map_err(|error| explain(&error, &address, &socket))
     };
     let lapin = match timeout(limit, dialling).await {
         Ok(dialled) => dialled?,
@@ -153,6 +158,10 @@ fn explain(error: &lapin::Error, address: &Address, socket: &Socket) -> Error {
             let reason = format!("it speaks AMQP {version}");
             return failed(Kind::Unreachable, reason, "use a broker that speaks AMQP 0-9-1");
         }
+        lapin::ErrorKind::ParsingError(_) => {
+            let reason = "what it answers is not AMQP 0-9-1".into();
+            return failed(Kind::Unreachable, reason, "check that the port is that of an AMQP broker");
+        }
         _ => {
             let user = &address.uri.authority.userinfo.username;
             let vhost = &address.uri.vhost;
@@ -224,7 +233,8 @@ async fn listen_to(
             Event::Error(error) if error.is_amqp_soft_error() => {
                 shared.channels().iter().for_each(|channel| channel.maybe_broken(&error));
             }
-            Event::Error(error) => {
+            // While it is being closed, only that counts.
+            Event::Error(error) if !shared.closing.load(SeqCst) => {
                 shared.finish(Some(errors::translate(&error, "connection", &format!("'{place}'"))));
             }
             _ => {}
@@ -262,8 +272,8 @@ impl Shared {
             }
             *end = Some(how.clone());
         }
-        self.channels().iter().for_each(|channel| channel.end_consumers());
         self.tell(&ConnectionEvent::Closed(how));
+        self.channels().iter().for_each(|channel| channel.end_consumers());
         self.listeners.lock().clear();
     }
 }
@@ -289,9 +299,12 @@ async fn close(shared: Arc<Shared>, lapin: Arc<lapin::Connection>) -> Result<()>
         return Ok(());
     }
     let closing: Vec<_> = shared.channels().iter().map(|channel| channel.close()).collect();
-    for closed in closing {
-        closed.await;
-    }
+    let flushed = async {
+        for closed in closing {
+            closed.await;
+        }
+    };
+    let _ = timeout(FLUSH, flushed).await; // a broker that blocks the connection does not answer
     if shared.status.connected() {
         let _ = timeout(GOODBYE, lapin.close(200, "OK".into())).await;
     }

@@ -16,9 +16,7 @@ use super::consumer::{Consumer, message};
 use super::publisher::{Batch, Outgoing, Reply};
 use super::values::{self, short};
 use crate::broker::Binding;
-use crate::client::driver::{
-    Answer, BatchPublishing, ChannelDriver, ConsumerDriver, Publishing, now,
-};
+use crate::client::driver::{Answer, BatchPublishing, ChannelDriver, ConsumerDriver, Publishing, now};
 use crate::client::{ConsumeOptions, ExchangeOptions, Get, Publish, QueueInfo, QueueOptions, Settle};
 use crate::error::Result;
 
@@ -137,7 +135,11 @@ impl ChannelDriver for Handle {
         let entity = exchange(name);
         let name = or_now!(exchange_name(operation, name));
         let options = ExchangeDeleteOptions { if_unused, nowait: false };
-        self.0.call(operation, entity, move |channel| async move { channel.exchange_delete(name, options).await })
+        self.0.call(
+            operation,
+            entity,
+            move |channel| async move { channel.exchange_delete(name, options).await },
+        )
     }
 
     fn bind_queue(&self, binding: Binding<'_>) -> Answer<()> {
@@ -189,7 +191,8 @@ impl ChannelDriver for Handle {
         let (answer, answered) = oneshot::channel();
         let batch = Batch::new(messages.len(), answer, ticket);
         let part = |(place, message)| (message, Reply::Part(batch.clone(), place));
-        self.0.send("basic.publish", Command::Publish(messages.into_iter().enumerate().map(part).collect()))?;
+        self.0
+            .send("basic.publish", Command::Publish(messages.into_iter().enumerate().map(part).collect()))?;
         Ok(BatchPublishing::Pending(self.0.await_answer("basic.publish", answered)))
     }
 
@@ -213,7 +216,9 @@ impl ChannelDriver for Handle {
         let name = or_now!(queue_name(operation, name));
         let state = self.0.state.clone();
         self.0.call(operation, entity, move |channel| async move {
-            let Some(got) = channel.basic_get(name, BasicGetOptions { no_ack }).await? else { return Ok(None) };
+            let Some(got) = channel.basic_get(name, BasicGetOptions { no_ack }).await? else {
+                return Ok(None);
+            };
             let (tag, redelivered) = (got.delivery.delivery_tag, got.delivery.redelivered);
             let remaining = got.message_count.into();
             state.ledger.lock().deliver(tag, no_ack);

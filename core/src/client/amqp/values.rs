@@ -228,6 +228,9 @@ mod tests {
     #[test]
     fn malformed_properties_and_long_names_are_refused() {
         assert_eq!(properties(&[0x80, 0, 9]).unwrap_err().kind(), Kind::InvalidArgument);
-        assert_eq!(short("queue.declare", "queue name", &"x".repeat(256)).unwrap_err().kind(), Kind::InvalidArgument);
+        assert_eq!(
+            short("queue.declare", "queue name", &"x".repeat(256)).unwrap_err().kind(),
+            Kind::InvalidArgument
+        );
     }
 }
