@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,6 +13,8 @@ pub(crate) struct RabbitMq {
     process: Child,
     port: u16,
     home: PathBuf,
+    /// Where it listens with TLS, and the certificate to trust there; if there is an openssl to make one.
+    pub(crate) tls: Option<(u16, PathBuf)>,
 }
 
 impl RabbitMq {
@@ -26,6 +28,15 @@ impl RabbitMq {
         fs::create_dir_all(&home).expect("a directory for RabbitMQ");
         fs::write(home.join("enabled_plugins"), "[].").expect("RabbitMQ's list of plug-ins");
         let port = free_port();
+        let tls = certificate(&home).map(|(certificate, key)| {
+            let (certificate, key, port) = (certificate.display(), key.display(), free_port());
+            let config = format!(
+                "listeners.ssl.default = 127.0.0.1:{port}\nssl_options.cacertfile = {certificate}\n\
+                 ssl_options.certfile = {certificate}\nssl_options.keyfile = {key}\n"
+            );
+            fs::write(home.join("rabbitmq.conf"), config).expect("RabbitMQ's configuration");
+            (port, home.join("certificate.pem"))
+        });
         let log = fs::File::create(home.join("output")).expect("a file for RabbitMQ's output");
         let mut command = Command::new(server);
         Self::surroundings(&mut command, &home, port);
@@ -35,7 +46,7 @@ impl RabbitMq {
             .stderr(log)
             .stdin(Stdio::null());
         let process = command.spawn().expect("RabbitMQ starts");
-        let rabbit = RabbitMq { process, port, home };
+        let rabbit = RabbitMq { process, port, home, tls };
         eprintln!("starting RabbitMQ on port {port}");
         let patience = Instant::now();
         while !greets(port) {
@@ -49,7 +60,7 @@ impl RabbitMq {
         Some(rabbit)
     }
 
-    fn surroundings(command: &mut Command, home: &PathBuf, port: u16) {
+    fn surroundings(command: &mut Command, home: &Path, port: u16) {
         command
             .env("HOME", home)
             .env("RABBITMQ_NODENAME", format!("warrenmq-{port}@localhost"))
@@ -58,6 +69,7 @@ impl RabbitMq {
             .env("RABBITMQ_MNESIA_BASE", home.join("mnesia"))
             .env("RABBITMQ_LOG_BASE", home.join("log"))
             .env("RABBITMQ_PID_FILE", home.join("pid"))
+            .env("RABBITMQ_CONFIG_FILE", home.join("rabbitmq.conf"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", home.join("enabled_plugins"));
     }
 
@@ -86,6 +98,21 @@ impl Drop for RabbitMq {
         let _ = self.process.wait();
         let _ = fs::remove_dir_all(&self.home);
     }
+}
+
+/// A certificate for localhost, signed by itself, and its key.
+fn certificate(home: &Path) -> Option<(PathBuf, PathBuf)> {
+    let (certificate, key) = (home.join("certificate.pem"), home.join("key.pem"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .stderr(Stdio::null())
+        .status();
+    made.is_ok_and(|status| status.success()).then_some((certificate, key))
 }
 
 fn free_port() -> u16 {

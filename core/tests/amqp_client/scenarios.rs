@@ -55,8 +55,11 @@ pub(crate) const ALL: &[Scenario<str>] = scenarios![
     names_that_are_too_long_are_refused_before_they_are_sent,
 ];
 
-pub(crate) const RABBITMQ: &[Scenario<RabbitMq>] =
-    scenarios![a_full_queue_refuses_messages, a_blocked_connection_is_told_and_goes_on];
+pub(crate) const RABBITMQ: &[Scenario<RabbitMq>] = scenarios![
+    a_full_queue_refuses_messages,
+    a_blocked_connection_is_told_and_goes_on,
+    tls_needs_a_certificate_that_is_trusted
+];
 
 pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     runtime().unwrap().block_on(future)
@@ -690,4 +693,21 @@ fn a_blocked_connection_is_told_and_goes_on(rabbit: &RabbitMq) {
         matches!(&events[..], [ConnectionEvent::Blocked(reason), ConnectionEvent::Unblocked] if reason.contains("memory")),
         "{events:?}"
     );
+}
+
+fn tls_needs_a_certificate_that_is_trusted(rabbit: &RabbitMq) {
+    let Some((port, certificate)) = &rabbit.tls else {
+        eprintln!("  skipped: no openssl installed");
+        return;
+    };
+    let url = format!("amqps://localhost:{port}");
+    let error = run(Connection::open(&url, &ConnectOptions::default())).unwrap_err();
+    assert_eq!(error.kind(), Kind::Unreachable);
+    assert!(error.to_string().contains("certificate"), "{error}");
+    let (_connection, channel, name) = queue(&format!("{url}?cacertfile={}", certificate.display()));
+    assert!(send(&channel, &name, "secret").routed);
+    assert_eq!(bodies(&take(&consume(&channel, &name), 1)), ["secret"]);
+    let url = format!("{url}?cacertfile=/no/such/file");
+    let error = run(Connection::open(&url, &ConnectOptions::default())).unwrap_err();
+    assert_eq!(error.kind(), Kind::InvalidArgument, "{error}");
 }

@@ -72,6 +72,15 @@ async fn connect(address: Address, options: ConnectOptions, runtime: Runtime) ->
     let socket = Socket::default();
     let place = address.to_string();
     let failed = |kind, reason: String| Error::new(kind, "connect", reason).on(format!("'{place}'"));
+    let trusted = address.trusted.as_ref().map(|file| {
+        std::fs::read_to_string(file).map_err(|error| {
+            Error::new(Kind::InvalidArgument, "connect", format!("cannot read the certificates: {error}"))
+                .on(format!("'{file}'"))
+                .advise("give cacertfile the path of a PEM file")
+                .caused_by(error)
+        })
+    });
+    let tls = OwnedTLSConfig { cert_chain: trusted.transpose()?, identity: None };
     let dialling = async {
         let found = tokio::net::lookup_host((&*address.uri.authority.host, address.uri.authority.port)).await;
         let found: Vec<SocketAddr> = found
@@ -81,7 +90,7 @@ async fn connect(address: Address, options: ConnectOptions, runtime: Runtime) ->
                     .caused_by(error)
             })?
             .collect();
-        dial(&address, &options, found, socket.clone())
+        dial(&address, &options, limit, found, tls, socket.clone())
             .await
             .map_err(|error| explain(&error, &address, &socket))
     };
@@ -116,7 +125,9 @@ async fn connect(address: Address, options: ConnectOptions, runtime: Runtime) ->
 async fn dial(
     address: &Address,
     options: &ConnectOptions,
+    limit: Duration,
     found: Vec<SocketAddr>,
+    tls: OwnedTLSConfig,
     socket: Socket,
 ) -> lapin::Result<lapin::Connection> {
     let mut properties = ConnectionProperties::default()
@@ -125,14 +136,14 @@ async fn dial(
     if let Some(name) = &options.name {
         properties = properties.with_connection_name(name.as_bytes().into());
     }
-    let trusted = address.trusted.as_ref().map(std::fs::read_to_string).transpose();
-    let tls = OwnedTLSConfig { cert_chain: trusted?, identity: None };
     let encrypt = address.tls();
     lapin::Connection::connector(
         address.uri.clone(),
         lapin::runtime::default_runtime()?,
         async move |uri, runtime| {
-            let stream = AsyncTcpStream::connect(&runtime, found.clone()).await?;
+            // Limited here too, or lapin's thread would wait on for as long as the system does.
+            let connected = timeout(limit, AsyncTcpStream::connect(&runtime, found.clone())).await;
+            let stream = connected.map_err(std::io::Error::from)??;
             if let AsyncTcpStream::Plain(stream) = &stream {
                 socket.keep(stream.get_ref().as_fd().try_clone_to_owned()?);
             }

@@ -342,7 +342,13 @@ impl Publisher {
         properties: &BasicProperties,
         body: &[u8],
     ) -> u64 {
-        self.hasher.hash_one((exchange, routing_key, properties.message_id(), properties.correlation_id(), body))
+        self.hasher.hash_one((
+            exchange,
+            routing_key,
+            properties.message_id(),
+            properties.correlation_id(),
+            body,
+        ))
     }
 }
 
