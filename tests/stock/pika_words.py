@@ -57,7 +57,11 @@ class Inbox:
         return self.bodies
 
     def settled(self):
-        """All bodies, when it is sure that no more are coming: the queue answers after what it has delivered."""
+        """All bodies, when no more are coming of what was published so far.
+
+        The queue answers the declare after what it has delivered. It may answer before an ack that was sent just now
+        (RabbitMQ's queues give status calls precedence), so wait for that ack's effect first.
+        """
         self.channel.queue_declare(self.queue, passive=True)
         self.channel.connection.process_data_events(0)
         return self.bodies

@@ -59,7 +59,15 @@ def test_every_body_survives(broker, body):
 
 
 def test_typed_headers_survive(broker):
-    headers = {"int": -1, "float": 0.5, "text": "ü", "yes": True, "none": None, "list": [1, "a"], "table": {"a": {"b": 1}}}
+    headers = {
+        "int": -1,
+        "float": 0.5,
+        "text": "ü",
+        "yes": True,
+        "none": None,
+        "list": [1, "a"],
+        "table": {"a": {"b": 1}},
+    }
 
     async def play(producer, consumer):
         queue = await (await consumer.channel()).declare_queue(exclusive=True)
@@ -164,7 +172,9 @@ def test_an_unroutable_message_is_an_error_unless_it_need_not_arrive(broker, nam
 def test_errors_close_the_channel_and_name_the_cause(broker, name):
     async def play(one, two):
         queue = name("q")
-        with pytest.raises(aiormq.exceptions.ChannelNotFoundEntity, match=f"NOT_FOUND - no queue '{queue}' in vhost '/'"):
+        with pytest.raises(
+            aiormq.exceptions.ChannelNotFoundEntity, match=f"NOT_FOUND - no queue '{queue}' in vhost '/'"
+        ):
             await (await one.channel()).declare_queue(queue, passive=True)
         await (await one.channel()).declare_queue(queue, exclusive=True)
         with pytest.raises(aiormq.exceptions.ChannelLockedResource):

@@ -3,6 +3,7 @@
 import pika
 import pytest
 from pika.exceptions import UnroutableError
+
 from stock.pika_words import Inbox, refused
 
 REPLY_TO = "amq.rabbitmq.reply-to"

@@ -6,9 +6,10 @@ from decimal import Decimal
 import pika
 import pytest
 from pika.exceptions import UnroutableError
-from stock.pika_words import Inbox, drain, expelled, get, refused, send
 
+from stock.pika_words import Inbox, drain, expelled, get, refused, send
 from support.waiting import eventually
+
 
 @pytest.fixture
 def queue(channel, name):
@@ -167,7 +168,7 @@ def test_nack_multiple_requeues_all_up_to_the_tag_and_zero_means_all(channel, qu
     send(channel, queue, b"1", b"2", b"3")
     tags = [channel.basic_get(queue)[0].delivery_tag for _ in range(3)]
     channel.basic_nack(tags[1], multiple=True, requeue=True)
-    assert channel.queue_declare(queue, passive=True).method.message_count == 2
+    assert eventually(lambda: channel.queue_declare(queue, passive=True).method.message_count == 2)
     channel.basic_nack(0, multiple=True, requeue=True)
     assert drain(channel, queue) == [b"1", b"2", b"3"]
 
@@ -253,7 +254,7 @@ def test_global_prefetch_counts_for_the_channel(channel, connect, queue):
     one.take(1), two.take(1)
     assert (one.settled(), two.settled()) == ([b"1"], [b"2"])
     one.ack()
-    assert sorted(one.settled() + two.settled()) == [b"1", b"2", b"3"]
+    assert eventually(lambda: sorted(one.settled() + two.settled()) == [b"1", b"2", b"3"])
 
 
 def test_both_prefetches_apply_at_once(channel, connect, queue):

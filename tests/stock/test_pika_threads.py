@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pika
+
 from stock.pika_words import Inbox, send
 
 
@@ -78,6 +79,8 @@ def test_frame_max_is_negotiated_and_bodies_are_split_by_it(connect, name):
 def test_many_channels_of_one_connection_work_side_by_side(connect, name):
     connection = connect()
     channels = [connection.channel() for _ in range(50)]
+    for channel in channels:
+        channel.confirm_delivery()
     queues = [channel.queue_declare("", exclusive=True).method.queue for channel in channels]
     for number, channel in enumerate(channels):
         send(channel, queues[-1 - number], b"%d" % number)

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
@@ -176,10 +177,8 @@ class Peer:
 
     def send(self, data):
         """Send what the server will take: it may hang up before it has read all."""
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):
             self.socket.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
 
     def receive(self, answer_heartbeats=False):
         """The next frame that is not a heartbeat. Raises Closed, or TimeoutError."""

@@ -13,8 +13,18 @@ pub(super) struct Consumer {
     /// Its place on the channel.
     pub(super) slot: u32,
     pub(super) no_ack: bool,
+    /// Those of a higher one are served first.
+    pub(super) priority: i64,
     pub(super) queue: Arc<Queue>,
     turn: AtomicU8,
+}
+
+/// On what terms a consumer gets messages.
+pub(super) struct Terms {
+    pub(super) no_ack: bool,
+    /// The most that may be unacked; 0 is no limit.
+    pub(super) prefetch: u32,
+    pub(super) priority: i64,
 }
 
 /// Where a consumer stands with its queue; changed only under the queue's lock.
@@ -60,7 +70,9 @@ pub(super) struct Slot {
 #[derive(Default)]
 pub(super) struct Slots {
     slots: Vec<Option<Slot>>,
-    pub(super) parked: usize,
+    /// Those that their queues have put aside, in the order in which they were: so they go on, and one that
+    /// acknowledges fast does not keep the others of a limited channel from their turns.
+    parked: Vec<u32>,
     /// Unacked over all places.
     pub(super) outstanding: u32,
 }
@@ -89,9 +101,9 @@ impl Slots {
         queue: &Arc<Queue>,
         outbox: &Arc<Outbox>,
         tag: &Arc<str>,
-        no_ack: bool,
-        prefetch: u32,
+        terms: Terms,
     ) -> Arc<Consumer> {
+        let Terms { no_ack, prefetch, priority } = terms;
         let slot =
             Slot { queue: queue.clone(), consumer: None, no_ack, prefetch, outstanding: 0, parked: false };
         let index = self.put(slot);
@@ -100,6 +112,7 @@ impl Slots {
             outbox: outbox.clone(),
             slot: index,
             no_ack,
+            priority,
             queue: queue.clone(),
             turn: AtomicU8::new(Turn::Gone as u8),
         });
@@ -158,7 +171,7 @@ impl Slots {
         let slot = self.get_mut(index)?;
         let consumer = slot.consumer.take();
         if std::mem::replace(&mut slot.parked, false) {
-            self.parked -= 1;
+            self.parked.retain(|parked| *parked != index);
         }
         self.free_if_unused(index);
         consumer
@@ -171,15 +184,29 @@ impl Slots {
         }
     }
 
+    pub(super) fn park(&mut self, index: u32) {
+        if let Some(slot) = self.get_mut(index)
+            && !std::mem::replace(&mut slot.parked, true)
+        {
+            self.parked.push(index);
+        }
+    }
+
+    pub(super) fn any_parked(&self) -> bool {
+        !self.parked.is_empty()
+    }
+
     /// Those that were parked and have credit of their own.
     pub(super) fn unpark(&mut self, resumed: &mut Resumed) {
-        for slot in self.slots.iter_mut().flatten() {
+        let slots = &mut self.slots;
+        self.parked.retain(|&index| {
+            let Some(slot) = slots.get_mut(index as usize).and_then(Option::as_mut) else { return false };
             let credit = slot.no_ack || slot.prefetch == 0 || slot.outstanding < slot.prefetch;
-            if slot.parked && credit {
+            if credit {
                 slot.parked = false;
-                self.parked -= 1;
                 resumed.extend(slot.consumer.clone());
             }
-        }
+            !credit
+        });
     }
 }

@@ -7,7 +7,7 @@ use super::next_id;
 use super::queue::Queue;
 use crate::error::{self, Error, Result};
 use crate::routing::{Kind, Router};
-use crate::wire::table::Table;
+use crate::wire::table::{Table, Value};
 
 /// How an exchange is declared.
 #[derive(Clone, Debug)]
@@ -59,6 +59,14 @@ pub(super) struct Exchange {
 impl Exchange {
     pub(super) fn new(name: &str, options: ExchangeOptions) -> Self {
         Exchange { id: next_id(), name: name.into(), router: Router::new(options.kind), options }
+    }
+
+    /// The exchange that gets what this one cannot route.
+    pub(super) fn alternate(&self) -> Option<&str> {
+        match self.options.arguments.get("alternate-exchange") {
+            Some(Value::LongString(name)) => std::str::from_utf8(name).ok(),
+            _ => None,
+        }
     }
 
     pub(super) fn destination(&self) -> Destination {

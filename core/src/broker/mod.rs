@@ -15,6 +15,7 @@
 //! Sockets are written and waiters woken after all of them are released: whatever became deliverable
 //! is noted in [`Wakes`], which calls each outlet once when it is dropped or [run](Wakes::run).
 
+mod arguments;
 mod channel;
 mod consumer;
 mod equivalence;
@@ -27,6 +28,9 @@ mod route;
 mod session;
 mod topology;
 mod vhost;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::consumer::{Consumer, Turn};
 use super::next_id;
-use super::outbox::{Event, Wakes};
+use super::outbox::{Event, Resumed, Wakes};
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::wire::table::Table;
@@ -82,13 +82,20 @@ impl State {
         Some((self.head - 1, message, false))
     }
 
+    /// Puts a consumer behind those of its priority and before those of lower ones.
+    fn line_up(&mut self, consumer: Arc<Consumer>) {
+        let behind = self.ring.iter().rev().take_while(|other| other.priority < consumer.priority).count();
+        self.ring.insert(self.ring.len() - behind, consumer);
+    }
+
     /// Hands out what can be: round robin among the consumers that accept, as RabbitMQ does.
     fn dispatch(&mut self, unacked: &AtomicU64, wakes: &mut Wakes) {
         while self.len() > 0
             && let Some(consumer) = self.ring.pop_front()
         {
             let mut outbox = consumer.outbox.lock();
-            let turn = if self.ring.is_empty() { usize::MAX } else { 1 };
+            let alone = self.ring.front().is_none_or(|next| next.priority < consumer.priority);
+            let turn = if alone { usize::MAX } else { 1 };
             let (mut given, mut tell, mut parked) = (0, false, false);
             while given < turn && self.len() > 0 {
                 if !outbox.accepts(consumer.slot) {
@@ -109,7 +116,7 @@ impl State {
             }
             match parked {
                 true => consumer.set_turn(Turn::Parked),
-                false => self.ring.push_back(consumer),
+                false => self.line_up(consumer),
             }
         }
     }
@@ -208,14 +215,16 @@ impl Queue {
         }
     }
 
-    /// A parked consumer takes messages again.
-    pub(super) fn resume(&self, consumer: &Arc<Consumer>, wakes: &mut Wakes) {
+    /// Parked consumers take messages again.
+    pub(super) fn resume(&self, consumers: Resumed, wakes: &mut Wakes) {
         let mut state = self.state.lock();
-        if consumer.turn() == Turn::Parked {
-            consumer.set_turn(Turn::InRing);
-            state.ring.push_back(consumer.clone());
-            state.dispatch(&self.unacked, wakes);
+        for consumer in consumers {
+            if consumer.turn() == Turn::Parked {
+                consumer.set_turn(Turn::InRing);
+                state.line_up(consumer);
+            }
         }
+        state.dispatch(&self.unacked, wakes);
     }
 
     /// Adds a consumer to the ring.
@@ -236,7 +245,7 @@ impl Queue {
         state.exclusive = exclusive;
         consumer.set_turn(Turn::InRing);
         state.consumers.push(consumer.clone());
-        state.ring.push_back(consumer.clone());
+        state.line_up(consumer.clone());
         state.dispatch(&self.unacked, wakes);
         Ok(())
     }

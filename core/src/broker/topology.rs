@@ -40,6 +40,9 @@ impl Topology {
 
     /// Queues that a message published to `exchange` reaches, each once. None when there is no such
     /// exchange. `headers` is called only where a headers exchange asks for them.
+    ///
+    /// What an exchange cannot route at all goes to its alternate exchange, if it has one
+    /// (<https://www.rabbitmq.com/docs/ae>).
     pub(super) fn route(
         &self,
         exchange: &str,
@@ -49,7 +52,26 @@ impl Topology {
         if exchange.is_empty() {
             return Some(self.queues.get(routing_key).cloned().into_iter().collect());
         }
-        let first = self.exchanges.get(exchange)?;
+        let mut exchange = self.exchanges.get(exchange)?;
+        let mut tried = HashSet::new();
+        loop {
+            let queues = self.route_from(exchange, routing_key, headers);
+            if !queues.is_empty() || !tried.insert(exchange.id) {
+                return Some(queues);
+            }
+            match exchange.alternate().and_then(|name| self.exchanges.get(name)) {
+                Some(alternate) => exchange = alternate,
+                None => return Some(queues),
+            }
+        }
+    }
+
+    fn route_from(
+        &self,
+        first: &Exchange,
+        routing_key: &str,
+        headers: &mut dyn FnMut() -> Table,
+    ) -> Vec<Arc<Queue>> {
         let mut queues = Vec::new();
         let mut seen: HashSet<u64> = HashSet::from_iter([first.id]);
         let mut todo = vec![first];
@@ -69,7 +91,7 @@ impl Topology {
                 }
             });
         }
-        Some(queues)
+        queues
     }
 
     /// Remembers that `source` has a binding to `destination`.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
+use super::arguments::queue_arguments;
 use super::equivalence::{check_arguments, check_field};
 use super::exchange::{Destination, Exchange, ExchangeInfo, ExchangeOptions};
 use super::outbox::Wakes;
@@ -182,7 +183,9 @@ impl Vhost {
         check_field(operation, &label, "type", &wanted.kind, &current.kind)?;
         check_field(operation, &label, "durable", &wanted.durable, &current.durable)?;
         check_field(operation, &label, "auto_delete", &wanted.auto_delete, &current.auto_delete)?;
-        check_field(operation, &label, "internal", &wanted.internal, &current.internal)
+        check_field(operation, &label, "internal", &wanted.internal, &current.internal)?;
+        let known = ["alternate-exchange"].into_iter();
+        check_arguments(operation, &label, known, &wanted.arguments, &current.arguments)
     }
 
     /// Fails unless there is such an exchange (passive declare).
@@ -300,5 +303,5 @@ fn check_queue(queue: &Queue, wanted: &QueueOptions) -> Result<()> {
     let operation = "queue.declare";
     check_field(operation, &label, "durable", &wanted.durable, &current.durable)?;
     check_field(operation, &label, "auto_delete", &wanted.auto_delete, &current.auto_delete)?;
-    check_arguments(operation, &label, &wanted.arguments, &current.arguments)
+    check_arguments(operation, &label, queue_arguments(), &wanted.arguments, &current.arguments)
 }

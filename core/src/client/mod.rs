@@ -22,7 +22,6 @@ mod process;
 mod url;
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)] // a test that fails may panic
 mod tests;
 
 use std::fmt;

@@ -133,6 +133,10 @@ impl Channel {
             );
             return Err(Error::new(Kind::UnexpectedFrame, "basic.publish", reason));
         }
+        if header.weight != 0 {
+            let reason = format!("content header with weight {}", header.weight);
+            return Err(Error::new(Kind::UnexpectedFrame, "basic.publish", reason));
+        }
         PropertiesView(header.properties).validate()?;
         self.broker.check_size(header.body_size)?;
         let content = &mut self.content;
@@ -184,6 +188,11 @@ impl Channel {
         let result = self.broker.settle(&self.acks, Settle::Ack, wakes);
         self.acks.clear();
         result
+    }
+
+    /// Puts everything published so far into its queues.
+    pub(super) fn hand_over(&mut self, wakes: &mut Wakes) {
+        self.broker.flush(wakes);
     }
 
     /// Does what waits until a batch has been read: settles, hands over to the queues, returns and confirms.
@@ -331,6 +340,7 @@ impl Channel {
                     tag: &m.consumer_tag,
                     no_ack: m.no_ack,
                     exclusive: m.exclusive,
+                    arguments: m.arguments,
                 };
                 let registered = broker.consume(&options, wakes)?;
                 self.port.name_consumer(registered.consumer, &registered.tag);
@@ -382,9 +392,13 @@ impl Channel {
                 broker.confirm_select();
                 reply(m.nowait, Method::ConfirmSelectOk(confirm::SelectOk {}));
             }
+            Method::TxSelect(_) | Method::TxCommit(_) | Method::TxRollback(_) => {
+                return Err(Error::new(Kind::NotImplemented, "tx", "transactions are not implemented"));
+            }
+            // What only servers send, or what belongs to the connection.
             other => {
-                let reason = format!("{} is not implemented", other.name());
-                return Err(Error::new(Kind::NotImplemented, "method", reason));
+                let reason = format!("unimplemented method {}", other.name());
+                return Err(Error::new(Kind::CommandInvalid, "method", reason));
             }
         }
         Ok(Next::Continue)

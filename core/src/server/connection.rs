@@ -97,10 +97,14 @@ pub(super) async fn run(greeted: Greeted, mut stopping: watch::Receiver<bool>) {
                 Ok(0) => end = Some(End::Lost("the client closed the socket without connection.close".into())),
                 Ok(count) => {
                     silent_beats = 0;
-                    if count * 2 > size && size < BUFFER_MAX {
+                    let busy = count * 2 > size;
+                    if busy && size < BUFFER_MAX {
                         size *= 2;
                     }
                     end = connection.batch(&mut buffer).break_value();
+                    if busy {
+                        tokio::task::yield_now().await; // others of this thread have their turn
+                    }
                     if count <= INTERACTIVE {
                         // Linux forgets this with every delayed ACK. Clients with Nagle's algorithm on (amqplib) hold
                         // back the second of two small writes for 40 ms unless we acknowledge the first at once.
@@ -117,6 +121,7 @@ pub(super) async fn run(greeted: Greeted, mut stopping: watch::Receiver<bool>) {
                 if link.has_failed() {
                     end = Some(End::Lost("cannot write to the socket".into()));
                 }
+                link.flush();
             }
             drained = link.drained(), if full => {
                 if let Err(error) = drained {
@@ -227,10 +232,18 @@ impl Connection {
             let frame = match next_frame(&buffer[at..], self.tuned.frame_max) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break None,
-                Err(error) => break Some(End::ByUs(error.into(), 0)),
+                Err(error) => {
+                    // The frame's type first, as in RabbitMQ's texts.
+                    let reason = format!("type {}, {error}", buffer[at]);
+                    break Some(End::ByUs(Error::new(error.kind(), "frame", reason).caused_by(error), 0));
+                }
             };
             at += frame.total_len();
             if current.as_ref().is_none_or(|(number, _)| *number != frame.channel) {
+                if let Some((_, channel)) = &mut current {
+                    // What one channel published, another of the same connection finds in the queues.
+                    channel.hand_over(&mut self.wakes);
+                }
                 self.put_back(current.take());
                 current = self.channels.remove(&frame.channel).map(|channel| (frame.channel, channel));
             }
@@ -309,10 +322,10 @@ impl Connection {
     fn without_channel(&mut self, frame: &Frame<'_>) -> Result<ControlFlow<End>> {
         let on = frame.channel;
         if frame.kind == FrameKind::Heartbeat {
-            // RabbitMQ takes a heartbeat on whatever channel; the spec wants 0 (section 4.2.7).
-            return match on {
-                0 => Ok(ControlFlow::Continue(())),
-                _ => Err(Error::new(Kind::FrameError, "heartbeat", format!("heartbeat on channel {on}"))),
+            return match frame.payload.len() {
+                0 if on == 0 => Ok(ControlFlow::Continue(())),
+                0 => Err(Error::new(Kind::UnexpectedFrame, "frame", format!("heartbeat on channel {on}"))),
+                _ => Err(Error::new(Kind::FrameError, "frame", "type 8, heartbeat with a payload")),
             };
         }
         let id = method_id(frame.payload).filter(|_| frame.kind == FrameKind::Method);
@@ -330,11 +343,11 @@ impl Connection {
             (0, Some(connection::Close::ID)) => Ok(ControlFlow::Break(End::ByClient)),
             (0, Some(_)) => {
                 let method = Method::decode(frame.payload)?;
-                let reason = format!("{} is not for an open connection", method.name());
-                Err(Error::new(Kind::CommandInvalid, "method", reason))
+                let reason = format!("unexpected {} on channel 0 of an open connection", method.name());
+                Err(Error::new(Kind::ChannelError, "method", reason))
             }
-            (0, None) => {
-                let reason = format!("unexpected {:?} frame on channel 0", frame.kind);
+            (_, None) => {
+                let reason = format!("unexpected {:?} frame on channel {on}", frame.kind);
                 Err(Error::new(Kind::UnexpectedFrame, "frame", reason))
             }
             (_, Some(channel::Open::ID)) => {

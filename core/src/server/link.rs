@@ -28,6 +28,9 @@ use crate::wire::{Method, ShortString, basic};
 /// stay in the processor's cache.
 const GATHER: usize = 128 << 10;
 
+/// How often a thread gathers and writes before it leaves the rest to the connection's own task.
+const TURNS: usize = 16;
+
 /// The writing half of a connection.
 pub(super) struct Link {
     socket: OwnedWriteHalf,
@@ -45,7 +48,7 @@ pub(super) struct Link {
     /// Something was written since the last look: no heartbeat is due.
     wrote: AtomicBool,
     failed: AtomicBool,
-    /// Tells the connection's task that `full` or `failed` has become true.
+    /// Tells the connection's task that `full` or `failed` has become true, or that it is to go on writing.
     pub(super) attention: Notify,
 }
 
@@ -152,17 +155,18 @@ impl Link {
             if self.failed.load(Relaxed) || self.full.load(Acquire) {
                 return;
             }
-            self.pump(&mut writer);
+            let done = self.pump(&mut writer);
             drop(writer);
             // Whoever found the writer taken has left it to us.
-            if !self.any_ready.load(Acquire) {
+            if !done || !self.any_ready.load(Acquire) {
                 return;
             }
         }
     }
 
-    fn pump(&self, writer: &mut Writer) {
-        loop {
+    /// False when it stopped before all was written; somebody else has been told to go on.
+    fn pump(&self, writer: &mut Writer) -> bool {
+        for _ in 0..TURNS {
             while writer.output.len() < GATHER
                 && let Some(port) = self.next_ready()
             {
@@ -173,7 +177,7 @@ impl Link {
                 }
             }
             if writer.output.is_empty() {
-                return;
+                return true;
             }
             self.wrote.store(true, Relaxed);
             match writer.output.write(&self.socket) {
@@ -181,15 +185,18 @@ impl Link {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.full.store(true, Release);
                     self.attention.notify_one();
-                    return;
+                    return false;
                 }
                 Err(_) => {
                     self.failed.store(true, Release);
                     self.attention.notify_one();
-                    return;
+                    return false;
                 }
             }
         }
+        // Whoever came to send one message need not do it for all the others for ever.
+        self.attention.notify_one();
+        false
     }
 
     fn next_ready(&self) -> Option<Arc<Port>> {

@@ -1,6 +1,6 @@
 // The verbs of the scenarios in terms of amqplib's promise API.
 import { connect } from 'amqplib'
-import { FUNCTIONS, Inbox, REPLY_CODES, TIMEOUT, bodyOf, camelKeys, propertiesOf, seen, within } from './common.mjs'
+import { bodyOf, camelKeys, FUNCTIONS, Inbox, propertiesOf, REPLY_CODES, seen, TIMEOUT, within } from './common.mjs'
 
 const REPLY_TO = 'amq.rabbitmq.reply-to'
 
@@ -23,8 +23,10 @@ export class Session {
     return session
   }
 
-  close() {
-    return this.connection.close()
+  /** Channels first: amqplib may send a connection's close before a channel's last acks. */
+  async close() {
+    for (const channel of this.#channels.values()) await channel.close()
+    await this.connection.close()
   }
 
   async queue({ name, channel, passive, ...options }) {
@@ -71,7 +73,9 @@ export class Session {
     on.on('return', notice)
     try {
       await new Promise((resolve, reject) =>
-        on.publish(exchange, routing_key, content, options, (error) => (error ? reject(on.failure ?? error) : resolve())),
+        on.publish(exchange, routing_key, content, options, (error) =>
+          error ? reject(on.failure ?? error) : resolve(),
+        ),
       )
     } finally {
       on.off('return', notice)
@@ -159,7 +163,9 @@ export class Session {
   async call({ queue, call, body, timeout = TIMEOUT }) {
     if (!this.#channels.has('calls')) {
       const on = await this.#channel('calls')
-      await on.consume(REPLY_TO, (reply) => this.#replies.get(reply.properties.correlationId)?.resolve(reply), { noAck: true })
+      await on.consume(REPLY_TO, (reply) => this.#replies.get(reply.properties.correlationId)?.resolve(reply), {
+        noAck: true,
+      })
     }
     const id = String(call)
     const reply = new Promise((resolve) => this.#replies.set(id, { resolve }))

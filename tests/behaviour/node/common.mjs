@@ -4,7 +4,12 @@ import { createHash } from 'node:crypto'
 export const TIMEOUT = 10 // seconds, for what is expected to come
 
 // The reply codes that scenarios name.
-export const REPLY_CODES = { 403: 'ACCESS_REFUSED', 404: 'NOT_FOUND', 405: 'RESOURCE_LOCKED', 406: 'PRECONDITION_FAILED' }
+export const REPLY_CODES = {
+  403: 'ACCESS_REFUSED',
+  404: 'NOT_FOUND',
+  405: 'RESOURCE_LOCKED',
+  406: 'PRECONDITION_FAILED',
+}
 
 export const PROPERTIES = [
   'content_type',
@@ -23,11 +28,16 @@ export const PROPERTIES = [
 /** Scenarios spell names as the specification does, JavaScript as `contentType`. */
 export const camel = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase())
 
-export const camelKeys = (object = {}) => Object.fromEntries(Object.entries(object).map(([key, value]) => [camel(key), value]))
+export const camelKeys = (object = {}) =>
+  Object.fromEntries(Object.entries(object).map(([key, value]) => [camel(key), value]))
 
 /** The properties that are set, in the scenarios' spelling. */
-export const propertiesOf = (object) =>
-  Object.fromEntries(PROPERTIES.map((name) => [name, object[camel(name)]]).filter(([, value]) => value != null))
+export function propertiesOf(object) {
+  const entries = PROPERTIES.map((name) => [name, object[camel(name)]]).filter(([, value]) => value != null)
+  const set = Object.fromEntries(entries)
+  if ('expiration' in set) set.expiration = String(set.expiration) // text in AMQP, a number where an API has read it
+  return set
+}
 
 /** A step's body as a JavaScript program would give it: a string, a Buffer, or a value to be sent as JSON. */
 export function bodyOf(given) {

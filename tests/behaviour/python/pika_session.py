@@ -6,8 +6,9 @@ import time
 from collections import deque
 
 import pika
-from common import FUNCTIONS, PROPERTIES, REPLY_CODES, TIMEOUT, body_of, seen
 from pika.exceptions import AMQPChannelError, AMQPConnectionError, UnroutableError
+
+from common import FUNCTIONS, PROPERTIES, REPLY_CODES, TIMEOUT, body_of, seen
 
 REPLY_TO = "amq.rabbitmq.reply-to"
 

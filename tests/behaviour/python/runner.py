@@ -1,6 +1,6 @@
 """Carries out scenario steps: one JSON line in, one JSON line out. See ../README.md.
 
-    python runner.py warrenmq|pika
+Usage: python runner.py warrenmq|pika
 """
 
 import importlib

@@ -32,11 +32,7 @@ impl Broker {
         let begun = Instant::now();
         let child = command.spawn()?;
         // From here on dropping it ends the process, whatever happens.
-        let mut broker = Self {
-            child,
-            url: Url::local(port),
-            started_in: Duration::ZERO,
-        };
+        let mut broker = Self { child, url: Url::local(port), started_in: Duration::ZERO };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         loop {
             match greet(address, Duration::from_secs(10)) {
@@ -45,9 +41,7 @@ impl Broker {
                 Err(_) => {}
             }
             if let Some(status) = broker.child.try_wait()? {
-                return Err(io::Error::other(format!(
-                    "the broker ended while starting: {status}"
-                )));
+                return Err(io::Error::other(format!("the broker ended while starting: {status}")));
             }
             thread::sleep(POLL);
         }
@@ -78,10 +72,7 @@ impl Broker {
         }
         self.child.kill()?;
         self.child.wait()?;
-        Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the broker did not stop when asked and was killed",
-        ))
+        Err(io::Error::new(io::ErrorKind::TimedOut, "the broker did not stop when asked and was killed"))
     }
 }
 
@@ -93,7 +84,5 @@ impl Drop for Broker {
 
 /// A port that was free a moment ago.
 pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

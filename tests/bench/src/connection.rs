@@ -46,20 +46,12 @@ impl Connection {
     /// Opens a connection without heartbeats, and channel 1 on it.
     pub fn open(url: &Url) -> io::Result<Self> {
         let address = (&*url.host, url.port).to_socket_addrs()?.next();
-        let address =
-            address.ok_or_else(|| io::Error::other(format!("no address for {}", url.host)))?;
+        let address = address.ok_or_else(|| io::Error::other(format!("no address for {}", url.host)))?;
         let (stream, frames) = greet(address, PATIENCE)?;
-        let mut connection = Self {
-            stream,
-            frames,
-            frame_max: FRAME_MAX as usize,
-        };
+        let mut connection = Self { stream, frames, frame_max: FRAME_MAX as usize };
 
         // Asked for, so that a refused login is answered by a close frame that says so.
-        let capabilities = Fields::new()
-            .shortstr("authentication_failure_close")
-            .octet(b't')
-            .octet(1);
+        let capabilities = Fields::new().shortstr("authentication_failure_close").octet(b't').octet(1);
         let properties = Fields::new()
             .shortstr("product")
             .octet(b'S')
@@ -68,39 +60,21 @@ impl Connection {
             .octet(b'F')
             .table(capabilities);
         let login = format!("\0{}\0{}", url.user, url.password);
-        let start_ok = Fields::new()
-            .table(properties)
-            .shortstr("PLAIN")
-            .longstr(login.as_bytes())
-            .shortstr("en_US");
-        let tune = connection.call(
-            0,
-            method::CONNECTION_START_OK,
-            start_ok,
-            method::CONNECTION_TUNE,
-            |frame| {
+        let start_ok =
+            Fields::new().table(properties).shortstr("PLAIN").longstr(login.as_bytes()).shortstr("en_US");
+        let tune =
+            connection.call(0, method::CONNECTION_START_OK, start_ok, method::CONNECTION_TUNE, |frame| {
                 let mut arguments = frame.arguments();
                 Ok((arguments.short()?, arguments.long()?))
-            },
-        );
+            });
         let (channel_max, offered) = tune?;
         // 0 means no limit.
-        let frame_max = if offered == 0 {
-            FRAME_MAX
-        } else {
-            offered.min(FRAME_MAX)
-        };
+        let frame_max = if offered == 0 { FRAME_MAX } else { offered.min(FRAME_MAX) };
         connection.frame_max = frame_max as usize;
         let tune_ok = Fields::new().short(channel_max).long(frame_max).short(0);
         connection.send(0, method::CONNECTION_TUNE_OK, tune_ok)?;
         let open = Fields::new().shortstr(&url.vhost).shortstr("").octet(0);
-        connection.call(
-            0,
-            method::CONNECTION_OPEN,
-            open,
-            method::CONNECTION_OPEN_OK,
-            |_| Ok(()),
-        )?;
+        connection.call(0, method::CONNECTION_OPEN, open, method::CONNECTION_OPEN_OK, |_| Ok(()))?;
         connection.call(
             1,
             method::CHANNEL_OPEN,
@@ -160,33 +134,17 @@ impl Connection {
     }
 
     fn declare_flags(&mut self, queue: &str, flags: u8) -> io::Result<(String, u32)> {
-        let arguments = Fields::new()
-            .short(0)
-            .shortstr(queue)
-            .octet(flags)
-            .table(Fields::new());
-        self.call(
-            1,
-            method::QUEUE_DECLARE,
-            arguments,
-            method::QUEUE_DECLARE_OK,
-            |frame| {
-                let mut arguments = frame.arguments();
-                let name = String::from_utf8_lossy(arguments.shortstr()?).into_owned();
-                Ok((name, arguments.long()?))
-            },
-        )
+        let arguments = Fields::new().short(0).shortstr(queue).octet(flags).table(Fields::new());
+        self.call(1, method::QUEUE_DECLARE, arguments, method::QUEUE_DECLARE_OK, |frame| {
+            let mut arguments = frame.arguments();
+            let name = String::from_utf8_lossy(arguments.shortstr()?).into_owned();
+            Ok((name, arguments.long()?))
+        })
     }
 
     pub fn delete(&mut self, queue: &str) -> io::Result<()> {
         let arguments = Fields::new().short(0).shortstr(queue).octet(0);
-        self.call(
-            1,
-            method::QUEUE_DELETE,
-            arguments,
-            method::QUEUE_DELETE_OK,
-            |_| Ok(()),
-        )
+        self.call(1, method::QUEUE_DELETE, arguments, method::QUEUE_DELETE_OK, |_| Ok(()))
     }
 
     /// Starts a consumer. `prefetch` 0 means no limit.
@@ -194,59 +152,33 @@ impl Connection {
         let qos = Fields::new().long(0).short(prefetch).octet(0);
         self.call(1, method::BASIC_QOS, qos, method::BASIC_QOS_OK, |_| Ok(()))?;
         let flags = u8::from(no_ack) << 1;
-        let arguments = Fields::new()
-            .short(0)
-            .shortstr(queue)
-            .shortstr("c")
-            .octet(flags)
-            .table(Fields::new());
-        self.call(
-            1,
-            method::BASIC_CONSUME,
-            arguments,
-            method::BASIC_CONSUME_OK,
-            |_| Ok(()),
-        )
+        let arguments =
+            Fields::new().short(0).shortstr(queue).shortstr("c").octet(flags).table(Fields::new());
+        self.call(1, method::BASIC_CONSUME, arguments, method::BASIC_CONSUME_OK, |_| Ok(()))
     }
 
     /// From here on every publish is confirmed.
     pub fn confirm_select(&mut self) -> io::Result<()> {
-        self.call(
-            1,
-            method::CONFIRM_SELECT,
-            Fields::new().octet(0),
-            method::CONFIRM_SELECT_OK,
-            |_| Ok(()),
-        )
+        self.call(1, method::CONFIRM_SELECT, Fields::new().octet(0), method::CONFIRM_SELECT_OK, |_| Ok(()))
     }
 
     /// Closes in good order; whatever still arrives is dropped.
     pub fn close(mut self) -> io::Result<()> {
         let arguments = Fields::new().short(200).shortstr("done").short(0).short(0);
-        self.call(
-            0,
-            method::CONNECTION_CLOSE,
-            arguments,
-            method::CONNECTION_CLOSE_OK,
-            |_| Ok(()),
-        )
+        self.call(0, method::CONNECTION_CLOSE, arguments, method::CONNECTION_CLOSE_OK, |_| Ok(()))
     }
 
     /// Writes prebuilt frames. When that fails, the error is what the broker says, if it says why.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream
-            .write_all(bytes)
-            .map_err(|error| match self.complaint() {
-                Some(complaint) => complaint,
-                None if timed_out(&error) => waited("the broker took no bytes", PATIENCE),
-                None => error,
-            })
+        self.stream.write_all(bytes).map_err(|error| match self.complaint() {
+            Some(complaint) => complaint,
+            None if timed_out(&error) => waited("the broker took no bytes", PATIENCE),
+            None => error,
+        })
     }
 
     fn complaint(&mut self) -> Option<io::Error> {
-        self.stream
-            .set_read_timeout(Some(Duration::from_millis(200)))
-            .ok()?;
+        self.stream.set_read_timeout(Some(Duration::from_millis(200))).ok()?;
         loop {
             match self.frames.next_frame() {
                 Ok(Some(frame)) => {
@@ -281,10 +213,7 @@ pub fn with_queue<T>(
 
 /// A time-out that says what was waited for.
 pub fn waited(what: &str, time: Duration) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::TimedOut,
-        format!("{what} for {} s", time.as_secs()),
-    )
+    io::Error::new(io::ErrorKind::TimedOut, format!("{what} for {} s", time.as_secs()))
 }
 
 /// An error if the frame ends the connection, the channel or the consumer; other frames are fine.
@@ -298,15 +227,10 @@ pub fn refusal(frame: Frame<'_>) -> io::Result<()> {
     let mut arguments = frame.arguments();
     let code = arguments.short()?;
     let text = String::from_utf8_lossy(arguments.shortstr()?);
-    Err(io::Error::other(format!(
-        "the broker closed the {what}: {code} {text}"
-    )))
+    Err(io::Error::other(format!("the broker closed the {what}: {code} {text}")))
 }
 
 /// A socket's read or write time-out, under both of its names.
 pub fn timed_out(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

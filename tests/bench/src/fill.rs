@@ -41,11 +41,7 @@ pub struct Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} messages waiting, taken at {:.0}/s",
-            self.messages, self.rate
-        )?;
+        write!(f, "{} messages waiting, taken at {:.0}/s", self.messages, self.rate)?;
         if let (Some(before), Some(with)) = (self.resident_before, self.resident) {
             let each = (with as f64 - before as f64) / f64::from(self.messages.max(1));
             write!(
@@ -61,9 +57,7 @@ impl fmt::Display for Outcome {
 
 /// Measures once, on a queue of its own that is deleted afterwards.
 pub fn run(options: &Options) -> io::Result<Outcome> {
-    with_queue(&options.url, "fill", options.durable, |queue| {
-        fill(options, queue)
-    })
+    with_queue(&options.url, "fill", options.durable, |queue| fill(options, queue))
 }
 
 fn fill(options: &Options, queue: &str) -> io::Result<Outcome> {
@@ -71,12 +65,7 @@ fn fill(options: &Options, queue: &str) -> io::Result<Outcome> {
     let resident = || options.broker.map(process::resident).transpose();
     let resident_before = resident()?;
     let properties = throughput::Options::properties(options.persistent);
-    let message = publish_frames(
-        queue,
-        &properties,
-        &vec![b'x'; options.size],
-        connection.frame_max,
-    );
+    let message = publish_frames(queue, &properties, &vec![b'x'; options.size], connection.frame_max);
     let messages = options.messages as usize;
     let batch = (BATCH_BYTES / message.len()).clamp(1, messages.max(1));
     let bytes = message.repeat(batch);
@@ -91,9 +80,7 @@ fn fill(options: &Options, queue: &str) -> io::Result<Outcome> {
         if now > ready {
             moved = Instant::now();
         } else if moved.elapsed() > PATIENCE {
-            return Err(io::Error::other(format!(
-                "{ready} of {messages} messages arrived, then no more"
-            )));
+            return Err(io::Error::other(format!("{ready} of {messages} messages arrived, then no more")));
         }
         ready = now;
         if ready < options.messages {
@@ -103,10 +90,5 @@ fn fill(options: &Options, queue: &str) -> io::Result<Outcome> {
     let rate = messages as f64 / start.elapsed().as_secs_f64();
     let resident = resident()?;
     connection.close()?;
-    Ok(Outcome {
-        messages: options.messages,
-        rate,
-        resident_before,
-        resident,
-    })
+    Ok(Outcome { messages: options.messages, rate, resident_before, resident })
 }

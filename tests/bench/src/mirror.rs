@@ -10,8 +10,8 @@ use std::thread;
 
 use crate::url::Url;
 use crate::wire::{
-    BODY, Fields, Frame, FrameBuffer, HEADER, PROTOCOL_HEADER, ack_frame, bad, content_frames,
-    method, method_frame,
+    BODY, Fields, Frame, FrameBuffer, HEADER, PROTOCOL_HEADER, ack_frame, bad, content_frames, method,
+    method_frame,
 };
 
 const FRAME_MAX: u32 = 131_072;
@@ -41,10 +41,7 @@ struct Queue {
 impl Mirror {
     /// Port 0 picks a free one.
     pub fn bind(port: u16) -> io::Result<Self> {
-        Ok(Self {
-            listener: TcpListener::bind((Ipv4Addr::LOCALHOST, port))?,
-            queue: Arc::default(),
-        })
+        Ok(Self { listener: TcpListener::bind((Ipv4Addr::LOCALHOST, port))?, queue: Arc::default() })
     }
 
     pub fn url(&self) -> io::Result<Url> {
@@ -77,21 +74,10 @@ impl<'a> Session<'a> {
     fn serve(mut stream: TcpStream, queue: &'a Queue) -> io::Result<()> {
         stream.set_nodelay(true)?;
         stream.read_exact(&mut [0; PROTOCOL_HEADER.len()])?;
-        let start = Fields::new()
-            .octet(0)
-            .octet(9)
-            .table(Fields::new())
-            .longstr(b"PLAIN")
-            .longstr(b"en_US");
+        let start = Fields::new().octet(0).octet(9).table(Fields::new()).longstr(b"PLAIN").longstr(b"en_US");
         stream.write_all(&method_frame(0, method::CONNECTION_START, start))?;
         let mut source = stream.try_clone()?;
-        let mut session = Self {
-            stream,
-            queue,
-            confirms: false,
-            published: 0,
-            copies: Copies::default(),
-        };
+        let mut session = Self { stream, queue, confirms: false, published: 0, copies: Copies::default() };
         let mut frames = FrameBuffer::new(READ_BUFFER);
         let mut left = 0;
         loop {
@@ -120,10 +106,9 @@ impl<'a> Session<'a> {
     fn answer(&mut self, frame: Frame<'_>) -> io::Result<()> {
         let mut arguments = frame.arguments();
         let (id, fields) = match frame.method() {
-            method::CONNECTION_START_OK => (
-                method::CONNECTION_TUNE,
-                Fields::new().short(0).long(FRAME_MAX).short(0),
-            ),
+            method::CONNECTION_START_OK => {
+                (method::CONNECTION_TUNE, Fields::new().short(0).long(FRAME_MAX).short(0))
+            }
             method::CONNECTION_OPEN => (method::CONNECTION_OPEN_OK, Fields::new().shortstr("")),
             method::CONNECTION_CLOSE => (method::CONNECTION_CLOSE_OK, Fields::new()),
             method::CHANNEL_OPEN => (method::CHANNEL_OPEN_OK, Fields::new().longstr(b"")),
@@ -131,20 +116,13 @@ impl<'a> Session<'a> {
                 arguments.short()?;
                 let name = String::from_utf8_lossy(arguments.shortstr()?);
                 let ready = self.queue.ready.load(Relaxed);
-                (
-                    method::QUEUE_DECLARE_OK,
-                    Fields::new().shortstr(&name).long(ready).long(0),
-                )
+                (method::QUEUE_DECLARE_OK, Fields::new().shortstr(&name).long(ready).long(0))
             }
-            method::QUEUE_DELETE => (
-                method::QUEUE_DELETE_OK,
-                Fields::new().long(self.queue.ready.swap(0, Relaxed)),
-            ),
+            method::QUEUE_DELETE => {
+                (method::QUEUE_DELETE_OK, Fields::new().long(self.queue.ready.swap(0, Relaxed)))
+            }
             method::BASIC_QOS => (method::BASIC_QOS_OK, Fields::new()),
-            method::BASIC_CONSUME => (
-                method::BASIC_CONSUME_OK,
-                Fields::new().shortstr(CONSUMER_TAG),
-            ),
+            method::BASIC_CONSUME => (method::BASIC_CONSUME_OK, Fields::new().shortstr(CONSUMER_TAG)),
             method::CONFIRM_SELECT => {
                 self.confirms = true;
                 (method::CONFIRM_SELECT_OK, Fields::new())
@@ -154,8 +132,7 @@ impl<'a> Session<'a> {
         };
         // Held until the answer is out, so that nothing is delivered before it and nothing missed after.
         let mut consumer = self.queue.consumer();
-        self.stream
-            .write_all(&method_frame(frame.channel, id, fields))?;
+        self.stream.write_all(&method_frame(frame.channel, id, fields))?;
         if frame.method() == method::BASIC_CONSUME {
             *consumer = Some(self.stream.try_clone()?);
         }
@@ -210,19 +187,10 @@ impl Copies {
             _ => self.body.extend_from_slice(frame.payload),
         }
         if complete {
-            let deliver = Fields::new()
-                .shortstr(CONSUMER_TAG)
-                .longlong(0)
-                .octet(0)
-                .shortstr("")
-                .shortstr("q");
+            let deliver =
+                Fields::new().shortstr(CONSUMER_TAG).longlong(0).octet(0).shortstr("").shortstr("q");
             let mut copy = method_frame(1, method::BASIC_DELIVER, deliver);
-            copy.extend(content_frames(
-                1,
-                &Fields::raw(&self.properties),
-                &self.body,
-                FRAME_MAX as usize,
-            ));
+            copy.extend(content_frames(1, &Fields::raw(&self.properties), &self.body, FRAME_MAX as usize));
             self.each = copy.len();
             self.bytes = copy.repeat((WRITE_BYTES / copy.len()).max(1));
         }

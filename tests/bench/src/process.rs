@@ -17,10 +17,7 @@ pub struct Cpu {
 impl Sub for Cpu {
     type Output = Self;
     fn sub(self, earlier: Self) -> Self {
-        Self {
-            user: self.user - earlier.user,
-            system: self.system - earlier.system,
-        }
+        Self { user: self.user - earlier.user, system: self.system - earlier.system }
     }
 }
 
@@ -28,10 +25,7 @@ impl Cpu {
     /// Microseconds per message.
     pub fn per_message(self, messages: u64) -> Self {
         let scale = 1e6 / messages as f64;
-        Self {
-            user: self.user * scale,
-            system: self.system * scale,
-        }
+        Self { user: self.user * scale, system: self.system * scale }
     }
 
     /// Of a process, all its threads together.
@@ -47,15 +41,11 @@ impl Cpu {
     fn read(path: &str) -> io::Result<Self> {
         let stat = fs::read_to_string(path)?;
         let ticks = |index| {
-            stat_field(&stat, index)
-                .map(|ticks| ticks / rustix::param::clock_ticks_per_second() as f64)
+            stat_field(&stat, index).map(|ticks| ticks / rustix::param::clock_ticks_per_second() as f64)
         };
         match (ticks(14), ticks(15)) {
             (Some(user), Some(system)) => Ok(Self { user, system }),
-            _ => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("{path} has no CPU times"),
-            )),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, format!("{path} has no CPU times"))),
         }
     }
 }
@@ -63,20 +53,12 @@ impl Cpu {
 /// A field of `/proc/…/stat`, counted from 1 as in proc(5); the name in field 2 may hold anything,
 /// so counting starts behind its last parenthesis.
 fn stat_field(stat: &str, index: usize) -> Option<f64> {
-    stat.rsplit_once(')')?
-        .1
-        .split_ascii_whitespace()
-        .nth(index - 3)?
-        .parse()
-        .ok()
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(index - 3)?.parse().ok()
 }
 
 /// The number by which the kernel knows the calling thread.
 pub fn thread_id() -> u32 {
-    rustix::thread::gettid()
-        .as_raw_nonzero()
-        .get()
-        .unsigned_abs()
+    rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs()
 }
 
 /// Resident memory in bytes of a process and all its descendants.
@@ -110,8 +92,7 @@ fn resident_alone(pid: u32) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
-    kib.map(|kib| kib * 1024)
-        .ok_or_else(|| io::Error::other(format!("process {pid} has no resident memory")))
+    kib.map(|kib| kib * 1024).ok_or_else(|| io::Error::other(format!("process {pid} has no resident memory")))
 }
 
 #[cfg(test)]

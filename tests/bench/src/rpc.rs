@@ -74,9 +74,7 @@ fn measure(options: &Options, queue: &str) -> io::Result<Outcome> {
         let serving = scope.spawn(|| serve(server, &stop));
         let called = call(client, queue, options);
         stop.store(true, Relaxed);
-        let served = serving
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the server panicked")));
+        let served = serving.join().unwrap_or_else(|_| Err(io::Error::other("the server panicked")));
         // When the server failed, the client's time-out is only the consequence.
         served.and(called)
     })
@@ -88,35 +86,21 @@ fn call(mut connection: Connection, queue: &str, options: &Options) -> io::Resul
         Reply::Direct => DIRECT_REPLY_TO.to_owned(),
     };
     connection.consume(&reply_to, true, 0)?;
-    let properties = Fields::new()
-        .short(CORRELATION_ID | REPLY_TO)
-        .shortstr("1")
-        .shortstr(&reply_to);
-    let request = publish_frames(
-        queue,
-        &properties,
-        &vec![b'x'; options.size],
-        connection.frame_max,
-    );
+    let properties = Fields::new().short(CORRELATION_ID | REPLY_TO).shortstr("1").shortstr(&reply_to);
+    let request = publish_frames(queue, &properties, &vec![b'x'; options.size], connection.frame_max);
     connection.stream.set_read_timeout(Some(PATIENCE))?;
     let mut times = Vec::with_capacity(options.requests);
     for count in 0..options.warm_up + options.requests {
         let asked = Instant::now();
         connection.write(&request)?;
         let ((), body) =
-            await_message(&mut connection, |_| Ok(())).map_err(|error| {
-                match timed_out(&error) {
-                    true => waited("no reply", PATIENCE),
-                    false => error,
-                }
+            await_message(&mut connection, |_| Ok(())).map_err(|error| match timed_out(&error) {
+                true => waited("no reply", PATIENCE),
+                false => error,
             })?;
         let time = asked.elapsed();
         if body.len() != options.size {
-            let sizes = format!(
-                "asked with {} bytes, answered with {}",
-                options.size,
-                body.len()
-            );
+            let sizes = format!("asked with {} bytes, answered with {}", options.size, body.len());
             return Err(io::Error::other(sizes));
         }
         if count >= options.warm_up {
@@ -126,26 +110,17 @@ fn call(mut connection: Connection, queue: &str, options: &Options) -> io::Resul
     connection.close()?;
     times.sort_by(f64::total_cmp);
     let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| percentile(&times, share));
-    Ok(Outcome {
-        requests: times.len(),
-        p50,
-        p99,
-        p999,
-    })
+    Ok(Outcome { requests: times.len(), p50, p99, p999 })
 }
 
 fn serve(mut connection: Connection, stop: &AtomicBool) -> io::Result<()> {
-    connection
-        .stream
-        .set_read_timeout(Some(Duration::from_millis(250)))?;
+    connection.stream.set_read_timeout(Some(Duration::from_millis(250)))?;
     while !stop.load(Relaxed) {
         let (address, body) = match await_message(&mut connection, address) {
             Err(error) if timed_out(&error) => continue,
             message => message?,
         };
-        let properties = Fields::new()
-            .short(CORRELATION_ID)
-            .shortstr(&address.correlation_id);
+        let properties = Fields::new().short(CORRELATION_ID).shortstr(&address.correlation_id);
         let reply = publish_frames(&address.reply_to, &properties, &body, connection.frame_max);
         connection.write(&reply)?;
     }
@@ -171,9 +146,7 @@ fn await_message<T>(
                 BODY => {
                     body.extend_from_slice(frame.payload);
                     let size = frame.payload.len() as u64;
-                    left = left
-                        .checked_sub(size)
-                        .ok_or_else(|| bad("a body longer than its header says"))?;
+                    left = left.checked_sub(size).ok_or_else(|| bad("a body longer than its header says"))?;
                 }
                 _ => {
                     refusal(frame)?;
@@ -181,9 +154,7 @@ fn await_message<T>(
                 }
             }
             if left == 0 {
-                let header = header
-                    .take()
-                    .ok_or_else(|| bad("a body without a header"))?;
+                let header = header.take().ok_or_else(|| bad("a body without a header"))?;
                 return Ok((header, body));
             }
         }
@@ -218,17 +189,10 @@ fn address(header: Frame<'_>) -> io::Result<Address> {
         }
     }
     let mut text = |flag: u16| -> io::Result<String> {
-        let bytes = if flags & flag != 0 {
-            fields.shortstr()?
-        } else {
-            b""
-        };
+        let bytes = if flags & flag != 0 { fields.shortstr()? } else { b"" };
         Ok(String::from_utf8_lossy(bytes).into_owned())
     };
-    Ok(Address {
-        correlation_id: text(CORRELATION_ID)?,
-        reply_to: text(REPLY_TO)?,
-    })
+    Ok(Address { correlation_id: text(CORRELATION_ID)?, reply_to: text(REPLY_TO)? })
 }
 
 #[cfg(test)]
@@ -249,12 +213,6 @@ mod tests {
         let mut buffer = FrameBuffer::new(128);
         buffer.fill(&mut &bytes[..]).unwrap();
         let address = address(buffer.next_frame().unwrap().unwrap()).unwrap();
-        assert_eq!(
-            address,
-            Address {
-                correlation_id: "7".into(),
-                reply_to: "amq.gen-x".into()
-            }
-        );
+        assert_eq!(address, Address { correlation_id: "7".into(), reply_to: "amq.gen-x".into() });
     }
 }

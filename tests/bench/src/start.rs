@@ -53,34 +53,19 @@ impl fmt::Display for Outcome {
 /// Starts and stops the broker again and again, each time on another port.
 pub fn run(options: &Options) -> io::Result<Outcome> {
     let [program, arguments @ ..] = &options.command[..] else {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "no command to start a broker with",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no command to start a broker with"));
     };
     let (mut starts, mut residents, mut clean_stops) = (Vec::new(), Vec::new(), 0);
     for _ in 0..options.runs {
         let port = free_port()?;
         let mut command = Command::new(program);
-        command.args(
-            arguments
-                .iter()
-                .map(|argument| argument.replace("{port}", &port.to_string())),
-        );
-        let broker = Broker::start(
-            command.stdin(Stdio::null()).stdout(Stdio::null()),
-            port,
-            options.patience,
-        )?;
+        command.args(arguments.iter().map(|argument| argument.replace("{port}", &port.to_string())));
+        let broker =
+            Broker::start(command.stdin(Stdio::null()).stdout(Stdio::null()), port, options.patience)?;
         thread::sleep(SETTLE);
         starts.push(broker.started_in.as_secs_f64() * 1e3);
         residents.push(process::resident(broker.pid())? as f64);
         clean_stops += usize::from(broker.stop().is_ok_and(|status| status.success()));
     }
-    Ok(Outcome {
-        start: median(&starts),
-        starts,
-        resident: median(&residents),
-        clean_stops,
-    })
+    Ok(Outcome { start: median(&starts), starts, resident: median(&residents), clean_stops })
 }

@@ -3,10 +3,7 @@
 /// The value below which `share` (0 to 1) of the sorted values lie, by nearest rank; NaN for none.
 pub fn percentile(sorted: &[f64], share: f64) -> f64 {
     let rank = (sorted.len() as f64 * share).ceil() as usize;
-    sorted
-        .get(rank.clamp(1, sorted.len().max(1)) - 1)
-        .copied()
-        .unwrap_or(f64::NAN)
+    sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied().unwrap_or(f64::NAN)
 }
 
 /// The middle value; the mean of the two in the middle when their number is even; NaN for none.

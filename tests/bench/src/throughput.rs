@@ -77,10 +77,7 @@ impl Options {
         Self {
             url,
             size: 128,
-            extent: Extent::Window {
-                warm_up: Duration::from_secs(1),
-                window: Duration::from_secs(5),
-            },
+            extent: Extent::Window { warm_up: Duration::from_secs(1), window: Duration::from_secs(5) },
             ack: Ack::None,
             prefetch: 1000,
             confirm: None,
@@ -129,11 +126,9 @@ impl fmt::Display for Outcome {
             self.rate, self.messages, self.seconds, self.messages_per_read
         )?;
         write!(f, "CPU per message, µs user + system: ")?;
-        for (name, cpu) in [
-            ("producer", Some(self.producer)),
-            ("consumer", Some(self.consumer)),
-            ("broker", self.broker),
-        ] {
+        for (name, cpu) in
+            [("producer", Some(self.producer)), ("consumer", Some(self.consumer)), ("broker", self.broker)]
+        {
             if let Some(cpu) = cpu {
                 write!(f, "  {name} {:.3} + {:.3}", cpu.user, cpu.system)?;
             }
@@ -168,9 +163,7 @@ type Event = io::Result<Instant>;
 
 /// Measures once, on a queue of its own that is deleted afterwards.
 pub fn run(options: &Options) -> io::Result<Outcome> {
-    with_queue(&options.url, "throughput", options.durable, |queue| {
-        measure(options, queue)
-    })
+    with_queue(&options.url, "throughput", options.durable, |queue| measure(options, queue))
 }
 
 fn measure(options: &Options, queue: &str) -> io::Result<Outcome> {
@@ -209,9 +202,7 @@ fn measure(options: &Options, queue: &str) -> io::Result<Outcome> {
         let outcome = observe(options, shared, &inbox);
         // The consumer stays until the producer's last write has found its way.
         shared.stop_producing.store(true, Relaxed);
-        let produced = producing
-            .join()
-            .map_err(|_| io::Error::other("the producer panicked"));
+        let produced = producing.join().map_err(|_| io::Error::other("the producer panicked"));
         shared.stop_consuming.store(true, Relaxed);
         // A closing producer learns why the broker stopped listening to it.
         let explained = |error| inbox.try_iter().find_map(Result::err).unwrap_or(error);
@@ -219,11 +210,7 @@ fn measure(options: &Options, queue: &str) -> io::Result<Outcome> {
     })
 }
 
-fn observe(
-    options: &Options,
-    shared: &Shared,
-    inbox: &mpsc::Receiver<Event>,
-) -> io::Result<Outcome> {
+fn observe(options: &Options, shared: &Shared, inbox: &mpsc::Receiver<Event>) -> io::Result<Outcome> {
     let wait = |time| match inbox.recv_timeout(time) {
         Ok(event) => event,
         Err(_) => Ok(Instant::now()),
@@ -252,10 +239,7 @@ fn observe(
                 }
                 seen = received;
             };
-            Snapshot {
-                at,
-                ..Snapshot::take(options, shared)?
-            }
+            Snapshot { at, ..Snapshot::take(options, shared)? }
         }
     };
     to.since(&from)
@@ -299,31 +283,15 @@ impl Snapshot {
             messages_per_read: messages as f64 / (self.reads - from.reads).max(1) as f64,
             producer: (self.producer - from.producer).per_message(messages),
             consumer: (self.consumer - from.consumer).per_message(messages),
-            broker: self
-                .broker
-                .zip(from.broker)
-                .map(|(to, from)| (to - from).per_message(messages)),
+            broker: self.broker.zip(from.broker).map(|(to, from)| (to - from).per_message(messages)),
         })
     }
 }
 
-fn produce(
-    mut connection: Connection,
-    queue: &str,
-    options: &Options,
-    shared: &Shared,
-) -> io::Result<()> {
+fn produce(mut connection: Connection, queue: &str, options: &Options, shared: &Shared) -> io::Result<()> {
     let properties = Options::properties(options.persistent);
-    let message = publish_frames(
-        queue,
-        &properties,
-        &vec![b'x'; options.size],
-        connection.frame_max,
-    );
-    let batch = options
-        .confirm
-        .unwrap_or(BATCH_BYTES / message.len())
-        .max(1) as u64;
+    let message = publish_frames(queue, &properties, &vec![b'x'; options.size], connection.frame_max);
+    let batch = options.confirm.unwrap_or(BATCH_BYTES / message.len()).max(1) as u64;
     let bytes = message.repeat(batch as usize);
     let default = BACKLOG_MESSAGES.min(BACKLOG_BYTES / options.size.max(1) as u64);
     let backlog = options.backlog.unwrap_or(default).max(batch);
@@ -369,9 +337,7 @@ impl Confirms {
                         self.confirm(arguments.longlong()?, arguments.octet()? & 1 == 1)?;
                     }
                     method::BASIC_NACK => {
-                        return Err(io::Error::other(
-                            "the broker refused a message (basic.nack)",
-                        ));
+                        return Err(io::Error::other("the broker refused a message (basic.nack)"));
                     }
                     _ => refusal(frame)?,
                 }
@@ -393,16 +359,9 @@ impl Confirms {
             .and_then(|last| last.checked_sub(1))
             .filter(|&i| i < self.pending.len())
         else {
-            return Err(bad(
-                "a confirm for a message that was not published, or confirmed before",
-            ));
+            return Err(bad("a confirm for a message that was not published, or confirmed before"));
         };
-        for pending in &mut self.pending[if multiple {
-            self.floor.min(index)
-        } else {
-            index
-        }..=index]
-        {
+        for pending in &mut self.pending[if multiple { self.floor.min(index) } else { index }..=index] {
             self.left -= usize::from(std::mem::take(pending));
         }
         if multiple {
@@ -472,10 +431,8 @@ impl Delivery {
 
     #[inline]
     fn body(&mut self, size: usize) -> io::Result<bool> {
-        self.left = self
-            .left
-            .checked_sub(size as u64)
-            .ok_or_else(|| bad("a body longer than its header says"))?;
+        self.left =
+            self.left.checked_sub(size as u64).ok_or_else(|| bad("a body longer than its header says"))?;
         Ok(self.left == 0)
     }
 }
@@ -493,13 +450,7 @@ struct Acks {
 
 impl Acks {
     fn new(mode: Ack, prefetch: u16) -> Self {
-        Self {
-            mode,
-            bytes: Vec::new(),
-            last: 0,
-            pending: 0,
-            enough: (prefetch / 2).max(1).into(),
-        }
+        Self { mode, bytes: Vec::new(), last: 0, pending: 0, enough: (prefetch / 2).max(1).into() }
     }
 
     #[inline]
@@ -539,24 +490,15 @@ mod tests {
     use super::*;
 
     fn window(before: u64, count: usize) -> Confirms {
-        Confirms {
-            before,
-            pending: vec![true; count],
-            floor: 0,
-            left: count,
-        }
+        Confirms { before, pending: vec![true; count], floor: 0, left: count }
     }
 
     #[test]
     fn confirms_may_come_singly_out_of_order_and_in_bulk() {
         let mut confirms = window(10, 6);
-        for (tag, multiple, left) in [
-            (13, false, 5),
-            (11, false, 4),
-            (14, true, 2),
-            (12, true, 2),
-            (0, true, 0),
-        ] {
+        for (tag, multiple, left) in
+            [(13, false, 5), (11, false, 4), (14, true, 2), (12, true, 2), (0, true, 0)]
+        {
             confirms.confirm(tag, multiple).unwrap();
             assert_eq!(confirms.left, left, "after {tag}");
         }
@@ -573,9 +515,6 @@ mod tests {
     fn a_multiple_ack_is_due_for_half_the_prefetch() {
         let mut acks = Acks::new(Ack::Multiple, 4);
         (1..=5).for_each(|tag| acks.delivered(tag));
-        assert_eq!(
-            acks.bytes,
-            [ack_frame(2, true), ack_frame(4, true)].concat()
-        );
+        assert_eq!(acks.bytes, [ack_frame(2, true), ack_frame(4, true)].concat());
     }
 }

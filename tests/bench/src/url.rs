@@ -17,13 +17,7 @@ impl Url {
     /// `guest` on this host's port, in the default virtual host.
     pub fn local(port: u16) -> Self {
         let guest = || "guest".to_owned();
-        Self {
-            user: guest(),
-            password: guest(),
-            host: "127.0.0.1".into(),
-            port,
-            vhost: "/".into(),
-        }
+        Self { user: guest(), password: guest(), host: "127.0.0.1".into(), port, vhost: "/".into() }
     }
 }
 
@@ -42,9 +36,7 @@ impl FromStr for Url {
             .strip_prefix("amqp://")
             .ok_or("the URL must begin with amqp:// (TLS would be measured, too)")?;
         let (authority, vhost) = rest.split_once('/').unwrap_or((rest, ""));
-        let (login, address) = authority
-            .rsplit_once('@')
-            .unwrap_or(("guest:guest", authority));
+        let (login, address) = authority.rsplit_once('@').unwrap_or(("guest:guest", authority));
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
         let (host, port) = match address.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => {
@@ -58,11 +50,7 @@ impl FromStr for Url {
             host: host.trim_matches(['[', ']']).to_owned(),
             port,
             // "amqp://host/" names the empty vhost by the letter of the URI rules; everyone who types it means "/".
-            vhost: if vhost.is_empty() {
-                "/".into()
-            } else {
-                decode(vhost)?
-            },
+            vhost: if vhost.is_empty() { "/".into() } else { decode(vhost)? },
         })
     }
 }
@@ -71,9 +59,7 @@ fn decode(text: &str) -> Result<String, String> {
     let mut parts = text.split('%');
     let mut out = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {
-        let byte = part
-            .get(..2)
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let byte = part.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
         out.push(byte.ok_or_else(|| format!("bad percent sign in {text}"))?);
         out.extend(&part.as_bytes()[2..]);
     }
@@ -87,15 +73,9 @@ mod tests {
     #[test]
     fn what_is_left_out_has_rabbitmqs_defaults() {
         assert_eq!("amqp://127.0.0.1".parse(), Ok(Url::local(5672)));
-        assert_eq!(
-            "amqp://guest:guest@127.0.0.1:5672/%2f".parse(),
-            Ok(Url::local(5672))
-        );
+        assert_eq!("amqp://guest:guest@127.0.0.1:5672/%2f".parse(), Ok(Url::local(5672)));
         let url: Url = "amqp://a%40b:c@[::1]:7/v".parse().unwrap();
-        assert_eq!(
-            (&*url.user, &*url.host, url.port, &*url.vhost),
-            ("a@b", "::1", 7, "v")
-        );
+        assert_eq!((&*url.user, &*url.host, url.port, &*url.vhost), ("a@b", "::1", 7, "v"));
         assert!("amqps://h".parse::<Url>().is_err());
         assert!("amqp://%zz@h".parse::<Url>().is_err());
     }

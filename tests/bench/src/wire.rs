@@ -104,12 +104,7 @@ fn frame(kind: u8, channel: u16, payload: &[u8], out: &mut Vec<u8>) {
 pub fn method_frame(channel: u16, id: u32, arguments: Fields) -> Vec<u8> {
     let mut out = Vec::with_capacity(FRAME_OVERHEAD + 4 + arguments.0.len());
     let payload = Fields::new().long(id);
-    frame(
-        METHOD,
-        channel,
-        &[payload.0, arguments.0].concat(),
-        &mut out,
-    );
+    frame(METHOD, channel, &[payload.0, arguments.0].concat(), &mut out);
     out
 }
 
@@ -118,12 +113,7 @@ pub fn method_frame(channel: u16, id: u32, arguments: Fields) -> Vec<u8> {
 pub fn content_frames(channel: u16, properties: &Fields, body: &[u8], frame_max: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len() + 64);
     let header = Fields::new().short(60).short(0).longlong(body.len() as u64);
-    frame(
-        HEADER,
-        channel,
-        &[&header.0[..], &properties.0].concat(),
-        &mut out,
-    );
+    frame(HEADER, channel, &[&header.0[..], &properties.0].concat(), &mut out);
     for part in body.chunks(frame_max - FRAME_OVERHEAD) {
         frame(BODY, channel, part, &mut out);
     }
@@ -195,19 +185,14 @@ pub struct Reader<'a>(pub &'a [u8]);
 impl<'a> Reader<'a> {
     #[inline]
     pub fn bytes(&mut self, count: usize) -> io::Result<&'a [u8]> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(count)
-            .ok_or_else(|| bad("payload ends inside a field"))?;
+        let (taken, rest) =
+            self.0.split_at_checked(count).ok_or_else(|| bad("payload ends inside a field"))?;
         self.0 = rest;
         Ok(taken)
     }
     #[inline]
     fn array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
-        let (taken, rest) = self
-            .0
-            .split_first_chunk()
-            .ok_or_else(|| bad("payload ends inside a field"))?;
+        let (taken, rest) = self.0.split_first_chunk().ok_or_else(|| bad("payload ends inside a field"))?;
         self.0 = rest;
         Ok(*taken)
     }
@@ -237,10 +222,7 @@ impl<'a> Reader<'a> {
 
 /// What the peer sent cannot be AMQP 0-9-1.
 pub fn bad(what: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("malformed AMQP from the broker: {what}"),
-    )
+    io::Error::new(io::ErrorKind::InvalidData, format!("malformed AMQP from the broker: {what}"))
 }
 
 /// A read buffer that hands out whole frames and keeps a frame cut in two by a read.
@@ -254,11 +236,7 @@ pub struct FrameBuffer {
 impl FrameBuffer {
     /// `size` is the most that one read may bring, and thereby the largest frame understood.
     pub fn new(size: usize) -> Self {
-        Self {
-            bytes: vec![0; size].into(),
-            start: 0,
-            end: 0,
-        }
+        Self { bytes: vec![0; size].into(), start: 0, end: 0 }
     }
 
     /// Reads once. Returns the bytes read; the end of the stream is an error.
@@ -271,10 +249,7 @@ impl FrameBuffer {
         }
         let count = source.read(&mut self.bytes[self.end..])?;
         if count == 0 {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the broker closed the connection",
-            ));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the broker closed the connection"));
         }
         self.end += count;
         Ok(count)
@@ -299,11 +274,7 @@ impl FrameBuffer {
             return Err(bad("a frame without its end mark"));
         }
         self.start += frame.len();
-        Ok(Some(Frame {
-            kind,
-            channel: u16::from_be_bytes([c0, c1]),
-            payload: &frame[7..7 + size],
-        }))
+        Ok(Some(Frame { kind, channel: u16::from_be_bytes([c0, c1]), payload: &frame[7..7 + size] }))
     }
 }
 
@@ -322,17 +293,10 @@ mod tests {
                 buffer.fill(&mut &part[..]).unwrap();
                 while let Some(frame) = buffer.next_frame().unwrap() {
                     kinds.push(frame.kind);
-                    body += if frame.kind == BODY {
-                        frame.payload.len()
-                    } else {
-                        0
-                    };
+                    body += if frame.kind == BODY { frame.payload.len() } else { 0 };
                 }
             }
-            assert_eq!(
-                (kinds.as_slice(), body),
-                ([METHOD, HEADER, BODY, BODY, BODY].as_slice(), 300)
-            );
+            assert_eq!((kinds.as_slice(), body), ([METHOD, HEADER, BODY, BODY, BODY].as_slice(), 300));
         }
     }
 
@@ -347,19 +311,11 @@ mod tests {
 
     #[test]
     fn the_delivery_tag_is_read_past_any_consumer_tag() {
-        let arguments = Fields::new()
-            .shortstr("any")
-            .longlong(42)
-            .octet(0)
-            .shortstr("")
-            .shortstr("q");
+        let arguments = Fields::new().shortstr("any").longlong(42).octet(0).shortstr("").shortstr("q");
         let bytes = method_frame(1, method::BASIC_DELIVER, arguments);
         let mut buffer = FrameBuffer::new(64);
         buffer.fill(&mut &bytes[..]).unwrap();
         let frame = buffer.next_frame().unwrap().unwrap();
-        assert_eq!(
-            (frame.method(), frame.delivery_tag().unwrap()),
-            (method::BASIC_DELIVER, 42)
-        );
+        assert_eq!((frame.method(), frame.delivery_tag().unwrap()), (method::BASIC_DELIVER, 42));
     }
 }

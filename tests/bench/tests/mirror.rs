@@ -19,19 +19,9 @@ fn mirror() -> Url {
 #[test]
 fn a_number_of_messages_arrives_whatever_the_size_and_the_acks() {
     for size in [0, 1, 128, 16 * 1024, 300_000] {
-        for (ack, confirm) in [
-            (Ack::None, None),
-            (Ack::Each, Some(7)),
-            (Ack::Multiple, None),
-        ] {
+        for (ack, confirm) in [(Ack::None, None), (Ack::Each, Some(7)), (Ack::Multiple, None)] {
             let extent = Extent::Messages(1000);
-            let options = Options {
-                size,
-                extent,
-                ack,
-                confirm,
-                ..Options::new(mirror())
-            };
+            let options = Options { size, extent, ack, confirm, ..Options::new(mirror()) };
             let outcome = throughput::run(&options).unwrap();
             assert_eq!(outcome.messages, 1000, "{options:?}");
         }
@@ -41,20 +31,11 @@ fn a_number_of_messages_arrives_whatever_the_size_and_the_acks() {
 #[test]
 fn a_window_counts_what_arrives_in_it() {
     let time = Duration::from_millis(300);
-    let extent = Extent::Window {
-        warm_up: time,
-        window: time,
-    };
-    let outcome = throughput::run(&Options {
-        extent,
-        broker: Some(std::process::id()),
-        ..Options::new(mirror())
-    })
-    .unwrap();
-    assert!(
-        (0.3..3.0).contains(&outcome.seconds) && outcome.rate > 1000.0,
-        "{outcome}"
-    );
+    let extent = Extent::Window { warm_up: time, window: time };
+    let outcome =
+        throughput::run(&Options { extent, broker: Some(std::process::id()), ..Options::new(mirror()) })
+            .unwrap();
+    assert!((0.3..3.0).contains(&outcome.seconds) && outcome.rate > 1000.0, "{outcome}");
 }
 
 #[test]
@@ -79,8 +60,5 @@ fn a_filled_queue_holds_every_message() {
         broker: Some(std::process::id()),
     };
     let outcome = fill::run(&options).unwrap();
-    assert!(
-        outcome.messages == 12_345 && outcome.resident.is_some(),
-        "{outcome}"
-    );
+    assert!(outcome.messages == 12_345 && outcome.resident.is_some(), "{outcome}");
 }

@@ -4,10 +4,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Channel;
+use crate::broker::arguments::check_queue_arguments;
 use crate::broker::exchange::{ExchangeOptions, parse_kind};
 use crate::broker::names;
 use crate::broker::outbox::Wakes;
 use crate::broker::queue::{Queue, QueueInfo, QueueOptions};
+use crate::broker::replies::PSEUDO_QUEUE;
 use crate::broker::vhost::Target;
 use crate::error::{Error, Kind, Result};
 use crate::wire::table::Table;
@@ -40,9 +42,15 @@ impl Channel {
     pub fn declare_queue(&mut self, name: &str, options: QueueOptions) -> Result<QueueInfo> {
         names::check("queue.declare", "queue name", name)?;
         let session = &self.session;
-        if session.vhost.replies.get(name).is_some() {
-            return Ok(QueueInfo { name: name.into(), messages: 0, unacked: 0, consumers: 1 });
+        if let Some(info) = self.reply_queue_info(name) {
+            return Ok(info);
         }
+        check_queue_arguments(
+            &format!("queue '{name}' in vhost '{}'", session.vhost.name),
+            &options.arguments,
+        )?;
+        // An exclusive queue cannot outlive its connection, so it is never durable (rabbit_channel, `queue.declare`).
+        let options = QueueOptions { durable: options.durable && !options.exclusive, ..options };
         let generated;
         let name = match name {
             "" => {
@@ -61,13 +69,19 @@ impl Channel {
 
     /// Fails unless there is such a queue (passive declare).
     pub fn check_queue(&mut self, name: &str) -> Result<QueueInfo> {
-        let session = &self.session;
-        if session.vhost.replies.get(name).is_some() {
-            return Ok(QueueInfo { name: name.into(), messages: 0, unacked: 0, consumers: 1 });
+        if let Some(info) = self.reply_queue_info(name) {
+            return Ok(info);
         }
         let name = self.queue_name("queue.declare", name)?;
+        let session = &self.session;
         let queue = session.vhost.queue(&name, session.id, "queue.declare")?;
         Ok(self.declared(&queue))
+    }
+
+    /// What a declare of a direct reply-to address answers: that somebody waits there.
+    fn reply_queue_info(&self, name: &str) -> Option<QueueInfo> {
+        let known = name == PSEUDO_QUEUE || self.session.vhost.replies.get(name).is_some();
+        known.then(|| QueueInfo { name: name.into(), messages: 0, unacked: 0, consumers: 1 })
     }
 
     fn declared(&mut self, queue: &Arc<Queue>) -> QueueInfo {

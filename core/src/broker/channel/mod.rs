@@ -13,14 +13,16 @@ use std::sync::Arc;
 pub use declare::Binding;
 pub use publisher::{Publish, Returned};
 
-use super::consumer::{Consumer, Turn};
+use super::arguments::integer;
+use super::consumer::{Consumer, Terms, Turn};
 use super::names;
-use super::outbox::{Batch, Outbox, Outlet, Settle, Wakes};
+use super::outbox::{Batch, Outbox, Outlet, Settle, Wakes, resume};
 use super::queue::{Queue, QueueOptions};
 use super::replies::{PREFIX, PSEUDO_QUEUE};
 use super::session::Shared;
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
+use crate::wire::table::Table;
 use publisher::Publisher;
 
 /// A channel of a session. Closing or dropping it puts back what it had not acknowledged.
@@ -47,6 +49,8 @@ pub struct ConsumeOptions<'a> {
     pub no_ack: bool,
     /// Nobody else may consume from the queue.
     pub exclusive: bool,
+    /// `x-priority` is known.
+    pub arguments: Table,
 }
 
 /// A consumer that was registered.
@@ -101,17 +105,16 @@ impl Channel {
             let reason = format!("prefetch_size!=0 ({size})");
             return Err(Error::new(Kind::NotImplemented, "basic.qos", reason));
         }
-        match global {
-            false => self.prefetch = count.into(),
-            true => {
-                let resumed = {
-                    let mut outbox = self.outbox.lock();
-                    outbox.set_prefetch(count.into());
-                    outbox.resume()
-                };
-                resumed.iter().for_each(|consumer| consumer.queue.resume(consumer, wakes));
-            }
+        if !global {
+            self.prefetch = count.into();
         }
+        let resumed = {
+            let mut outbox = self.outbox.lock();
+            // The channel's limit goes when one per consumer is set (rabbit_channel, `basic.qos`).
+            outbox.set_prefetch(if global { count.into() } else { 0 });
+            outbox.resume()
+        };
+        resume(resumed, wakes);
         Ok(())
     }
 
@@ -122,7 +125,7 @@ impl Channel {
             outbox.set_flow(active);
             outbox.resume()
         };
-        resumed.iter().for_each(|consumer| consumer.queue.resume(consumer, wakes));
+        resume(resumed, wakes);
     }
 
     /// Registers a consumer. Its first deliveries may be in the outbox when this returns.
@@ -144,8 +147,9 @@ impl Channel {
                 self.session.vhost.queue(&name, self.session.id, "basic.consume")?
             }
         };
-        let consumer =
-            self.outbox.lock().slots.add(&queue, &self.outbox, &tag, options.no_ack, self.prefetch);
+        let priority = priority(&options.arguments)?;
+        let terms = Terms { no_ack: options.no_ack, prefetch: self.prefetch, priority };
+        let consumer = self.outbox.lock().slots.add(&queue, &self.outbox, &tag, terms);
         if let Err(error) = queue.add_consumer(&consumer, options.exclusive, wakes) {
             self.outbox.lock().slots.remove(consumer.slot);
             return Err(error);
@@ -215,7 +219,7 @@ impl Channel {
             (result, outbox.resume())
         };
         give_back(batch, wakes);
-        resumed.iter().for_each(|consumer| consumer.queue.resume(consumer, wakes));
+        resume(resumed, wakes);
         result
     }
 
@@ -251,6 +255,17 @@ impl Channel {
         if let Some(queue) = self.publisher.reply_queue.take() {
             self.session.vhost.replies.remove(&queue);
         }
+    }
+}
+
+/// <https://www.rabbitmq.com/docs/consumer-priority>
+fn priority(arguments: &Table) -> Result<i64> {
+    match arguments.get("x-priority") {
+        None => Ok(0),
+        Some(value) => integer(value).ok_or_else(|| {
+            let reason = format!("invalid arg 'x-priority' in 'basic.consume': {value:?} is no integer");
+            Error::new(Kind::PreconditionFailed, "basic.consume", reason)
+        }),
     }
 }
 

@@ -69,7 +69,15 @@ impl Channel {
         body: Body<'_>,
         wakes: &mut Wakes,
     ) -> Result<bool> {
-        let route = self.route(key, properties)?;
+        let (route, answers) = self.route(key, properties)?;
+        if let Some(user) = PropertiesView(properties).user_id()
+            && user != &*self.session.user
+        {
+            let authenticated = &self.session.user;
+            let reason =
+                format!("user_id property set to '{user}' but authenticated user was '{authenticated}'");
+            return Err(Error::new(Kind::PreconditionFailed, "basic.publish", reason));
+        }
         let with_reply_to;
         let mut properties = properties;
         if PropertiesView(properties).reply_to() == Some(PSEUDO_QUEUE) {
@@ -87,6 +95,10 @@ impl Channel {
             return Ok(false);
         }
         let message = Message::new(key, properties, body);
+        if answers && mandatory {
+            // No queue that anybody declared took it, so RabbitMQ returns it although it is delivered.
+            publisher.returned.push(Returned { message: message.clone() });
+        }
         if !publisher.route.as_ref().is_some_and(|current| Arc::ptr_eq(current, &route)) {
             self.flush(wakes);
             self.publisher.route = Some(route);
@@ -105,18 +117,19 @@ impl Channel {
         Err(Error::new(Kind::PreconditionFailed, "basic.publish", reason))
     }
 
-    fn route(&mut self, key: &[u8], properties: &[u8]) -> Result<Route> {
+    /// Where a message goes, and whether that is a direct reply.
+    fn route(&mut self, key: &[u8], properties: &[u8]) -> Result<(Route, bool)> {
         let vhost = &self.session.vhost;
         // Read before routing: a change meanwhile makes what is remembered here void, never wrong.
         let generation = vhost.generation();
         if let Some(route) = self.publisher.routes.get(generation, key) {
-            return Ok(route);
+            return Ok((route, false));
         }
         let (exchange, routing_key) = route_names(key);
         if exchange.is_empty()
             && let Some(queue) = vhost.replies.get(routing_key)
         {
-            return Ok(Arc::from([queue]));
+            return Ok((Arc::from([queue]), true));
         }
         let headers = || PropertiesView(properties).headers().unwrap_or_default();
         let (queues, repeatable) = vhost.route(exchange, routing_key, &headers)?;
@@ -124,7 +137,7 @@ impl Channel {
         if repeatable {
             self.publisher.routes.put(generation, key, &route);
         }
-        Ok(route)
+        Ok((route, false))
     }
 
     /// The properties with the secret name in `reply_to`.

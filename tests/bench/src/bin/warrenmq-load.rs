@@ -126,11 +126,7 @@ struct Start {
 
 fn positive(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.0..1e6).contains(&seconds) {
-        Ok(seconds)
-    } else {
-        Err("not a number of seconds".into())
-    }
+    if (0.0..1e6).contains(&seconds) { Ok(seconds) } else { Err("not a number of seconds".into()) }
 }
 
 fn main() -> ExitCode {

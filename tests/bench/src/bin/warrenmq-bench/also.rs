@@ -25,11 +25,8 @@ fn warrenmq() -> String {
 /// Runs a shell command and takes the values it prints; its other lines go to our standard error.
 pub(crate) fn run(command: &str, only: &str, results: &mut Results) {
     eprintln!("  {command}");
-    let output = Command::new("sh")
-        .args(["-c", command])
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output();
+    let output =
+        Command::new("sh").args(["-c", command]).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = match output {
         Ok(output) => output,
         Err(error) => return results.fail(command, "sh", &error),

@@ -61,15 +61,9 @@ impl Contender {
     }
 
     fn new(name: &'static str, program: PathBuf, kind: Kind) -> io::Result<Self> {
-        let scratch =
-            std::env::temp_dir().join(format!("warrenmq-bench-{}-{name}", std::process::id()));
+        let scratch = std::env::temp_dir().join(format!("warrenmq-bench-{}-{name}", std::process::id()));
         fs::create_dir_all(&scratch)?;
-        Ok(Self {
-            name,
-            program,
-            kind,
-            scratch,
-        })
+        Ok(Self { name, program, kind, scratch })
     }
 
     /// Starts it on a free port. An error carries the end of what it logged.
@@ -83,15 +77,11 @@ impl Contender {
                 .stderr(File::options().append(true).open(&log)?);
             Broker::start(&mut command, port, PATIENCE)
         });
-        let broker = broker
-            .map_err(|error| io::Error::new(error.kind(), format!("{error}\n{}", tail(&log))))?;
+        let broker =
+            broker.map_err(|error| io::Error::new(error.kind(), format!("{error}\n{}", tail(&log))))?;
         thread::sleep(SETTLE);
         let resident = process::resident(broker.pid())? as f64 / 1e6;
-        Ok(Running {
-            start: broker.started_in.as_secs_f64() * 1e3,
-            resident,
-            broker,
-        })
+        Ok(Running { start: broker.started_in.as_secs_f64() * 1e3, resident, broker })
     }
 
     /// Whether starting it a few times more costs no time worth saving.

@@ -34,14 +34,7 @@ pub(crate) const YARDSTICK: &str = "no ack, 128 B";
 
 const fn rate(name: &'static str, rabbitmq: Option<f64>, lavinmq: f64, times: f64) -> Measure {
     let goal = Goal::TimesLavinMq(times);
-    Measure {
-        name,
-        unit: "/s",
-        better: Better::More,
-        rabbitmq,
-        lavinmq: Some(lavinmq),
-        goal,
-    }
+    Measure { name, unit: "/s", better: Better::More, rabbitmq, lavinmq: Some(lavinmq), goal }
 }
 
 const fn at_most(
@@ -52,26 +45,12 @@ const fn at_most(
     most: f64,
 ) -> Measure {
     let goal = Goal::Absolute(most);
-    Measure {
-        name,
-        unit,
-        better: Better::Less,
-        rabbitmq,
-        lavinmq: Some(lavinmq),
-        goal,
-    }
+    Measure { name, unit, better: Better::Less, rabbitmq, lavinmq: Some(lavinmq), goal }
 }
 
 const fn at_least(name: &'static str, least: f64) -> Measure {
     let goal = Goal::Absolute(least);
-    Measure {
-        name,
-        unit: "/s",
-        better: Better::More,
-        rabbitmq: None,
-        lavinmq: None,
-        goal,
-    }
+    Measure { name, unit: "/s", better: Better::More, rabbitmq: None, lavinmq: None, goal }
 }
 
 pub(crate) const MEASURES: [Measure; 16] = [

@@ -26,11 +26,7 @@ struct Cli {
     #[arg(long, env = "WARRENMQ")]
     warrenmq: Option<PathBuf>,
     /// RabbitMQ's server script, not the wrapper that switches users
-    #[arg(
-        long,
-        env = "RABBITMQ_SERVER",
-        default_value = "/usr/lib/rabbitmq/bin/rabbitmq-server"
-    )]
+    #[arg(long, env = "RABBITMQ_SERVER", default_value = "/usr/lib/rabbitmq/bin/rabbitmq-server")]
     rabbitmq: PathBuf,
     /// Leave RabbitMQ out even where it is installed
     #[arg(long)]
@@ -85,10 +81,7 @@ fn run(cli: &Cli) -> std::io::Result<usize> {
     let rows = results.rows();
     match cli.json {
         true => println!("{}", serde_json::to_string(&rows)?),
-        false => print!(
-            "{}",
-            table::render(&rows, rabbitmq.is_some(), &results.failures)
-        ),
+        false => print!("{}", table::render(&rows, rabbitmq.is_some(), &results.failures)),
     }
     Ok(results.failures.len())
 }

@@ -17,56 +17,19 @@ const WAITING: u32 = 1_000_000;
 
 /// What is put on a running broker; a name is that of a measure in `goals`.
 enum Load {
-    Throughput {
-        name: &'static str,
-        size: usize,
-        ack: Ack,
-    },
-    Rpc {
-        names: [&'static str; 2],
-        reply: Reply,
-    },
+    Throughput { name: &'static str, size: usize, ack: Ack },
+    Rpc { names: [&'static str; 2], reply: Reply },
 }
 
 const LOADS: [Load; 8] = [
-    Load::Throughput {
-        name: YARDSTICK,
-        size: 128,
-        ack: Ack::None,
-    },
-    Load::Throughput {
-        name: "acked each, 128 B",
-        size: 128,
-        ack: Ack::Each,
-    },
-    Load::Throughput {
-        name: "acked multiple, 128 B",
-        size: 128,
-        ack: Ack::Multiple,
-    },
-    Load::Throughput {
-        name: "no ack, 16 B",
-        size: 16,
-        ack: Ack::None,
-    },
-    Load::Throughput {
-        name: "no ack, 1 KiB",
-        size: 1024,
-        ack: Ack::None,
-    },
-    Load::Throughput {
-        name: "no ack, 16 KiB",
-        size: 16 * 1024,
-        ack: Ack::None,
-    },
-    Load::Rpc {
-        names: ["RPC exclusive, p50", "RPC exclusive, p99"],
-        reply: Reply::Exclusive,
-    },
-    Load::Rpc {
-        names: ["RPC direct, p50", "RPC direct, p99"],
-        reply: Reply::Direct,
-    },
+    Load::Throughput { name: YARDSTICK, size: 128, ack: Ack::None },
+    Load::Throughput { name: "acked each, 128 B", size: 128, ack: Ack::Each },
+    Load::Throughput { name: "acked multiple, 128 B", size: 128, ack: Ack::Multiple },
+    Load::Throughput { name: "no ack, 16 B", size: 16, ack: Ack::None },
+    Load::Throughput { name: "no ack, 1 KiB", size: 1024, ack: Ack::None },
+    Load::Throughput { name: "no ack, 16 KiB", size: 16 * 1024, ack: Ack::None },
+    Load::Rpc { names: ["RPC exclusive, p50", "RPC exclusive, p99"], reply: Reply::Exclusive },
+    Load::Rpc { names: ["RPC direct, p50", "RPC direct, p99"], reply: Reply::Direct },
 ];
 
 impl Load {
@@ -85,10 +48,7 @@ impl Load {
                 let outcome = throughput::run(&throughput::Options {
                     size,
                     ack,
-                    extent: Extent::Window {
-                        warm_up: Duration::from_secs(1),
-                        window,
-                    },
+                    extent: Extent::Window { warm_up: Duration::from_secs(1), window },
                     broker: Some(broker.pid()),
                     ..throughput::Options::new(broker.url.clone())
                 })?;
@@ -112,15 +72,11 @@ impl Load {
 
 /// Takes every measure of which a name contains `only`, for `seconds` where time is free to choose.
 pub(crate) fn run(contenders: &[&Contender], only: &str, seconds: u64, results: &mut Results) {
-    let loads: Vec<&Load> = LOADS
-        .iter()
-        .filter(|load| load.names().iter().any(|name| name.contains(only)))
-        .collect();
+    let loads: Vec<&Load> =
+        LOADS.iter().filter(|load| load.names().iter().any(|name| name.contains(only))).collect();
     if !loads.is_empty() {
-        let running: Vec<_> = contenders
-            .iter()
-            .filter_map(|contender| Some((contender, start(contender, results)?)))
-            .collect();
+        let running: Vec<_> =
+            contenders.iter().filter_map(|contender| Some((contender, start(contender, results)?))).collect();
         for load in loads {
             for (contender, running) in &running {
                 eprintln!("  {}: {}", contender.name, load.names().join(" and "));
@@ -163,11 +119,7 @@ fn alone(contenders: &[&Contender], only: &str, results: &mut Results) {
                 match outcome {
                     Ok(outcome) => {
                         eprintln!("    {outcome}");
-                        results.add(
-                            FILLED,
-                            contender.name,
-                            outcome.resident.unwrap_or(0) as f64 / 1e6,
-                        );
+                        results.add(FILLED, contender.name, outcome.resident.unwrap_or(0) as f64 / 1e6);
                     }
                     Err(error) => results.fail(FILLED, contender.name, &error),
                 }
@@ -187,10 +139,7 @@ fn alone(contenders: &[&Contender], only: &str, results: &mut Results) {
 fn start(contender: &Contender, results: &mut Results) -> Option<Running> {
     match contender.start() {
         Ok(running) => {
-            eprintln!(
-                "  {}: started in {:.1} ms, {:.1} MB",
-                contender.name, running.start, running.resident
-            );
+            eprintln!("  {}: started in {:.1} ms, {:.1} MB", contender.name, running.start, running.resident);
             results.add("start", contender.name, running.start);
             results.add("resident idle", contender.name, running.resident);
             Some(running)
@@ -205,11 +154,7 @@ fn start(contender: &Contender, results: &mut Results) -> Option<Running> {
 fn stop(contender: &Contender, running: Running, results: &mut Results) {
     match running.broker.stop() {
         Ok(status) if status.success() => {}
-        Ok(status) => results.fail(
-            "stop",
-            contender.name,
-            &io::Error::other(status.to_string()),
-        ),
+        Ok(status) => results.fail("stop", contender.name, &io::Error::other(status.to_string())),
         Err(error) => results.fail("stop", contender.name, &error),
     }
 }

@@ -38,10 +38,7 @@ pub(crate) struct Row {
 
 impl Results {
     pub(crate) fn add(&mut self, measure: &str, broker: &str, value: f64) {
-        self.values
-            .entry((measure.into(), broker.into()))
-            .or_default()
-            .push(value);
+        self.values.entry((measure.into(), broker.into())).or_default().push(value);
     }
 
     pub(crate) fn fail(&mut self, measure: &str, broker: &str, error: &io::Error) {
@@ -59,26 +56,18 @@ impl Results {
     }
 
     fn median(&self, measure: &str, broker: &str) -> Option<f64> {
-        self.values
-            .get(&(measure.into(), broker.into()))
-            .map(|values| median(values))
+        self.values.get(&(measure.into(), broker.into())).map(|values| median(values))
     }
 
     /// One row for each measure that anybody took.
     pub(crate) fn rows(&self) -> Vec<Row> {
         let with_goal = MEASURES.iter().map(|measure| self.row_with_goal(measure));
         let others = self.others.iter().map(|(name, unit)| self.row(name, unit));
-        with_goal
-            .chain(others)
-            .filter(|row| row.rabbitmq.or(row.warrenmq).is_some())
-            .collect()
+        with_goal.chain(others).filter(|row| row.rabbitmq.or(row.warrenmq).is_some()).collect()
     }
 
     fn row(&self, measure: &str, unit: &str) -> Row {
-        let (rabbitmq, warrenmq) = (
-            self.median(measure, "RabbitMQ"),
-            self.median(measure, "WarrenMQ"),
-        );
+        let (rabbitmq, warrenmq) = (self.median(measure, "RabbitMQ"), self.median(measure, "WarrenMQ"));
         Row {
             measure: measure.into(),
             unit: unit.into(),
@@ -100,37 +89,21 @@ impl Results {
             Goal::Absolute(goal) => (Some(goal), None),
             Goal::TimesLavinMq(times) => (lavinmq.map(|lavinmq| lavinmq * times), Some(times)),
         };
-        let met = row
-            .warrenmq
-            .zip(goal)
-            .map(|(ours, goal)| match measure.better {
-                Better::More => ours >= goal,
-                Better::Less => ours <= goal,
-            });
-        Row {
-            lavinmq,
-            goal,
-            goal_times_lavinmq,
-            met,
-            more_is_better: measure.better == Better::More,
-            ..row
-        }
+        let met = row.warrenmq.zip(goal).map(|(ours, goal)| match measure.better {
+            Better::More => ours >= goal,
+            Better::Less => ours <= goal,
+        });
+        Row { lavinmq, goal, goal_times_lavinmq, met, more_is_better: measure.better == Better::More, ..row }
     }
 
     /// By what LavinMQ's figure is multiplied: RabbitMQ's now over RabbitMQ's then, of the same
     /// measure or else of the yardstick. Memory and start-up are carried as they were.
     fn speed(&self, measure: &Measure) -> f64 {
         let of = |name: &str, then: Option<f64>| Some(self.median(name, "RabbitMQ")? / then?);
-        let yardstick = || {
-            MEASURES
-                .iter()
-                .find(|measure| measure.name == YARDSTICK)
-                .and_then(|m| of(m.name, m.rabbitmq))
-        };
+        let yardstick =
+            || MEASURES.iter().find(|measure| measure.name == YARDSTICK).and_then(|m| of(m.name, m.rabbitmq));
         match measure.unit {
-            "/s" => of(measure.name, measure.rabbitmq)
-                .or_else(yardstick)
-                .unwrap_or(1.0),
+            "/s" => of(measure.name, measure.rabbitmq).or_else(yardstick).unwrap_or(1.0),
             "µs" => of(measure.name, measure.rabbitmq).unwrap_or(1.0),
             _ => 1.0,
         }
@@ -140,25 +113,14 @@ impl Results {
 /// The table as Markdown, aligned, with what must be known to read it.
 pub(crate) fn render(rows: &[Row], with_rabbitmq: bool, failures: &[String]) -> String {
     let mut cells = vec![
-        [
-            "measure",
-            "RabbitMQ",
-            "LavinMQ, carried",
-            "WarrenMQ",
-            "to RabbitMQ",
-            "goal",
-            "met",
-        ]
-        .map(String::from),
+        ["measure", "RabbitMQ", "LavinMQ, carried", "WarrenMQ", "to RabbitMQ", "goal", "met"]
+            .map(String::from),
     ];
     for row in rows {
-        let value =
-            |value: Option<f64>| value.map_or("–".into(), |value| number(value, &row.unit));
+        let value = |value: Option<f64>| value.map_or("–".into(), |value| number(value, &row.unit));
         let sign = if row.more_is_better { "≥" } else { "≤" };
         let goal = row.goal.map_or("–".into(), |goal| {
-            let of = row
-                .goal_times_lavinmq
-                .map_or(String::new(), |times| format!(" ({times}× LavinMQ)"));
+            let of = row.goal_times_lavinmq.map_or(String::new(), |times| format!(" ({times}× LavinMQ)"));
             format!("{sign} {}{of}", number(goal, &row.unit))
         });
         cells.push([
@@ -168,9 +130,7 @@ pub(crate) fn render(rows: &[Row], with_rabbitmq: bool, failures: &[String]) -> 
             value(row.warrenmq),
             row.ratio.map_or("–".into(), ratio),
             goal,
-            row.met
-                .map_or("–", |met| if met { "yes" } else { "NO" })
-                .into(),
+            row.met.map_or("–", |met| if met { "yes" } else { "NO" }).into(),
         ]);
     }
     let mut out = markdown(&cells);
@@ -191,13 +151,8 @@ pub(crate) fn render(rows: &[Row], with_rabbitmq: bool, failures: &[String]) -> 
 }
 
 fn markdown(cells: &[[String; 7]]) -> String {
-    let widths: [usize; 7] = std::array::from_fn(|column| {
-        cells
-            .iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    });
+    let widths: [usize; 7] =
+        std::array::from_fn(|column| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
     let mut out = String::new();
     for (index, row) in cells.iter().enumerate() {
         for (cell, width) in row.iter().zip(widths) {
@@ -216,11 +171,7 @@ fn markdown(cells: &[[String; 7]]) -> String {
 
 /// `14.8×`, or `1/71` of what is far less.
 fn ratio(value: f64) -> String {
-    if value < 0.1 {
-        format!("1/{:.0}", 1.0 / value)
-    } else {
-        format!("{value:.2}×")
-    }
+    if value < 0.1 { format!("1/{:.0}", 1.0 / value) } else { format!("{value:.2}×") }
 }
 
 /// Three significant digits or all before the point, with separators: `1,234,567/s`, `38.2 µs`.
@@ -240,11 +191,7 @@ fn number(value: f64, unit: &str) -> String {
             out
         }
     };
-    if unit.starts_with('/') {
-        format!("{text}{unit}")
-    } else {
-        format!("{text} {unit}")
-    }
+    if unit.starts_with('/') { format!("{text}{unit}") } else { format!("{text} {unit}") }
 }
 
 #[cfg(test)]
@@ -263,16 +210,10 @@ mod tests {
         results.add(YARDSTICK, "WarrenMQ", 1_832_001.0);
         results.add("no ack, 1 KiB", "WarrenMQ", 1.0);
         let rows = results.rows();
-        assert_eq!(
-            (row(&rows, YARDSTICK).goal, row(&rows, YARDSTICK).met),
-            (Some(1_832_000.0), Some(true))
-        );
+        assert_eq!((row(&rows, YARDSTICK).goal, row(&rows, YARDSTICK).met), (Some(1_832_000.0), Some(true)));
         // No figure of RabbitMQ's own to go by: the yardstick's.
         assert_eq!(
-            (
-                row(&rows, "no ack, 1 KiB").goal,
-                row(&rows, "no ack, 1 KiB").met
-            ),
+            (row(&rows, "no ack, 1 KiB").goal, row(&rows, "no ack, 1 KiB").met),
             (Some(708_000.0), Some(false))
         );
     }
@@ -292,13 +233,8 @@ mod tests {
 
     #[test]
     fn numbers_are_written_to_be_read() {
-        let written = [
-            (1_234_567.8, "/s"),
-            (38.24, "µs"),
-            (6000.0, "ms"),
-            (1.5, "MB"),
-        ]
-        .map(|(value, unit)| number(value, unit));
+        let written = [(1_234_567.8, "/s"), (38.24, "µs"), (6000.0, "ms"), (1.5, "MB")]
+            .map(|(value, unit)| number(value, unit));
         assert_eq!(written, ["1,234,568/s", "38.2 µs", "6,000 ms", "1.50 MB"]);
     }
 }

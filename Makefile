@@ -1,0 +1,101 @@
+# Everything one can do here. Set-up stays inside this folder: .venv, node_modules, target.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv/bin
+BUILD := .build
+export PATH := $(CURDIR)/$(VENV):$(PATH)
+export WARRENMQ_BIN := $(CURDIR)/target/release/warrenmq
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# --- set-up ---
+
+$(BUILD)/venv: tests/requirements.txt bindings-python/requirements-dev.txt
+	@test -x $(VENV)/python || $(PYTHON) -m venv .venv
+	$(VENV)/python -m pip install -q --upgrade pip
+	$(VENV)/python -m pip install -q $(addprefix -r ,$^)
+	@mkdir -p $(BUILD) && touch $@
+
+bindings-node/node_modules: bindings-node/package-lock.json
+	npm ci --prefix bindings-node --no-audit --no-fund
+	@touch $@
+
+tests/node_modules: tests/package-lock.json
+	npm ci --prefix tests --no-audit --no-fund
+	@touch $@
+
+examples/node_modules: examples/package-lock.json
+	npm ci --prefix examples --no-audit --no-fund
+	@touch $@
+
+# --- build ---
+
+.PHONY: build build-rust build-python build-node
+build: build-rust build-python build-node ## Build the broker and both modules (release)
+
+build-rust:
+	cargo build --release --locked -p warrenmq
+
+build-python: $(BUILD)/venv
+	cd bindings-python && maturin develop --release --locked --quiet
+
+build-node: bindings-node/node_modules
+	npm run --silent build --prefix bindings-node
+
+# --- run ---
+
+.PHONY: demo examples
+demo: build-python build-node examples/node_modules ## Count words: Node sends, Python workers count; FILES="a.txt b.txt" chooses the files
+	@node examples/demo/demo.mjs $(FILES)
+
+examples: build-python build-node examples/node_modules ## Run every example and check what it shows
+	python examples/check.py
+
+# --- test ---
+
+.PHONY: test test-rust test-python test-node test-suites
+test: test-rust test-python test-node test-suites examples ## Run every test in every language
+	@echo "all tests passed"
+
+test-rust: build-rust
+	cargo test --locked
+
+test-python: build-python
+	cd bindings-python && pytest -q
+
+test-node: build-node
+	npm test --prefix bindings-node
+
+test-suites: build tests/node_modules
+	cd tests && pytest -q
+
+# --- look after ---
+
+.PHONY: lint bench fuzz clean
+lint: build-python build-node tests/node_modules ## Check formats, lints, types and stubs
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	ruff format --check bindings-python tests examples
+	ruff check bindings-python tests examples
+	cd bindings-python && mypy && stubtest warrenmq._native
+	npm run --silent lint --prefix bindings-node
+
+bench: build ## Measure against RabbitMQ, where it is installed, in the same run
+	cargo build --release --locked -p warrenmq-bench
+	target/release/warrenmq-bench $(BENCH) \
+	    --also '$(VENV)/python bindings-python/bench/inproc.py' \
+	    --also 'node bindings-node/bench/inproc.mjs'
+
+fuzz: ## Fuzz the codec for five minutes (needs a nightly toolchain and cargo-fuzz)
+	cd core && cargo +nightly fuzz run codec -- -max_total_time=300
+
+clean: ## Remove everything that was built or installed here
+	rm -rf target $(BUILD) .venv bindings-node/node_modules tests/node_modules examples/node_modules
+	rm -rf bindings-node/dist bindings-python/python/warrenmq/*.so

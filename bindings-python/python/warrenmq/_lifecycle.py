@@ -1,0 +1,53 @@
+"""What happens to connections when the interpreter exits and when the process forks."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import threading
+from typing import Protocol
+from weakref import WeakSet
+
+from . import _native
+from .errors import Closed
+
+_PATIENCE = 1.0  # seconds for a broker to say goodbye while the interpreter exits
+
+
+class Closeable(Protocol):
+    """What is to be closed before the interpreter goes."""
+
+    def shut(self, patience: float) -> None:
+        """Closes it within that many seconds."""
+
+
+_open: WeakSet[Closeable] = WeakSet()
+
+
+def watch(closeable: Closeable) -> None:
+    """Has it closed at exit, if it is still there, so that acknowledgements leave and threads end."""
+    _open.add(closeable)
+
+
+@atexit.register
+def _exit() -> None:
+    excepthook = threading.excepthook
+
+    def all_but_closed(args: threading.ExceptHookArgs) -> None:
+        if not issubclass(args.exc_type, Closed):
+            excepthook(args)
+
+    # Daemon threads that still send and receive end here, which is no news to anybody.
+    threading.excepthook = all_but_closed
+    for closeable in list(_open):
+        with contextlib.suppress(Exception):  # there is nobody left to tell
+            closeable.shut(_PATIENCE)
+
+
+def _forked() -> None:
+    _native.after_fork()
+    _open.clear()  # they are the parent's to close
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,131 @@
+//! Connections.
+
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use warrenmq::client::{self, ConnectOptions, ConnectionEvent, Url};
+
+use crate::answer::{Answer, Value};
+use crate::bridge::Bridge;
+use crate::channel::Channel;
+use crate::error::{OrRaise, exception, invalid};
+use crate::fork::Ours;
+use crate::link::Link;
+
+/// A connection to a broker.
+#[pyclass(frozen, module = "warrenmq._native")]
+pub(crate) struct Connection(Ours<Arc<Link>>);
+
+impl Connection {
+    fn link(&self, py: Python<'_>, operation: &'static str) -> PyResult<&Arc<Link>> {
+        self.0.get(operation).or_raise(py)
+    }
+}
+
+/// Connects to the broker that the URL names, within ``timeout`` seconds.
+#[pyfunction]
+#[pyo3(signature = (url, name, timeout))]
+pub(crate) fn connect(py: Python<'_>, url: String, name: Option<String>, timeout: f64) -> PyResult<Answer> {
+    let timeout = duration(py, "connect", timeout)?;
+    let local = matches!(Url::parse(&url).or_raise(py)?, Url::Inproc { .. });
+    let options = ConnectOptions { name, timeout, ..ConnectOptions::default() };
+    let open = async move { client::Connection::open(&url, &options).await };
+    let convert = |py: Python<'_>, connection| {
+        Ok(Py::new(py, Connection(Ours::new(Link::new(connection))))?.into_any())
+    };
+    Ok(if local { Answer::new(py, open, convert) } else { Answer::later(open, convert) })
+}
+
+/// Seconds as a duration; a negative or unbounded number is an error.
+pub(crate) fn duration(py: Python<'_>, operation: &'static str, seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| invalid(py, operation, format!("timeout: {seconds} is not a number of seconds")))
+}
+
+/// An event as the Python layer gets it: its name, and what there is to say about it.
+fn told(event: ConnectionEvent) -> Value {
+    Box::new(move |py| {
+        let (name, about) = match event {
+            ConnectionEvent::Blocked(reason) => ("blocked", reason.into_pyobject(py)?.into_any()),
+            ConnectionEvent::Unblocked => ("unblocked", py.None().into_bound(py)),
+            ConnectionEvent::Closed(None) => ("close", py.None().into_bound(py)),
+            ConnectionEvent::Closed(Some(error)) => {
+                ("close", exception(py, &error).into_value(py).into_bound(py).into_any())
+            }
+        };
+        Ok((name, about).into_pyobject(py)?.into_any().unbind())
+    })
+}
+
+#[pymethods]
+impl Connection {
+    /// The URL's scheme.
+    #[getter]
+    fn transport(&self, py: Python<'_>) -> PyResult<&'static str> {
+        Ok(self.link(py, "connection")?.connection.transport())
+    }
+
+    /// Whether it can still be used; in the child of a fork it cannot.
+    #[getter]
+    fn is_open(&self) -> bool {
+        self.0.get("connection").is_ok_and(|link| link.connection.is_open())
+    }
+
+    /// Opens a channel.
+    fn open_channel(&self, py: Python<'_>) -> PyResult<Answer> {
+        let link = self.link(py, "channel.open")?.clone();
+        let opened = async move {
+            let channel = link.connection.channel().await?;
+            Ok((link, channel))
+        };
+        Ok(Answer::new(py, opened, |py, (link, channel)| {
+            Ok(Py::new(py, Channel::of(link, channel))?.into_any())
+        }))
+    }
+
+    /// A channel that is opened when it is first used, and again after an error closed it.
+    fn renewing_channel(&self, py: Python<'_>) -> PyResult<Channel> {
+        Ok(Channel::renewing(self.link(py, "channel.open")?.clone()))
+    }
+
+    /// Lets AMQP clients in; where it listens.
+    fn listen(&self, py: Python<'_>, address: String) -> PyResult<Answer> {
+        let connection = self.link(py, "listen")?.connection.clone();
+        let listening = async move { connection.listen(&address).await };
+        Ok(Answer::new(py, listening, |py, address| {
+            Ok(address.to_string().into_pyobject(py)?.into_any().unbind())
+        }))
+    }
+
+    /// Has ``sink`` called with the name of every event and what there is to say about it: on the bridge's
+    /// loop, or without a bridge on a thread of the connection's own.
+    #[pyo3(signature = (sink, bridge=None))]
+    fn on_event(&self, py: Python<'_>, sink: Py<PyAny>, bridge: Option<&Bridge>) -> PyResult<()> {
+        let connection = &self.link(py, "on")?.connection;
+        if let Some(bridge) = bridge {
+            let (bridge, sink) = (bridge.shared().clone(), Arc::new(sink));
+            connection.on_event(Arc::new(move |event| bridge.call(sink.clone(), told(event))));
+            return Ok(());
+        }
+        let (events, queue) = mpsc::channel::<ConnectionEvent>();
+        std::thread::Builder::new().name("warrenmq-events".into()).spawn(move || {
+            for event in queue {
+                // Not while the interpreter shuts down: nobody is left to be told.
+                Python::try_attach(|py| {
+                    if let Err(error) = told(event)(py).and_then(|event| sink.call1(py, (event,))) {
+                        error.write_unraisable(py, None);
+                    }
+                });
+            }
+        })?;
+        connection.on_event(Arc::new(move |event| drop(events.send(event))));
+        Ok(())
+    }
+
+    /// Closes the connection and its channels.
+    fn close(&self, py: Python<'_>) -> PyResult<Answer> {
+        let link = self.link(py, "close")?.clone();
+        Ok(Answer::new(py, async move { link.close().await }, |py, ()| Ok(py.None())))
+    }
+}
