@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -30,7 +29,7 @@ class Failed(Exception):
 class Stage:
     """Runs the programs of one folder, and keeps what they print as pairs of who and what."""
 
-    def __init__(self, folder: Path, on_line: Callable[[str, str], None]) -> None:
+    def __init__(self, folder: Path, on_line: Callable[[str, str], None] | None) -> None:
         self.folder = folder
         self.lines: list[tuple[str, str]] = []
         self.news = threading.Condition()  # guards `lines`, and tells of additions and of ends
@@ -84,13 +83,18 @@ class Stage:
         """A program has printed a line."""
         with self.news:
             self.lines.append((name, line))
-            self._on_line(name, line)
+            if self._on_line:
+                self._on_line(name, line)
             self.news.notify_all()
 
     def wait(self, done: Callable[[], bool]) -> bool:
         """Waits until that is so; whether it came to be in time."""
         with self.news:
             return self.news.wait_for(done, PATIENCE)
+
+    def settle(self, counts: Mapping[str, int]) -> None:
+        """Waits until each program has printed that many lines."""
+        self.wait(lambda: all(len(self.said(name)) >= count for name, count in counts.items()))
 
     def said(self, name: str) -> list[str]:
         """What one program has printed."""
@@ -144,15 +148,6 @@ class Actor:
         self._process.send_signal(how)  # no error if it has ended
         self._process.wait()
         self._reader.join()
-
-
-def settle(stage: Stage, counts: dict[str, int]) -> None:
-    """Waits until each program has printed as many lines as it should, then a moment for lines too many."""
-    stage.wait(lambda: all(len(stage.said(name)) >= count for name, count in counts.items()))
-
-
-def quiet(_name: str, _line: str) -> None:
-    """Shows nothing."""
 
 
 def showing(names: Iterable[str]) -> Callable[[str, str], None]:

@@ -9,5 +9,5 @@ function fib(n) {
 }
 
 const mq = await connect(process.env.WARRENMQ_URL ?? 'amqp://127.0.0.1')
-await mq.serve('rpc_queue', fib)
+await mq.serve('rpc_queue', fib, { prefetch: 10 })
 console.log('ready')

@@ -14,6 +14,6 @@ def fib(n, message):
 
 
 with warrenmq.connect(os.environ.get("WARRENMQ_URL", "amqp://127.0.0.1")) as mq:
-    server = mq.serve("rpc_queue", fib)
+    server = mq.serve("rpc_queue", fib, prefetch=10)
     print("ready")
     server.wait()
