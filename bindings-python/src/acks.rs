@@ -9,14 +9,17 @@ use warrenmq::client::{self, Settle};
 use warrenmq::{Error, Kind, Result};
 
 use crate::fork::Ours;
+use crate::link::Link;
 
 /// How long an acknowledgement may wait for company.
 const IDLE: Duration = Duration::from_millis(5);
 
 /// The way back of the deliveries of one channel.
-pub(crate) struct Acks(Ours<Arc<Inner>>);
+pub(crate) struct Acks(Ours<Arc<Gathering>>);
 
-struct Inner {
+pub(crate) struct Gathering {
+    /// Kept open for as long as there is something to acknowledge.
+    _link: Arc<Link>,
     channel: client::Channel,
     /// The channel is one consumer's own, and closes with it.
     own: bool,
@@ -38,8 +41,11 @@ struct Gathered {
 }
 
 impl Acks {
-    pub(crate) fn new(channel: client::Channel, together: usize, own: bool) -> Self {
-        Acks(Ours::new(Arc::new(Inner { channel, own, together, gathered: Mutex::default() })))
+    pub(crate) fn new(link: &Arc<Link>, channel: client::Channel, together: usize, own: bool) -> Self {
+        let gathered = Mutex::default();
+        let gathering = Arc::new(Gathering { _link: link.clone(), channel, own, together, gathered });
+        link.watch(&gathering);
+        Acks(Ours::new(gathering))
     }
 
     /// Acknowledges a delivery, with `multiple` all up to it.
@@ -126,8 +132,8 @@ pub(crate) fn settled(operation: &'static str) -> Error {
     Error::new(Kind::PreconditionFailed, operation, reason).advise("settle each message once")
 }
 
-impl Inner {
-    fn flush(&self) -> Result<()> {
+impl Gathering {
+    pub(crate) fn flush(&self) -> Result<()> {
         let tags = {
             let mut gathered = self.gathered.lock();
             if let Some(error) = gathered.failed.take() {
@@ -143,7 +149,7 @@ impl Inner {
 
     /// Starts the clock.
     fn arm(self: &Arc<Self>) -> Result<()> {
-        let me: Weak<Inner> = Arc::downgrade(self);
+        let me: Weak<Gathering> = Arc::downgrade(self);
         client::runtime()?.spawn(async move {
             tokio::time::sleep(IDLE).await;
             if let Some(inner) = me.upgrade() {
@@ -157,7 +163,7 @@ impl Inner {
     }
 }
 
-impl Drop for Inner {
+impl Drop for Gathering {
     fn drop(&mut self) {
         let _ = self.flush();
         if self.own && !self.gathered.lock().closed {

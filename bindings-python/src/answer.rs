@@ -24,7 +24,7 @@ pub(crate) type Value = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send
 pub(crate) type Pending = Pin<Box<dyn Future<Output = Value> + Send>>;
 
 /// An answer of the broker: `wait()` for it in a thread, `await` it in a coroutine.
-#[pyclass(frozen, generic, module = "warrenmq._native")]
+#[pyclass(frozen, module = "warrenmq._native")]
 pub(crate) struct Answer(Ours<Mutex<State>>);
 
 enum State {

@@ -17,6 +17,7 @@ use crate::caller::Caller;
 use crate::consumer::Consumer;
 use crate::error::OrRaise;
 use crate::fork::Ours;
+use crate::link::Link;
 use crate::message::Message;
 use crate::slot::{Open, Slot};
 use crate::table;
@@ -27,12 +28,12 @@ use crate::table;
 pub(crate) struct Channel(Ours<Arc<Slot>>);
 
 impl Channel {
-    pub(crate) fn of(connection: client::Connection, channel: client::Channel) -> Self {
-        Channel(Ours::new(Arc::new(Slot::fixed(connection, channel))))
+    pub(crate) fn of(link: Arc<Link>, channel: client::Channel) -> Self {
+        Channel(Ours::new(Arc::new(Slot::fixed(link, channel))))
     }
 
-    pub(crate) fn renewing(connection: client::Connection) -> Self {
-        Channel(Ours::new(Arc::new(Slot::renewing(connection))))
+    pub(crate) fn renewing(link: Arc<Link>) -> Self {
+        Channel(Ours::new(Arc::new(Slot::renewing(link))))
     }
 
     pub(crate) fn slot(&self, operation: &'static str) -> Result<&Arc<Slot>> {
@@ -199,7 +200,8 @@ impl Channel {
 
     /// Registers a consumer: on this channel, or if this is the connection's own, on one that it opens.
     /// Without ``prefetch`` the channel's holds.
-    #[pyo3(signature = (queue, prefetch, no_ack, exclusive, tag))]
+    #[pyo3(signature = (queue, prefetch, no_ack, exclusive, tag, arguments))]
+    #[allow(clippy::too_many_arguments)] // they are AMQP's
     fn consume(
         &self,
         py: Python<'_>,
@@ -208,12 +210,14 @@ impl Channel {
         no_ack: bool,
         exclusive: bool,
         tag: String,
+        arguments: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Answer> {
+        let arguments = table::arguments("basic.consume", arguments)?;
         let slot = self.slot("basic.consume").or_raise(py)?.clone();
         let registering = async move {
             let (channel, acks) = match slot.renewing {
                 true => {
-                    let channel = slot.connection.channel().await?;
+                    let channel = slot.link.connection.channel().await?;
                     // Half a window before the broker runs out of credit to send with.
                     let together = prefetch.map_or(1, |count| usize::from(count) / 2).clamp(1, 128);
                     let together = if prefetch == Some(0) { 128 } else { together };
@@ -227,7 +231,7 @@ impl Channel {
             if let Some(count) = prefetch {
                 channel.qos(count, false).await?;
             }
-            let options = ConsumeOptions { queue: &queue, tag: &tag, no_ack, exclusive };
+            let options = ConsumeOptions { queue: &queue, tag: &tag, no_ack, exclusive, arguments };
             let consumer = channel.consume(&options).await?;
             Ok((consumer, channel, acks))
         };
@@ -255,8 +259,8 @@ impl Channel {
 
     /// A caller of remote procedures, on a channel of its own.
     fn caller(&self, py: Python<'_>) -> PyResult<Answer> {
-        let connection = self.slot("call").or_raise(py)?.connection.clone();
-        Ok(Answer::new(py, async move { Caller::open(&connection).await }, |py, caller| {
+        let link = self.slot("call").or_raise(py)?.link.clone();
+        Ok(Answer::new(py, async move { Caller::open(&link.connection).await }, |py, caller| {
             Ok(Py::new(py, caller)?.into_any())
         }))
     }

@@ -11,10 +11,17 @@ use crate::bridge::Bridge;
 use crate::channel::Channel;
 use crate::error::{OrRaise, exception, invalid};
 use crate::fork::Ours;
+use crate::link::Link;
 
-/// A connection to a broker. Closed when it is dropped.
+/// A connection to a broker.
 #[pyclass(frozen, module = "warrenmq._native")]
-pub(crate) struct Connection(Ours<client::Connection>);
+pub(crate) struct Connection(Ours<Arc<Link>>);
+
+impl Connection {
+    fn link(&self, py: Python<'_>, operation: &'static str) -> PyResult<&Arc<Link>> {
+        self.0.get(operation).or_raise(py)
+    }
+}
 
 /// Connects to the broker that the URL names, within ``timeout`` seconds.
 #[pyfunction]
@@ -24,7 +31,9 @@ pub(crate) fn connect(py: Python<'_>, url: String, name: Option<String>, timeout
     let local = matches!(Url::parse(&url).or_raise(py)?, Url::Inproc { .. });
     let options = ConnectOptions { name, timeout, ..ConnectOptions::default() };
     let open = async move { client::Connection::open(&url, &options).await };
-    let convert = |py: Python<'_>, connection| Ok(Py::new(py, Connection(Ours::new(connection)))?.into_any());
+    let convert = |py: Python<'_>, connection| {
+        Ok(Py::new(py, Connection(Ours::new(Link::new(connection))))?.into_any())
+    };
     Ok(if local { Answer::new(py, open, convert) } else { Answer::later(open, convert) })
 }
 
@@ -54,35 +63,35 @@ impl Connection {
     /// The URL's scheme.
     #[getter]
     fn transport(&self, py: Python<'_>) -> PyResult<&'static str> {
-        Ok(self.0.get("connection").or_raise(py)?.transport())
+        Ok(self.link(py, "connection")?.connection.transport())
     }
 
     /// Whether it can still be used; in the child of a fork it cannot.
     #[getter]
     fn is_open(&self) -> bool {
-        self.0.get("connection").is_ok_and(client::Connection::is_open)
+        self.0.get("connection").is_ok_and(|link| link.connection.is_open())
     }
 
     /// Opens a channel.
     fn open_channel(&self, py: Python<'_>) -> PyResult<Answer> {
-        let connection = self.0.get("channel.open").or_raise(py)?.clone();
-        let opened = {
-            let connection = connection.clone();
-            async move { connection.channel().await }
+        let link = self.link(py, "channel.open")?.clone();
+        let opened = async move {
+            let channel = link.connection.channel().await?;
+            Ok((link, channel))
         };
-        Ok(Answer::new(py, opened, move |py, channel| {
-            Ok(Py::new(py, Channel::of(connection, channel))?.into_any())
+        Ok(Answer::new(py, opened, |py, (link, channel)| {
+            Ok(Py::new(py, Channel::of(link, channel))?.into_any())
         }))
     }
 
     /// A channel that is opened when it is first used, and again after an error closed it.
     fn renewing_channel(&self, py: Python<'_>) -> PyResult<Channel> {
-        Ok(Channel::renewing(self.0.get("channel.open").or_raise(py)?.clone()))
+        Ok(Channel::renewing(self.link(py, "channel.open")?.clone()))
     }
 
     /// Lets AMQP clients in; where it listens.
     fn listen(&self, py: Python<'_>, address: String) -> PyResult<Answer> {
-        let connection = self.0.get("listen").or_raise(py)?.clone();
+        let connection = self.link(py, "listen")?.connection.clone();
         let listening = async move { connection.listen(&address).await };
         Ok(Answer::new(py, listening, |py, address| {
             Ok(address.to_string().into_pyobject(py)?.into_any().unbind())
@@ -93,7 +102,7 @@ impl Connection {
     /// loop, or without a bridge on a thread of the connection's own.
     #[pyo3(signature = (sink, bridge=None))]
     fn on_event(&self, py: Python<'_>, sink: Py<PyAny>, bridge: Option<&Bridge>) -> PyResult<()> {
-        let connection = self.0.get("on").or_raise(py)?;
+        let connection = &self.link(py, "on")?.connection;
         if let Some(bridge) = bridge {
             let (bridge, sink) = (bridge.shared().clone(), Arc::new(sink));
             connection.on_event(Arc::new(move |event| bridge.call(sink.clone(), told(event))));
@@ -116,7 +125,7 @@ impl Connection {
 
     /// Closes the connection and its channels.
     fn close(&self, py: Python<'_>) -> PyResult<Answer> {
-        let connection = self.0.get("close").or_raise(py)?.clone();
-        Ok(Answer::new(py, async move { connection.close().await }, |py, ()| Ok(py.None())))
+        let link = self.link(py, "close")?.clone();
+        Ok(Answer::new(py, async move { link.close().await }, |py, ()| Ok(py.None())))
     }
 }

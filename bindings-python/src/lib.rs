@@ -2,12 +2,13 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `connection`, `channel`, `slot` | what declares, binds and opens: every method gives an [`Answer`](answer::Answer) |
+//! | `connection`, `link`, `channel`, `slot` | what declares, binds and opens: every method gives an [`Answer`](answer::Answer) |
 //! | `publisher`, `body`, `json`, `properties`, `table` | a Python value on its way to the broker |
 //! | `consumer`, `message`, `acks` | a message on its way to Python, and its acknowledgement back |
 //! | `caller` | remote calls: requests matched with their replies |
 //! | `answer`, `bridge` | waiting: a thread that answers Ctrl-C, or an asyncio event loop |
 //! | `error`, `fork`, `signals` | exceptions; what a fork leaves behind; whose Ctrl-C it is |
+//! | `cli` | the command line |
 //!
 //! Calls made for every message (`send`, `__next__`, `ack`) are methods of native classes without a
 //! Python frame around them, keep the GIL unless they would block, and touch the broker in batches.
@@ -20,11 +21,13 @@ mod body;
 mod bridge;
 mod caller;
 mod channel;
+mod cli;
 mod connection;
 mod consumer;
 mod error;
 mod fork;
 mod json;
+mod link;
 mod message;
 mod properties;
 mod publisher;
@@ -46,6 +49,8 @@ mod _native {
     use super::caller::Caller;
     #[pymodule_export]
     use super::channel::Channel;
+    #[pymodule_export]
+    use super::cli::cli;
     #[pymodule_export]
     use super::connection::{Connection, connect};
     #[pymodule_export]

@@ -10,10 +10,11 @@ use warrenmq::message::Body;
 use warrenmq::{Kind, Result};
 
 use crate::acks::Acks;
+use crate::link::Link;
 
 /// Where the channel of the moment stands.
 pub(crate) struct Slot {
-    pub(crate) connection: client::Connection,
+    pub(crate) link: Arc<Link>,
     /// Guards the replacement; held while publishing, which does not wait.
     open: Mutex<Option<Open>>,
     pub(crate) renewing: bool,
@@ -31,28 +32,29 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    fn new(channel: client::Channel) -> Self {
+    fn new(link: &Arc<Link>, channel: client::Channel) -> Self {
         // Whoever acts on the channel itself expects acks to leave at once.
-        let acks = Arc::new(Acks::new(channel.clone(), 1, false));
+        let acks = Arc::new(Acks::new(link, channel.clone(), 1, false));
         Open { channel, acks }
     }
 }
 
 impl Slot {
     /// Of one channel.
-    pub(crate) fn fixed(connection: client::Connection, channel: client::Channel) -> Self {
-        Self::new(connection, Some(Open::new(channel)))
+    pub(crate) fn fixed(link: Arc<Link>, channel: client::Channel) -> Self {
+        let open = Open::new(&link, channel);
+        Self::new(link, Some(open))
     }
 
     /// Of a channel that is replaced when it has to be.
-    pub(crate) fn renewing(connection: client::Connection) -> Self {
-        Self::new(connection, None)
+    pub(crate) fn renewing(link: Arc<Link>) -> Self {
+        Self::new(link, None)
     }
 
-    fn new(connection: client::Connection, open: Option<Open>) -> Self {
+    fn new(link: Arc<Link>, open: Option<Open>) -> Self {
         let renewing = open.is_none();
-        let may_close = connection.transport() != "inproc";
-        Slot { connection, open: Mutex::new(open), renewing, may_close, returns: Mutex::default() }
+        let may_close = link.connection.transport() != "inproc";
+        Slot { link, open: Mutex::new(open), renewing, may_close, returns: Mutex::default() }
     }
 
     /// The channel of the moment, opened if need be.
@@ -61,7 +63,7 @@ impl Slot {
         if let Some(open) = usable {
             return Ok(open);
         }
-        let fresh = Open::new(self.connection.channel().await?);
+        let fresh = Open::new(&self.link, self.link.connection.channel().await?);
         let mut open = self.open.lock();
         match &*open {
             // Another thread was quicker.
@@ -73,7 +75,7 @@ impl Slot {
     pub(crate) fn is_open(&self) -> bool {
         match &*self.open.lock() {
             Some(open) if !self.renewing => open.channel.is_open(),
-            _ => self.connection.is_open(),
+            _ => self.link.connection.is_open(),
         }
     }
 
@@ -95,7 +97,9 @@ impl Slot {
             return None;
         }
         match publish(channel) {
-            Err(error) if error.kind() == Kind::Closed && self.renewing && self.connection.is_open() => None,
+            Err(error) if error.kind() == Kind::Closed && self.renewing && self.link.connection.is_open() => {
+                None
+            }
             result => Some(result),
         }
     }

@@ -76,7 +76,8 @@ class Play:
             return self.kill(role, runner)
         if role not in self.open:
             self.open.add(role)
-            runner.ask({"role": role, "do": "open", "url": self.url})
+            opened = runner.ask({"role": role, "do": "open", "url": self.url})
+            assert "error" not in opened, f"{runner.kind} cannot connect to {self.url}: {opened['error']}"
         if verb == "close":
             self.open.remove(role)
         return runner.ask({key: value for key, value in step.items() if key not in JUDGED})

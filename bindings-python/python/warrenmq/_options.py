@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, TypeAlias, TypedDict
 
-Json: TypeAlias = None | bool | int | float | str | list[Any] | tuple[Any, ...] | dict[str, Any]
+Json: TypeAlias = bool | int | float | str | list[Any] | tuple[Any, ...] | dict[str, Any] | None
 """What JSON can hold. Integers within ±(2^53-1), finite floats, str keys; tuples arrive as lists."""
 
 Body: TypeAlias = bytes | bytearray | memoryview | Json
 """A message's body: bytes as they are; str as UTF-8, ``text/plain; charset=utf-8``; anything else as JSON,
 ``application/json``."""
 
-Field: TypeAlias = None | bool | int | float | str | bytes | datetime | list[Any] | tuple[Any, ...] | dict[str, Any]
+Field: TypeAlias = bool | int | float | str | bytes | datetime | list[Any] | tuple[Any, ...] | dict[str, Any] | None
 """A value in headers and arguments. Integers within 64 bits; datetimes with a time zone, kept to the second."""
 
 Arguments: TypeAlias = Mapping[str, Any]

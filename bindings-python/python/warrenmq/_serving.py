@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from . import _lifecycle, _remote
 from ._native import Consumer, Message
+from ._options import Properties
 from .errors import Closed, Error, Forked
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Server:
             self._failed = error
 
     def _answer(self, message: Message) -> None:
-        properties: _remote.Properties = {}
+        properties: Properties = {}
         try:
             reply = self._handler(message.value(), message)
         except Exception as error:
@@ -59,7 +60,7 @@ class Server:
                 self._replies.publish(reply, message.reply_to, **properties)
             except ValueError as error:  # what the handler returned is no body
                 reply, wrong = _remote.failure(error)
-                self._replies.publish(reply, message.reply_to, **{**properties, **wrong})
+                self._replies.publish(reply, message.reply_to, **(properties | wrong))
         message.ack()
 
     def wait(self, timeout: float | None = None) -> None:

@@ -70,7 +70,9 @@ pub(super) struct Slot {
 #[derive(Default)]
 pub(super) struct Slots {
     slots: Vec<Option<Slot>>,
-    pub(super) parked: usize,
+    /// Those that their queues have put aside, in the order in which they were: so they go on, and one that
+    /// acknowledges fast does not keep the others of a limited channel from their turns.
+    parked: Vec<u32>,
     /// Unacked over all places.
     pub(super) outstanding: u32,
 }
@@ -169,7 +171,7 @@ impl Slots {
         let slot = self.get_mut(index)?;
         let consumer = slot.consumer.take();
         if std::mem::replace(&mut slot.parked, false) {
-            self.parked -= 1;
+            self.parked.retain(|parked| *parked != index);
         }
         self.free_if_unused(index);
         consumer
@@ -182,15 +184,29 @@ impl Slots {
         }
     }
 
+    pub(super) fn park(&mut self, index: u32) {
+        if let Some(slot) = self.get_mut(index)
+            && !std::mem::replace(&mut slot.parked, true)
+        {
+            self.parked.push(index);
+        }
+    }
+
+    pub(super) fn any_parked(&self) -> bool {
+        !self.parked.is_empty()
+    }
+
     /// Those that were parked and have credit of their own.
     pub(super) fn unpark(&mut self, resumed: &mut Resumed) {
-        for slot in self.slots.iter_mut().flatten() {
+        let slots = &mut self.slots;
+        self.parked.retain(|&index| {
+            let Some(slot) = slots.get_mut(index as usize).and_then(Option::as_mut) else { return false };
             let credit = slot.no_ack || slot.prefetch == 0 || slot.outstanding < slot.prefetch;
-            if slot.parked && credit {
+            if credit {
                 slot.parked = false;
-                self.parked -= 1;
                 resumed.extend(slot.consumer.clone());
             }
-        }
+            !credit
+        });
     }
 }

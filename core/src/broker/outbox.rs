@@ -152,9 +152,7 @@ impl Outbox {
             state.armed = !state.events.is_empty();
             (state.armed, state.resume())
         };
-        for consumer in resumed {
-            consumer.queue.resume(&consumer, wakes);
-        }
+        resume(resumed, wakes);
         more
     }
 
@@ -174,10 +172,19 @@ impl Outbox {
             state.armed = !state.events.is_empty();
             (state.armed, state.resume())
         };
-        for consumer in resumed {
-            consumer.queue.resume(&consumer, wakes);
-        }
+        resume(resumed, wakes);
         more
+    }
+}
+
+/// Puts consumers back into the rings of their queues: those of one queue together, so that they are in turn
+/// before the first of them gets anything.
+pub(super) fn resume(mut resumed: Resumed, wakes: &mut Wakes) {
+    while let Some(queue) = resumed.first().map(|consumer| consumer.queue.clone()) {
+        let (here, elsewhere) =
+            resumed.into_iter().partition(|consumer| Arc::ptr_eq(&consumer.queue, &queue));
+        queue.resume(here, wakes);
+        resumed = elsewhere;
     }
 }
 
@@ -206,9 +213,8 @@ impl State {
             || ((slot.prefetch == 0 || slot.outstanding < slot.prefetch)
                 && (prefetch == 0 || outstanding < prefetch));
         let accepts = room && credit;
-        if !accepts && !slot.parked {
-            slot.parked = true;
-            self.slots.parked += 1;
+        if !accepts {
+            self.slots.park(consumer);
         }
         accepts
     }
@@ -249,7 +255,7 @@ impl State {
     pub(super) fn resume(&mut self) -> Resumed {
         let mut resumed = Resumed::new();
         // Half empty before anyone goes on, so that a reader and a publisher do not take turns at one message each.
-        if self.slots.parked == 0
+        if !self.slots.any_parked()
             || self.closed
             || !self.flow
             || self.bytes > BYTES_WAITING / 2

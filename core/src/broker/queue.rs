@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::consumer::{Consumer, Turn};
 use super::next_id;
-use super::outbox::{Event, Wakes};
+use super::outbox::{Event, Resumed, Wakes};
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::wire::table::Table;
@@ -215,14 +215,16 @@ impl Queue {
         }
     }
 
-    /// A parked consumer takes messages again.
-    pub(super) fn resume(&self, consumer: &Arc<Consumer>, wakes: &mut Wakes) {
+    /// Parked consumers take messages again.
+    pub(super) fn resume(&self, consumers: Resumed, wakes: &mut Wakes) {
         let mut state = self.state.lock();
-        if consumer.turn() == Turn::Parked {
-            consumer.set_turn(Turn::InRing);
-            state.line_up(consumer.clone());
-            state.dispatch(&self.unacked, wakes);
+        for consumer in consumers {
+            if consumer.turn() == Turn::Parked {
+                consumer.set_turn(Turn::InRing);
+                state.line_up(consumer);
+            }
         }
+        state.dispatch(&self.unacked, wakes);
     }
 
     /// Adds a consumer to the ring.

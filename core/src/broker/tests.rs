@@ -266,6 +266,27 @@ fn a_limit_of_the_channel_counts_all_its_consumers() {
 }
 
 #[test]
+fn consumers_of_a_limited_channel_take_turns_even_if_one_acknowledges_fast() {
+    let session = session();
+    let mut publisher = channel(&session);
+    publisher.declare_queue("q", QueueOptions::default()).unwrap();
+    let mut worker = channel(&session);
+    worker.qos(0, 1, true, &mut Wakes::default()).unwrap();
+    let consumers =
+        [consume(&mut worker, "q").unwrap().consumer, consume(&mut worker, "q").unwrap().consumer];
+    for task in 0..4 {
+        send(&mut publisher, "", "q", &[task]);
+    }
+    let mut turns = Vec::new();
+    for _ in 0..4 {
+        let taken = take(&worker);
+        turns.push(taken[0].consumer);
+        worker.settle(&[(taken[0].tag, false)], Settle::Ack, &mut Wakes::default()).unwrap();
+    }
+    assert_eq!(turns, [consumers[0], consumers[1], consumers[0], consumers[1]]);
+}
+
+#[test]
 fn a_consumer_that_does_not_read_holds_up_nobody_else() {
     let session = session();
     let mut publisher = channel(&session);

@@ -14,6 +14,7 @@
 //! taking and settling, which happen for every message, return at once where nothing has to be waited
 //! for.
 
+mod amqp;
 mod driver;
 mod embedded;
 mod inbox;
@@ -37,7 +38,7 @@ pub use driver::{
 pub use process::{after_fork, runtime};
 pub use url::Url;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::message::Message;
 use driver::{ChannelDriver, ConnectionDriver, ConsumerDriver};
 
@@ -71,9 +72,7 @@ impl Connection {
         let url = Url::parse(url)?;
         match url {
             Url::Inproc { name } => Ok(Connection(Arc::new(embedded::Embedded::open(&name, options)?))),
-            Url::Amqp { .. } => {
-                Err(Error::new(Kind::Unsupported, "connect", "this build has no amqp transport"))
-            }
+            Url::Amqp { url } => Ok(Connection(Arc::new(amqp::Amqp::open(&url, options).await?))),
         }
     }
 

@@ -121,7 +121,11 @@ impl Greeter {
     /// Reads more; false at the end of the stream.
     async fn read(&mut self) -> Result<bool> {
         match timeout_at(self.deadline, self.socket.read_buf(&mut self.buffer)).await {
-            Ok(Ok(count)) => Ok(count > 0),
+            Ok(Ok(count)) => {
+                // As for an open connection: see there.
+                let _ = rustix::net::sockopt::set_tcp_quickack(&self.socket, true);
+                Ok(count > 0)
+            }
             Ok(Err(error)) => {
                 Err(Error::new(Kind::Closed, "handshake", format!("connection lost: {error}"))
                     .caused_by(error))

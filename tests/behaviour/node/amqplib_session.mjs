@@ -23,8 +23,10 @@ export class Session {
     return session
   }
 
-  close() {
-    return this.connection.close()
+  /** Channels first: amqplib may send a connection's close before a channel's last acks. */
+  async close() {
+    for (const channel of this.#channels.values()) await channel.close()
+    await this.connection.close()
   }
 
   async queue({ name, channel, passive, ...options }) {

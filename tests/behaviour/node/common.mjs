@@ -32,8 +32,12 @@ export const camelKeys = (object = {}) =>
   Object.fromEntries(Object.entries(object).map(([key, value]) => [camel(key), value]))
 
 /** The properties that are set, in the scenarios' spelling. */
-export const propertiesOf = (object) =>
-  Object.fromEntries(PROPERTIES.map((name) => [name, object[camel(name)]]).filter(([, value]) => value != null))
+export function propertiesOf(object) {
+  const entries = PROPERTIES.map((name) => [name, object[camel(name)]]).filter(([, value]) => value != null)
+  const set = Object.fromEntries(entries)
+  if ('expiration' in set) set.expiration = String(set.expiration) // text in AMQP, a number where an API has read it
+  return set
+}
 
 /** A step's body as a JavaScript program would give it: a string, a Buffer, or a value to be sent as JSON. */
 export function bodyOf(given) {

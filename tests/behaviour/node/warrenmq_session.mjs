@@ -1,11 +1,20 @@
 // The verbs of the scenarios in terms of WarrenMQ's own Node API.
-import { connect } from 'warrenmq'
+import { connect, WarrenError } from 'warrenmq'
 import { bodyOf, camelKeys, FUNCTIONS, propertiesOf, seen, TIMEOUT } from './common.mjs'
 
+const PERSISTENT = 2 // AMQP's delivery mode
+
 export function errorOf(error) {
-  return typeof error.code === 'string' && 'replyCode' in error
-    ? { code: error.code, text: error.replyText ?? error.message }
-    : null
+  return error instanceof WarrenError ? { code: error.code, text: error.replyText } : null
+}
+
+/** AMQP's properties as options: there, persistence is a flag and an expiration is a number. */
+function optionsOf(headers, properties = {}) {
+  const { delivery_mode: mode, expiration, ...rest } = properties
+  const options = { headers, ...camelKeys(rest) }
+  if (mode !== undefined) options.persistent = mode === PERSISTENT
+  if (expiration !== undefined) options.expiration = Number(expiration)
+  return options
 }
 
 /** One role: a connection with its channels, consumers, held messages and calls, each under its name. */
@@ -31,29 +40,33 @@ export class Session {
     return { name: queue.name, messages: queue.messageCount, consumers: queue.consumerCount }
   }
 
-  async exchange({ name, channel, ...options }) {
-    await (await this.#on(channel)).exchange(name, camelKeys(options))
+  async exchange({ name, type, channel, ...options }) {
+    await (await this.#on(channel)).exchange(name, type, camelKeys(options))
   }
 
   async bind({ queue, destination, exchange, routing_key, arguments: args, channel }) {
     const handle = await this.#bindable(queue, destination, channel)
-    await handle.bind(exchange, routing_key, { arguments: args })
+    await handle.bind(exchange, routing_key, args)
   }
 
   async unbind({ queue, destination, exchange, routing_key, arguments: args, channel }) {
     const handle = await this.#bindable(queue, destination, channel)
-    await handle.unbind(exchange, routing_key, { arguments: args })
+    await handle.unbind(exchange, routing_key, args)
   }
 
   async send({ queue, body, headers, properties, channel }) {
-    await (await this.#queue(queue, channel)).send(bodyOf(body), { headers, ...camelKeys(properties) })
+    await (await this.#queue(queue, channel)).send(bodyOf(body), optionsOf(headers, properties))
   }
 
   async publish({ exchange, routing_key = '', body, mandatory = false, headers, properties, channel }) {
     const to = await this.#exchange(exchange, channel)
-    const options = { routingKey: routing_key, mandatory, headers, ...camelKeys(properties) }
-    const { routed } = await to.publish(bodyOf(body), options)
-    return mandatory ? { routed } : {}
+    try {
+      await to.publish(bodyOf(body), routing_key, { mandatory, ...optionsOf(headers, properties) })
+    } catch (error) {
+      if (error.code !== 'NO_ROUTE') throw error
+      return { routed: false }
+    }
+    return mandatory ? { routed: true } : {}
   }
 
   async prefetch({ count, global = false, channel }) {
@@ -62,7 +75,9 @@ export class Session {
 
   async consume({ queue, consumer, channel, ...options }) {
     const handle = await this.#queue(queue, channel)
-    this.#consumers.set(consumer, { handle, watched: await handle.consume(camelKeys(options)) })
+    const watched = handle.consume(camelKeys(options))
+    await watched.started
+    this.#consumers.set(consumer, { handle, watched })
   }
 
   async cancel({ consumer }) {
@@ -71,17 +86,16 @@ export class Session {
   }
 
   async take({ consumer, message, settle }) {
-    const received = await this.#consumers.get(consumer).watched.get({ timeout: TIMEOUT * 1000 })
-    return this.#received(received, message, settle)
+    const taken = await this.#consumers.get(consumer).watched.get({ timeout: TIMEOUT * 1000 })
+    if (!taken) throw new Error(`no message for consumer ${consumer}`)
+    return this.#received(taken, message, settle)
   }
 
   /** The declare is answered after every delivery that the queue has made; these are given a moment to arrive. */
   async nothing({ consumer }) {
     const { handle, watched } = this.#consumers.get(consumer)
     await this.#mq.queue(handle.name, { passive: true })
-    const message = await watched.get({ timeout: 100 }).catch((error) => {
-      if (error.code !== 'TIMEOUT') throw error
-    })
+    const message = await watched.get({ timeout: 100 })
     if (message) throw new Error(`unexpected message for consumer ${consumer}`)
   }
 
@@ -120,7 +134,7 @@ export class Session {
   }
 
   call({ queue, call, body, timeout = TIMEOUT }) {
-    const answer = this.#mq.call(queue, bodyOf(body), { timeout: timeout * 1000 })
+    const answer = this.#mq.call(queue, bodyOf(body), { timeout: timeout * 1000, raw: true })
     answer.catch(() => {}) // `answer` tells of it
     this.#calls.set(call, answer)
   }
@@ -130,8 +144,8 @@ export class Session {
   }
 
   async reply({ message, body }) {
-    const { replyTo, correlationId } = this.#messages.get(message).properties
-    await (await this.#exchange('')).publish(bodyOf(body), { routingKey: replyTo, correlationId })
+    const { replyTo, correlationId } = this.#messages.get(message)
+    await (await this.#exchange('')).publish(bodyOf(body), replyTo, { correlationId })
   }
 
   /** The connection itself, or its channel of this name. */
@@ -146,7 +160,7 @@ export class Session {
   }
 
   async #exchange(name, channel) {
-    return (await this.#on(channel)).exchange(name, { passive: true })
+    return (await this.#on(channel)).exchange(name, undefined, { passive: true })
   }
 
   #bindable(queue, exchange, channel) {
@@ -155,7 +169,7 @@ export class Session {
 
   async #received(received, message, settle) {
     if (message !== undefined) this.#messages.set(message, received)
-    if (settle === 'ack') await received.ack()
+    if (settle === 'ack') received.ack()
     return seen(received.body, {
       exchange: received.exchange,
       routing_key: received.routingKey,

@@ -4,15 +4,23 @@ from concurrent.futures import ThreadPoolExecutor
 
 import warrenmq
 
-from common import FUNCTIONS, PROPERTIES, REPLY_CODES, TIMEOUT, body_of, seen
+from common import FUNCTIONS, PROPERTIES, TIMEOUT, body_of, seen
+
+PERSISTENT = 2  # AMQP's delivery mode
 
 
 def error_of(error):
-    if isinstance(error, TimeoutError):
-        return {"code": "TIMEOUT", "text": str(error)}
-    if isinstance(error, warrenmq.Error):
-        return {"code": REPLY_CODES.get(error.code, error.code), "text": error.reply_text}
-    return None
+    return {"code": error.code, "text": error.reply_text} if isinstance(error, warrenmq.Error) else None
+
+
+def options_of(headers, properties):
+    """AMQP's properties as keyword arguments: there, persistence is a flag and an expiration is a number."""
+    options = dict(properties or {})
+    if "delivery_mode" in options:
+        options["persistent"] = options.pop("delivery_mode") == PERSISTENT
+    if "expiration" in options:
+        options["expiration"] = int(options["expiration"])
+    return options if headers is None else options | {"headers": headers}
 
 
 class Session:
@@ -21,9 +29,12 @@ class Session:
     def __init__(self, url):
         self._mq = warrenmq.connect(url)
         self._channels, self._consumers, self._messages, self._calls = {}, {}, {}, {}
+        self._servers = []
         self._callers = ThreadPoolExecutor(16)  # a blocking call needs a thread of its own
 
     def close(self):
+        for server in self._servers:
+            server.close()
         self._mq.close()
         self._callers.shutdown()
 
@@ -41,12 +52,18 @@ class Session:
         self._bindable(queue, destination, channel).unbind(exchange, routing_key, arguments=arguments)
 
     def send(self, queue, body, headers=None, properties=None, channel=None):
-        self._queue(queue, channel).send(body_of(body), headers=headers, **(properties or {}))
+        self._queue(queue, channel).send(body_of(body), **options_of(headers, properties))
 
     def publish(self, exchange, routing_key="", body="", mandatory=False, headers=None, properties=None, channel=None):
-        to = self._exchange(exchange, channel)
-        result = to.publish(body_of(body), routing_key, mandatory=mandatory, headers=headers, **(properties or {}))
-        return {"routed": result.routed} if mandatory else {}
+        options = options_of(headers, properties) | {"mandatory": mandatory}
+        try:
+            if channel is None:
+                self._mq.publish(exchange, body_of(body), routing_key, **options)
+            else:
+                self._exchange(exchange, channel).publish(body_of(body), routing_key, **options)
+        except warrenmq.Unroutable:
+            return {"routed": False}
+        return {"routed": True} if mandatory else {}
 
     def prefetch(self, count, channel=None, **options):
         self._on(channel).prefetch(count, global_=options.get("global", False))
@@ -59,17 +76,16 @@ class Session:
         self._consumers.pop(consumer)[1].cancel()
 
     def take(self, consumer, message=None, settle=None):
-        return self._received(self._consumers[consumer][1].get(timeout=TIMEOUT), message, settle)
+        taken = self._consumers[consumer][1].get(timeout=TIMEOUT)
+        assert taken, f"no message for consumer {consumer}"
+        return self._received(taken, message, settle)
 
     def nothing(self, consumer):
         """The declare is answered after every delivery that the queue has made; these are given a moment to arrive."""
         handle, watched = self._consumers[consumer]
         self._mq.queue(handle.name, passive=True)
-        try:
-            message = watched.get(timeout=0.1)
-        except TimeoutError:
-            return
-        raise AssertionError(f"unexpected: {message!r}")
+        message = watched.get(timeout=0.1)
+        assert message is None, f"unexpected: {message!r}"
 
     def get(self, queue, no_ack=False, message=None, settle=None, channel=None):
         got = self._queue(queue, channel).get(no_ack=no_ack)
@@ -95,17 +111,17 @@ class Session:
         handle.delete(**options)
 
     def serve(self, queue, function):
-        self._mq.serve(queue, FUNCTIONS[function])
+        self._servers.append(self._mq.serve(queue, lambda request, _: FUNCTIONS[function](request)))
 
     def call(self, queue, call, body, timeout=TIMEOUT):
-        self._calls[call] = self._callers.submit(self._mq.call, queue, body_of(body), timeout=timeout)
+        self._calls[call] = self._callers.submit(self._mq.call, queue, body_of(body), timeout, raw=True)
 
     def answer(self, call):
         return self._received(self._calls.pop(call).result(), None, None)
 
     def reply(self, message, body):
-        request = self._messages[message].properties
-        self._exchange("").publish(body_of(body), request["reply_to"], correlation_id=request["correlation_id"])
+        request = self._messages[message]
+        self._mq.publish("", body_of(body), request.reply_to, correlation_id=request.correlation_id)
 
     def _on(self, channel):
         """The connection itself, or its channel of this name."""

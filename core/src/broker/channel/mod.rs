@@ -16,7 +16,7 @@ pub use publisher::{Publish, Returned};
 use super::arguments::integer;
 use super::consumer::{Consumer, Terms, Turn};
 use super::names;
-use super::outbox::{Batch, Outbox, Outlet, Settle, Wakes};
+use super::outbox::{Batch, Outbox, Outlet, Settle, Wakes, resume};
 use super::queue::{Queue, QueueOptions};
 use super::replies::{PREFIX, PSEUDO_QUEUE};
 use super::session::Shared;
@@ -114,7 +114,7 @@ impl Channel {
             outbox.set_prefetch(if global { count.into() } else { 0 });
             outbox.resume()
         };
-        resumed.iter().for_each(|consumer| consumer.queue.resume(consumer, wakes));
+        resume(resumed, wakes);
         Ok(())
     }
 
@@ -125,7 +125,7 @@ impl Channel {
             outbox.set_flow(active);
             outbox.resume()
         };
-        resumed.iter().for_each(|consumer| consumer.queue.resume(consumer, wakes));
+        resume(resumed, wakes);
     }
 
     /// Registers a consumer. Its first deliveries may be in the outbox when this returns.
@@ -219,7 +219,7 @@ impl Channel {
             (result, outbox.resume())
         };
         give_back(batch, wakes);
-        resumed.iter().for_each(|consumer| consumer.queue.resume(consumer, wakes));
+        resume(resumed, wakes);
         result
     }
 

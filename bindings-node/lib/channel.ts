@@ -1,0 +1,87 @@
+import type { Door } from './door'
+import { Exchange } from './exchange'
+import { Lane } from './lane'
+import type { Message } from './message'
+import { type NativeChannel, native } from './native'
+import type { ExchangeOptions, ExchangeType, QueueOptions } from './options'
+import { Queue } from './queue'
+import { Settler } from './settler'
+
+/**
+ * One AMQP channel: the unit of order, of prefetch and of errors. Queues and exchanges that come from it act
+ * on it, consumers included. An error of the broker's closes it, as AMQP has it; then open another.
+ *
+ * Most programs need none: a connection takes care of its own.
+ */
+export class Channel implements AsyncDisposable {
+  readonly #channel: NativeChannel
+  readonly #door: Door
+  #closing = false
+
+  /** @internal */
+  constructor(channel: NativeChannel, connection: Door) {
+    const lane = new Lane(undefined, channel)
+    const settler = new Settler(channel, (error) => connection.report(error))
+    const closing = () => this.#closing || connection.closing
+    this.#channel = channel
+    this.#settler = settler
+    this.#door = {
+      control: lane,
+      publishing: lane,
+      fetching: async () => settler,
+      consuming: async (prefetch) => {
+        if (prefetch !== undefined) await native.prefetch(channel, prefetch, false)
+        return { settler, own: false }
+      },
+      get closing() {
+        return closing()
+      },
+      report: (error) => connection.report(error),
+      returned: (message: Message) => connection.returned(message),
+    }
+  }
+
+  readonly #settler: Settler
+
+  /** Whether it can still be used. */
+  get isOpen(): boolean {
+    return native.isChannelOpen(this.#channel)
+  }
+
+  /** As `Connection.queue`. */
+  queue(name = '', options: QueueOptions = {}): Promise<Queue> {
+    return Queue.declare(this.#door, name, options)
+  }
+
+  /** As `Connection.exchange`. */
+  exchange(name: string, type: ExchangeType = 'direct', options: ExchangeOptions = {}): Promise<Exchange> {
+    return Exchange.declare(this.#door, name, type, options)
+  }
+
+  /**
+   * Limits what may be unacknowledged.
+   * @param count 0 (no limit) to 65 535
+   * @param options.global for the channel as a whole, rather than for each consumer to come (default false)
+   */
+  async prefetch(count: number, options: { global?: boolean } = {}): Promise<void> {
+    await native.prefetch(this.#channel, count, options.global === true)
+  }
+
+  /** Has everything that is unacknowledged on this channel delivered again. */
+  async recover(): Promise<void> {
+    this.#settler.forget()
+    await native.recover(this.#channel)
+  }
+
+  /** Closes it; what was not acknowledged goes back. Closing twice is no error. */
+  async close(): Promise<void> {
+    this.#closing = true
+    if (this.isOpen) this.#settler.flush()
+    await native.closeChannel(this.#channel)
+  }
+
+  /** As {@link close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}

@@ -1,0 +1,240 @@
+//! Consumers: deliveries from lapin's stream to a mailbox.
+//!
+//! How much waits there is bounded by the prefetch. Without acknowledgements AMQP has no flow control
+//! short of not reading the socket, on which confirms and heartbeats come too: then it is not bounded.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use lapin::message::Delivery as Incoming;
+use lapin::options::BasicCancelOptions;
+use parking_lot::Mutex;
+
+use super::channel::{Channel, Command};
+use super::values;
+use crate::client::driver::{Answer, Bell, ConsumerDriver, now};
+use crate::client::inbox::Doorbell;
+use crate::client::{Delivery, Settle};
+use crate::error::{Error, Kind, Result};
+use crate::message::{Body, Message, route_key};
+
+/// How many deliveries are moved at a time.
+const BATCH: usize = 256;
+
+/// Where deliveries wait to be taken.
+#[derive(Debug)]
+pub(super) struct Mailbox {
+    tag: Arc<str>,
+    no_ack: bool,
+    doorbell: Doorbell,
+    content: Mutex<Content>,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    deliveries: VecDeque<Delivery>,
+    /// Why nothing comes any more.
+    ended: Option<Error>,
+    /// Its user cancels it.
+    cancelled: bool,
+    /// Its user is gone: what still comes goes back.
+    abandoned: bool,
+}
+
+impl Mailbox {
+    /// Says that nothing comes any more. The first reason is kept.
+    pub(super) fn end(&self, error: Error) {
+        let tag = &self.tag;
+        self.content.lock().ended.get_or_insert_with(|| error.on(format!("consumer '{tag}'")));
+        self.doorbell.ring();
+    }
+
+    /// Drops what needs settling.
+    pub(super) fn clear(&self) {
+        if !self.no_ack {
+            self.content.lock().deliveries.clear();
+        }
+    }
+
+    /// Puts back what nobody can take any more, when the user is gone and nothing comes.
+    fn give_back(&self, channel: &Channel) {
+        let mut ledger = channel.state.ledger.lock();
+        let mut content = self.content.lock();
+        if !content.abandoned || content.ended.is_none() || content.deliveries.is_empty() || self.no_ack {
+            return;
+        }
+        let tags: Vec<_> = content.deliveries.drain(..).map(|delivery| (delivery.tag, false)).collect();
+        // Fails when the channel is closed, and then they have gone back already.
+        let _ = channel.send("basic.nack", Command::Settle(ledger.settle(&tags), Settle::Requeue));
+    }
+
+    fn something(&self) -> bool {
+        let content = self.content.lock();
+        !content.deliveries.is_empty() || content.ended.is_some()
+    }
+}
+
+/// A message as lapin gives it.
+pub(super) fn message(incoming: Incoming) -> Message {
+    let mut properties = Vec::with_capacity(64);
+    values::encode(&incoming.properties, &mut properties);
+    let route = route_key(incoming.exchange.as_str(), incoming.routing_key.as_str());
+    Message::new(&route, &properties, Body::Owned(Bytes::from(incoming.data)))
+}
+
+/// A consumer; ends when it is dropped.
+pub(super) struct Consumer {
+    channel: Arc<Channel>,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Consumer {
+    /// Starts the task that fills the mailbox; to be called within the runtime.
+    pub(super) fn start(channel: Arc<Channel>, stream: lapin::Consumer, no_ack: bool) -> Self {
+        let mailbox = Arc::new(Mailbox {
+            tag: stream.tag().as_str().into(),
+            no_ack,
+            doorbell: Doorbell::default(),
+            content: Mutex::default(),
+        });
+        channel.state.add_mailbox(&mailbox);
+        tokio::spawn(fill(stream, channel.clone(), mailbox.clone()));
+        Consumer { channel, mailbox }
+    }
+
+    fn end(&self) -> Answer<()> {
+        {
+            let mut content = self.mailbox.content.lock();
+            if content.ended.is_some() {
+                return now(Ok(()));
+            }
+            content.cancelled = true;
+        }
+        let tag = self.mailbox.tag.clone();
+        self.channel.call("basic.cancel", format!("consumer '{tag}'"), move |channel| async move {
+            channel.basic_cancel((&*tag).into(), BasicCancelOptions::default()).await
+        })
+    }
+}
+
+/// Moves what comes, until nothing can come any more.
+async fn fill(mut stream: lapin::Consumer, channel: Arc<Channel>, mailbox: Arc<Mailbox>) {
+    let mut come = Vec::new();
+    let ended = loop {
+        let ended = poll_fn(|cx| drain(&mut stream, &mut come, cx)).await;
+        let mut ledger = channel.state.ledger.lock();
+        let mut content = mailbox.content.lock();
+        let was_empty = content.deliveries.is_empty();
+        for (tag, redelivered, message) in come.drain(..) {
+            if ledger.deliver(tag, mailbox.no_ack) {
+                content.deliveries.push_back(Delivery { tag, redelivered, message });
+            }
+        }
+        let ring = was_empty && !content.deliveries.is_empty();
+        drop((content, ledger));
+        if ring {
+            mailbox.doorbell.ring();
+        }
+        if let Some(ended) = ended {
+            break ended;
+        }
+    };
+    match ended {
+        Err(error) => {
+            let error = channel.state.failed(&error, "basic.consume", "").await;
+            let closed = channel.state.closed_error("basic.consume");
+            mailbox.end(if error.kind() == Kind::Closed { error } else { closed });
+        }
+        Ok(()) => {
+            let reason = match mailbox.content.lock().cancelled {
+                _ if !channel.state.is_open() => None,
+                true => Some("the consumer was cancelled"),
+                false => Some("the queue was deleted"),
+            };
+            let cancelled = |reason| Error::new(Kind::Closed, "basic.consume", reason);
+            mailbox.end(reason.map_or_else(|| channel.state.closed_error("basic.consume"), cancelled));
+        }
+    }
+    mailbox.give_back(&channel);
+}
+
+/// Takes what is there; ready with at least one delivery, or with how the stream ended.
+fn drain(
+    stream: &mut lapin::Consumer,
+    come: &mut Vec<(u64, bool, Message)>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<lapin::Result<()>>> {
+    while come.len() < BATCH {
+        match Pin::new(&mut *stream).poll_next(cx) {
+            Poll::Ready(Some(Ok(incoming))) => {
+                come.push((incoming.delivery_tag, incoming.redelivered, message(incoming)));
+            }
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+            Poll::Ready(None) => return Poll::Ready(Some(Ok(()))),
+            Poll::Pending if come.is_empty() => return Poll::Pending,
+            Poll::Pending => break,
+        }
+    }
+    Poll::Ready(None)
+}
+
+impl ConsumerDriver for Consumer {
+    fn tag(&self) -> &str {
+        &self.mailbox.tag
+    }
+
+    fn take(&self, max: usize, into: &mut Vec<Delivery>) -> Result<()> {
+        self.channel.state.connection.born.check("basic.consume")?;
+        let mut content = self.mailbox.content.lock();
+        let count = max.min(content.deliveries.len());
+        into.extend(content.deliveries.drain(..count));
+        match &content.ended {
+            Some(error) if count == 0 => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    fn wait(&self, timeout: Option<Duration>) -> bool {
+        // After a fork there is nobody who would ring; taking says why.
+        let forked = self.channel.state.connection.born.check("basic.consume").is_err();
+        forked || self.mailbox.doorbell.wait(timeout, || self.mailbox.something())
+    }
+
+    fn on_ready(&self, bell: Bell) {
+        self.mailbox.doorbell.set(0, bell.clone());
+        if self.mailbox.something() {
+            bell();
+        }
+    }
+
+    fn cancel(&self) -> Answer<()> {
+        self.end()
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        if self.channel.state.connection.born.check("basic.cancel").is_err() {
+            // In the child of a fork the locks inside may be held for ever.
+            std::mem::forget((self.channel.clone(), self.mailbox.clone()));
+            return;
+        }
+        self.mailbox.doorbell.remove(0);
+        self.mailbox.content.lock().abandoned = true;
+        self.mailbox.give_back(&self.channel);
+        drop(self.end()); // sent all the same; refused only when the channel is closed
+    }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer").field("tag", &self.mailbox.tag).finish_non_exhaustive()
+    }
+}

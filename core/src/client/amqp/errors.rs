@@ -1,0 +1,72 @@
+//! lapin's errors as ours.
+
+use lapin::ErrorKind;
+use lapin::protocol::AMQPError;
+
+use crate::error::{Error, Kind};
+
+/// The error that `operation` on `entity` failed with.
+pub(super) fn translate(error: &lapin::Error, operation: &'static str, entity: &str) -> Error {
+    let (kind, reason) = match error.kind() {
+        ErrorKind::ProtocolError(refusal) => return refused(refusal, operation, entity),
+        ErrorKind::IOError(io) => (Kind::Closed, format!("the connection was lost: {io}")),
+        ErrorKind::MissingHeartbeatError => {
+            (Kind::Closed, "the connection was lost: the broker sent no heartbeat".into())
+        }
+        ErrorKind::InvalidChannelState(..) | ErrorKind::InvalidChannel(_) => {
+            (Kind::Closed, "the channel is closed".into())
+        }
+        ErrorKind::InvalidConnectionState(_) => (Kind::Closed, "the connection is closed".into()),
+        ErrorKind::ChannelsLimitReached => {
+            (Kind::ResourceError, "the connection has as many channels as the broker allows".into())
+        }
+        _ => (Kind::InternalError, error.to_string()),
+    };
+    Error::new(kind, operation, reason).on(entity).caused_by(error.clone())
+}
+
+/// What the broker itself said: its reply code and, without the name of the code, its text.
+fn refused(refusal: &AMQPError, operation: &'static str, entity: &str) -> Error {
+    let kind = Kind::from_code(refusal.get_id()).unwrap_or(Kind::InternalError);
+    let text = refusal.get_message().as_str();
+    let reason = text.strip_prefix(kind.name()).and_then(|text| text.strip_prefix(" - ")).unwrap_or(text);
+    Error::new(kind, operation, reason).on(entity)
+}
+
+/// The refusal of an operation on something that is closed already, and why it is.
+pub(super) fn closed(what: &str, operation: &'static str, why: Option<&Error>) -> Error {
+    match why {
+        Some(why) => {
+            let reason = match why.kind() {
+                Kind::Closed => why.reason().into(),
+                _ => format!("the {what} was closed by an error: {}", why.reply_text()),
+            };
+            Error::new(Kind::Closed, operation, reason).caused_by(why.clone())
+        }
+        None => Error::new(Kind::Closed, operation, format!("the {what} is closed")),
+    }
+    .advise(match what {
+        "channel" => "open a new one on an open connection",
+        _ => "open a new one with connect()",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reply_text_is_the_brokers() {
+        let text = "NOT_FOUND - no queue 'x' in vhost '/'";
+        let refusal = AMQPError::from_id(404, text.into()).map(ErrorKind::ProtocolError);
+        let error = refusal.map(|kind| translate(&kind.into(), "basic.get", "queue 'x'"));
+        let error = error.unwrap_or_else(|| panic!("404 is a code of the spec"));
+        assert_eq!(error.reply_text(), text);
+        assert_eq!(error.to_string(), format!("basic.get queue 'x': {text}"));
+
+        let later = closed("channel", "queue.bind", Some(&error));
+        assert_eq!(later.kind(), Kind::Closed);
+        assert!(later.to_string().contains(text), "{later}");
+        assert_eq!(std::error::Error::source(&later).map(ToString::to_string), Some(error.to_string()));
+    }
+}

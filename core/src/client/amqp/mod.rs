@@ -1,0 +1,29 @@
+//! `amqp:`, `amqps:` — any AMQP 0-9-1 broker, through lapin.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `address` | what a URL says |
+//! | `connection` | connecting, events, closing |
+//! | `channel` | the task that keeps a channel's calls in order, and what is known of the channel |
+//! | `methods` | the channel's calls |
+//! | `publisher` | publishes from the call to the confirm, and which of them came back unrouted |
+//! | `in_flight` | how much may be published and not yet confirmed |
+//! | `consumer` | deliveries on their way to who takes them |
+//! | `ledger` | which deliveries still have to be settled, and with how few frames that is done |
+//! | `values`, `errors` | properties and errors: ours ⇄ lapin's |
+//!
+//! Everything runs on [`runtime`](super::runtime()), sockets and heartbeats included; the threads of a
+//! program only leave commands and take answers and deliveries.
+
+mod address;
+mod channel;
+mod connection;
+mod consumer;
+mod errors;
+mod in_flight;
+mod ledger;
+mod methods;
+mod publisher;
+mod values;
+
+pub(super) use connection::Amqp;
