@@ -9,7 +9,8 @@ const PREFETCH = 2000
 const ROUNDS = 3
 const BODY = Buffer.alloc(128, 'x')
 
-const report = (measure, value, unit) => console.log(JSON.stringify({ measure, value: Math.round(value), unit }))
+const report = (measure, value, unit) =>
+  console.log(JSON.stringify({ measure, value: Math.round(value), unit }))
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1]
 
 /** Publishes, awaiting each message. */
@@ -93,7 +94,10 @@ async function main() {
     'msgs/s',
   )
 
-  const worker = new Worker(new URL(import.meta.url), { argv: [String(MESSAGES)], workerData: { serve: true } })
+  const worker = new Worker(new URL(import.meta.url), {
+    argv: [String(MESSAGES)],
+    workerData: { serve: true },
+  })
   await told(worker)
   const together = (part, mine) =>
     rate(() => {
@@ -101,7 +105,8 @@ async function main() {
       worker.postMessage(part)
       return Promise.all([theirs, mine(queue, MESSAGES)])
     })
-  for (const [name] of receivers) report(`main → worker, send, ${name}`, await together(name, produce), 'msgs/s')
+  for (const [name] of receivers)
+    report(`main → worker, send, ${name}`, await together(name, produce), 'msgs/s')
   report('main → worker, sendMany, handle', await together('handle', produceBatches), 'msgs/s')
   report('worker → main, send, handle', await together('produce', handle), 'msgs/s')
 

@@ -75,7 +75,10 @@ class Unfit extends Error {
 /** Types whose JSON would be `{}`, or something that nobody could turn back. */
 const FORMLESS: [(value: object) => boolean, string][] = [
   [types.isDate, 'a date has no JSON form; send its toISOString()'],
-  [(value) => ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value), 'bytes have no JSON form; send them as the whole body, or as base64'],
+  [
+    (value) => ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value),
+    'bytes have no JSON form; send them as the whole body, or as base64',
+  ],
   [types.isMap, 'a Map has no JSON form; send Object.fromEntries(it)'],
   [types.isSet, 'a Set has no JSON form; send [...it]'],
   [types.isRegExp, 'a regular expression has no JSON form; send its source'],
@@ -153,9 +156,14 @@ export function decodeJson(body: Buffer): unknown {
     return JSON.parse(text)
   } catch (cause) {
     if (cause instanceof WarrenError) throw cause
-    throw new WarrenError('SYNTAX_ERROR', 'message.json', `the body is not JSON: ${(cause as Error).message}`, {
-      cause,
-    })
+    throw new WarrenError(
+      'SYNTAX_ERROR',
+      'message.json',
+      `the body is not JSON: ${(cause as Error).message}`,
+      {
+        cause,
+      },
+    )
   }
 }
 
@@ -163,7 +171,8 @@ function refuseInexact(text: string): void {
   for (const [token, fraction] of text.matchAll(TOKEN)) {
     if (token.startsWith('"')) continue
     const value = Number(token)
-    if (Number.isFinite(value) && (fraction || !Number.isInteger(value) || Number.isSafeInteger(value))) continue
+    if (Number.isFinite(value) && (fraction || !Number.isInteger(value) || Number.isSafeInteger(value)))
+      continue
     throw new WarrenError('INVALID_ARGUMENT', 'message.json', `${token} cannot be held exactly by a number`, {
       advice: 'parse message.text() yourself, or have the sender send a string',
     })

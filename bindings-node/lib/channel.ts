@@ -1,3 +1,4 @@
+import { endClosed } from './consumer'
 import type { Door } from './door'
 import { Exchange } from './exchange'
 import { Lane } from './lane'
@@ -78,6 +79,7 @@ export class Channel implements AsyncDisposable {
     this.#closing = true
     if (this.isOpen) this.#settler.flush()
     await native.closeChannel(this.#channel)
+    endClosed()
   }
 
   /** As {@link close}. */

@@ -2,15 +2,16 @@ import { EventEmitter } from 'node:events'
 
 import type { Body } from './body'
 import { Channel } from './channel'
+import { endClosed } from './consumer'
 import type { Door } from './door'
-import { WarrenError } from './errors'
+import type { WarrenError } from './errors'
 import { Exchange } from './exchange'
 import { Lane } from './lane'
 import type { Message } from './message'
 import { type NativeConnection, native } from './native'
 import type { ConnectOptions, ExchangeOptions, ExchangeType, QueueOptions, SendOptions } from './options'
 import { Queue } from './queue'
-import { Caller, type Reply, Server, type ServeOptions } from './rpc'
+import { Caller, type Reply, type ServeOptions, Server } from './rpc'
 import { flushAll, Settler } from './settler'
 
 /** What a connection tells unasked. */
@@ -84,7 +85,7 @@ export class Connection extends EventEmitter<ConnectionEvents> implements AsyncD
     this.#native = connection
     this.url = url.replace(/^(\w+:\/\/[^:@/]*):.*@/, '$1:***@')
     this.transport = url.slice(0, url.indexOf(':'))
-    const closing = () => this.#closing !== undefined
+    const closing = () => this.#closing !== undefined || this.#closed
     this.#door = {
       control: new Lane(connection, undefined),
       publishing: new Lane(connection, undefined),
@@ -123,6 +124,7 @@ export class Connection extends EventEmitter<ConnectionEvents> implements AsyncD
     if (this.#closed) return
     this.#closed = true
     this.#caller?.close(error)
+    endClosed(error)
     if (error === undefined) this.emit('close')
     else this.emit('close', error)
   }
@@ -185,11 +187,15 @@ export class Connection extends EventEmitter<ConnectionEvents> implements AsyncD
   call(queue: string, body: Body, options: SendOptions & { timeout?: number; raw: true }): Promise<Message>
   // biome-ignore lint/suspicious/noExplicitAny: as JSON.parse
   call(queue: string, body: Body, options?: SendOptions & { timeout?: number; raw?: false }): Promise<any>
-  async call(queue: string, body: Body, options: SendOptions & { timeout?: number; raw?: boolean } = {}): Promise<unknown> {
+  async call(
+    queue: string,
+    body: Body,
+    options: SendOptions & { timeout?: number; raw?: boolean } = {},
+  ): Promise<unknown> {
     if (this.#caller === undefined || !this.#caller.isOpen) {
       this.#caller = new Caller(native.openChannel(this.#native), this.#door)
     }
-    return this.#caller.call(queue, body, options)
+    return this.#caller.call(this, queue, body, options)
   }
 
   /**

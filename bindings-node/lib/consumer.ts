@@ -3,7 +3,7 @@ import { isClosed } from './errors'
 import { Message, Slab } from './message'
 import { type Feed, How, native } from './native'
 import type { ConsumeOptions } from './options'
-import { Settler } from './settler'
+import type { Settler } from './settler'
 
 /** Hears of each message. What it throws has the message put back once; see {@link Consumer}. */
 export type Handler = (message: Message) => unknown
@@ -17,6 +17,11 @@ let lastNumber = 0
 /** Called by the native half when consumers that found nothing have something again. */
 export function ready(numbers: number[]): void {
   for (const number of numbers) running.get(number)?.wake()
+}
+
+/** Ends those whose connection or channel is no more; quietly, unless there is an error. */
+export function endClosed(error?: unknown): void {
+  for (const consumer of running.values()) consumer.endIfClosed(error)
 }
 
 /** When deliveries are fetched. Once per turn of the event loop at most, so that everything else can run too. */
@@ -105,7 +110,15 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
       this.#ownChannel = own
       const { tag = '', exclusive = false } = options
       const args = options.arguments
-      this.#feed = await native.consume(settler.channel, queue, tag, this.#noAck, exclusive, args, this.#number)
+      this.#feed = await native.consume(
+        settler.channel,
+        queue,
+        tag,
+        this.#noAck,
+        exclusive,
+        args,
+        this.#number,
+      )
     } catch (error) {
       this.#finish(error)
       throw error
@@ -117,6 +130,11 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
   wake(): void {
     if (this.#state === State.Idle) this.#state = State.Free
     this.#fetch()
+  }
+
+  /** @internal */
+  endIfClosed(error: unknown): void {
+    if (this.#door.closing) this.#finish(error)
   }
 
   #rest(): void {
@@ -145,10 +163,10 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
     this.#rest()
     const handler = this.#handler
     if (handler === undefined) {
-      while (this.#takers.length > 0 && this.#at < this.#end) (this.#takers.shift() as Taker).resolve(this.#next())
+      while (this.#takers.length > 0 && this.#available) (this.#takers.shift() as Taker).resolve(this.#next())
     } else {
-      // The handler may end the consumer, which gives back the rest.
-      while (this.#at < this.#end) this.#handle(handler, this.#next())
+      // The handler may end the consumer, and then gets no more.
+      while (this.#available) this.#handle(handler, this.#next())
     }
   }
 
@@ -168,6 +186,11 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
     const some = end > this.#end
     this.#end = end
     return some
+  }
+
+  /** Whether there are fetched messages to hand out. */
+  get #available(): boolean {
+    return this.#at < this.#end && this.#ending === undefined && !this.#over
   }
 
   #next(): Message {
@@ -201,14 +224,14 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
       const taker = { resolve, reject }
       this.#takers.push(taker)
       this.#fetch()
-      if (this.#over) this.#dismiss()
+      if (this.#over || this.#ending !== undefined) this.#dismiss()
       else signal?.(taker)
     })
   }
 
   /** The next message. Part of iteration. */
   next(): Promise<IteratorResult<Message, undefined>> {
-    if (this.#at < this.#end && this.#takers.length === 0) {
+    if (this.#available && this.#takers.length === 0) {
       return Promise.resolve({ value: this.#next(), done: false })
     }
     return this.#wait().then((value) => (value ? { value, done: false } : { value, done: true }))
@@ -221,7 +244,7 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
    * @throws `CLOSED` when the broker ended the consumer
    */
   async get(options: { timeout?: number } = {}): Promise<Message | null> {
-    if (this.#at < this.#end && this.#takers.length === 0) return this.#next()
+    if (this.#available && this.#takers.length === 0) return this.#next()
     if (this.#state === State.Off && !this.#over) await this.started
     const { timeout } = options
     let timer: NodeJS.Timeout | undefined
@@ -289,7 +312,8 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
     const tags: number[] = []
     try {
       do {
-        for (; this.#at < this.#end; this.#at += this.#slab.size(this.#at)) tags.push(this.#slab.tag(this.#at))
+        for (; this.#at < this.#end; this.#at += this.#slab.size(this.#at))
+          tags.push(this.#slab.tag(this.#at))
       } while (this.#take())
     } catch (error) {
       if (!isClosed(error)) throw error // there is no more

@@ -1,6 +1,6 @@
 // The way of a message from a program into the native half.
 
-import { CONTENT_TYPES, encodeBody, Kind, kindOf } from './body'
+import { CONTENT_TYPES, encodeBody, type Kind, kindOf } from './body'
 import type { Door } from './door'
 import { WarrenError } from './errors'
 import { Message, Slab } from './message'
@@ -63,7 +63,7 @@ export class Destination {
         const kind = kindOf(body)
         const outcome = publish(encodeBody(body, kind), this.properties(kind, options))
         if (outcome === undefined) return atOnce(ROUTED)
-        return outcome === false ? atOnce(UNROUTED) : receipt(outcome)
+        return outcome === false ? atOnce(UNROUTED) : this.#receipt(outcome)
       } catch (error) {
         if (lane.replaces(error)) return this.#publishLater(routingKey, body, options)
         return Promise.reject(error)
@@ -82,14 +82,18 @@ export class Destination {
       const outcome = native.publish(lane.channel, this.#exchange, routingKey, mandatory, bytes, properties)
       if (mandatory) return this.#demand(outcome, routingKey, bytes, properties)
       if (outcome === undefined) return atOnce(ROUTED)
-      return outcome === false ? atOnce(UNROUTED) : receipt(outcome)
+      return outcome === false ? atOnce(UNROUTED) : this.#receipt(outcome)
     } catch (error) {
       if (lane.replaces(error)) return this.#publishLater(routingKey, body, options)
       return Promise.reject(error)
     }
   }
 
-  async #publishLater(routingKey: string, body: unknown, options: PublishOptions | undefined): Promise<Receipt> {
+  async #publishLater(
+    routingKey: string,
+    body: unknown,
+    options: PublishOptions | undefined,
+  ): Promise<Receipt> {
     await this.#door.publishing.open()
     return this.publish(routingKey, body, options)
   }
@@ -101,18 +105,28 @@ export class Destination {
     properties: Uint8Array = NO_PROPERTIES,
   ): Promise<Receipt> {
     const copy = outcome instanceof Promise ? Buffer.from(body) : body // the program may reuse its buffer
-    if ((await outcome) === undefined) return ROUTED
+    if (outcome instanceof Promise ? (await this.#receipt(outcome)).routed : outcome === undefined)
+      return ROUTED
     const record = native.record(this.#exchange, routingKey, properties, copy)
     const returned = new Message(Slab.of(record, undefined), 0)
     this.#door.returned(returned)
-    const error = new WarrenError('NO_ROUTE', 'basic.publish', `no queue took the message with routing key '${routingKey}'`, {
-      entity: this.#entity,
-      advice: 'declare the queue or the binding first, or publish without mandatory',
-    })
+    const error = new WarrenError(
+      'NO_ROUTE',
+      'basic.publish',
+      `no queue took the message with routing key '${routingKey}'`,
+      {
+        entity: this.#entity,
+        advice: 'declare the queue or the binding first, or publish without mandatory',
+      },
+    )
     throw Object.assign(error, { returned })
   }
 
-  async publishMany(routingKey: string, bodies: Iterable<unknown>, options: SendOptions | undefined): Promise<BatchReceipt> {
+  async publishMany(
+    routingKey: string,
+    bodies: Iterable<unknown>,
+    options: SendOptions | undefined,
+  ): Promise<BatchReceipt> {
     const encoded: Uint8Array[] = []
     const shape: number[] = []
     const kinds = new Set<Kind>()
@@ -132,8 +146,13 @@ export class Destination {
     )
     return { confirmed: encoded.length, unrouted: unrouted ?? [] }
   }
-}
 
-async function receipt(outcome: Promise<Outcome>): Promise<Receipt> {
-  return (await outcome) === undefined ? ROUTED : UNROUTED
+  async #receipt(outcome: Promise<Outcome>): Promise<Receipt> {
+    try {
+      return (await outcome) === undefined ? ROUTED : UNROUTED
+    } catch (error) {
+      this.#door.publishing.failed()
+      throw error
+    }
+  }
 }

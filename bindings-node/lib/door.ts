@@ -12,7 +12,7 @@ export interface Door {
   fetching(): Promise<Settler>
   /** For one consumer. */
   consuming(prefetch: number | undefined): Promise<{ settler: Settler; own: boolean }>
-  /** Whether its user has closed it. */
+  /** Whether it has been closed, by its user or by the broker. */
   readonly closing: boolean
   /** Tells of an error that belongs to no call. */
   report(error: unknown): void

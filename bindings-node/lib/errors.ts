@@ -73,7 +73,12 @@ export class WarrenError extends Error {
   declare readonly returned?: Message
 
   /** @internal */
-  constructor(code: ErrorCode, operation: string, reason: string, { entity = '', advice, cause }: Details = {}) {
+  constructor(
+    code: ErrorCode,
+    operation: string,
+    reason: string,
+    { entity = '', advice, cause }: Details = {},
+  ) {
     const on = entity && ` ${entity}`
     const hint = advice ? ` (${advice})` : ''
     super(`${operation}${on}: ${code} - ${reason}${hint}`, cause === undefined ? undefined : { cause })

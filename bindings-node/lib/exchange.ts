@@ -2,7 +2,15 @@ import type { Body } from './body'
 import { Destination } from './destination'
 import type { Door } from './door'
 import { native } from './native'
-import type { BatchReceipt, ExchangeOptions, ExchangeType, Fields, PublishOptions, Receipt, SendOptions } from './options'
+import type {
+  BatchReceipt,
+  ExchangeOptions,
+  ExchangeType,
+  Fields,
+  PublishOptions,
+  Receipt,
+  SendOptions,
+} from './options'
 
 /** An exchange that was declared, or the default one, whose name is empty. */
 export class Exchange {
@@ -15,15 +23,34 @@ export class Exchange {
   private constructor(door: Door, name: string) {
     this.name = name
     this.#door = door
-    this.#destination = new Destination(door, name, name ? `exchange '${name}'` : 'the default exchange', false)
+    this.#destination = new Destination(
+      door,
+      name,
+      name ? `exchange '${name}'` : 'the default exchange',
+      false,
+    )
   }
 
   /** @internal */
-  static async declare(door: Door, name: string, type: ExchangeType, options: ExchangeOptions): Promise<Exchange> {
+  static async declare(
+    door: Door,
+    name: string,
+    type: ExchangeType,
+    options: ExchangeOptions,
+  ): Promise<Exchange> {
     const { durable = false, autoDelete = false, internal = false, passive = false } = options
     if (name !== '') {
       await door.control.run((channel) =>
-        native.declareExchange(channel, name, type, passive, durable, autoDelete, internal, options.arguments),
+        native.declareExchange(
+          channel,
+          name,
+          type,
+          passive,
+          durable,
+          autoDelete,
+          internal,
+          options.arguments,
+        ),
       )
     }
     return new Exchange(door, name)
@@ -54,7 +81,9 @@ export class Exchange {
   /** Removes a binding, given as for {@link bind}. That there is none is no error. */
   async unbind(source: Exchange | string, routingKey = '', args?: Fields): Promise<void> {
     const from = typeof source === 'string' ? source : source.name
-    await this.#door.control.run((channel) => native.unbind(channel, false, this.name, from, routingKey, args))
+    await this.#door.control.run((channel) =>
+      native.unbind(channel, false, this.name, from, routingKey, args),
+    )
   }
 
   /**
@@ -62,6 +91,8 @@ export class Exchange {
    * @throws `PRECONDITION_FAILED` when something is bound to it (with `ifUnused`)
    */
   async delete(options: { ifUnused?: boolean } = {}): Promise<void> {
-    await this.#door.control.run((channel) => native.deleteExchange(channel, this.name, options.ifUnused === true))
+    await this.#door.control.run((channel) =>
+      native.deleteExchange(channel, this.name, options.ifUnused === true),
+    )
   }
 }

@@ -36,4 +36,4 @@ export type {
   SendOptions,
 } from './options'
 export { Queue } from './queue'
-export { type Reply, Server, type ServeOptions } from './rpc'
+export { type Reply, type ServeOptions, Server } from './rpc'

@@ -38,6 +38,11 @@ export class Lane {
     return act(this.ready ?? (await this.open()))
   }
 
+  /** To be called after a failure: what comes next is to have another channel, if this one was closed by it. */
+  failed(): void {
+    if (this.connection && this.channel && !native.isChannelOpen(this.channel)) this.channel = undefined
+  }
+
   /** Whether an operation that failed like this can be tried again on another channel. */
   replaces(error: unknown): boolean {
     const { connection, channel } = this

@@ -5,7 +5,15 @@ import type { Door } from './door'
 import type { Exchange } from './exchange'
 import { Message, Slab } from './message'
 import { native, type QueueDeclared } from './native'
-import type { BatchReceipt, ConsumeOptions, Fields, QueueInfo, QueueOptions, Receipt, SendOptions } from './options'
+import type {
+  BatchReceipt,
+  ConsumeOptions,
+  Fields,
+  QueueInfo,
+  QueueOptions,
+  Receipt,
+  SendOptions,
+} from './options'
 
 /**
  * A queue that was declared. Handles are cheap and independent; `durable` of the handle decides whether what
@@ -98,7 +106,9 @@ export class Queue {
   /** Removes a binding, given as for {@link bind}. That there is none is no error. */
   async unbind(exchange: Exchange | string, routingKey = '', args?: Fields): Promise<void> {
     const source = typeof exchange === 'string' ? exchange : exchange.name
-    await this.#door.control.run((channel) => native.unbind(channel, true, this.name, source, routingKey, args))
+    await this.#door.control.run((channel) =>
+      native.unbind(channel, true, this.name, source, routingKey, args),
+    )
   }
 
   /** Drops what is ready; how many messages that were. */

@@ -17,6 +17,8 @@ const DEFAULT_PREFETCH = 100
 interface Pending {
   queue: string
   raw: boolean
+  /** The connection, which is not to be collected, and so closed, before the reply has come. */
+  holder: unknown
   timer: NodeJS.Timeout
   resolve(value: unknown): void
   reject(error: unknown): void
@@ -37,7 +39,7 @@ export class Caller {
   async #start(opening: Answer<NativeChannel>, door: Door): Promise<Destination> {
     const channel = await opening
     this.#channel = channel
-    const settler = new Settler(channel, door.report)
+    const settler = new Settler(channel, () => {}) // nothing is acknowledged
     const lane = new Lane(undefined, channel)
     const consuming = async () => ({ settler, own: true })
     const own: Door = {
@@ -45,9 +47,11 @@ export class Caller {
       publishing: lane,
       fetching: async () => settler,
       consuming,
-      closing: true, // that it ends with the connection is nothing to report
-      report: door.report,
-      returned: () => {}, // the call's error says it
+      get closing() {
+        return door.closing
+      },
+      report: () => {}, // the calls' errors say it
+      returned: () => {}, // and here
     }
     // Calls under way keep the process alive by their timers; the consumer alone does not.
     const options = { noAck: true, background: true }
@@ -59,13 +63,18 @@ export class Caller {
     return this.#channel === undefined || native.isChannelOpen(this.#channel)
   }
 
-  async call(queue: string, body: unknown, options: SendOptions & { timeout?: number; raw?: boolean }): Promise<unknown> {
+  async call(
+    holder: unknown,
+    queue: string,
+    body: unknown,
+    options: SendOptions & { timeout?: number; raw?: boolean },
+  ): Promise<unknown> {
     const { timeout = DEFAULT_TIMEOUT, raw = false } = options
     const destination = await this.#started
     const correlationId = String(++this.#last)
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.#expired(correlationId, timeout), timeout)
-      this.#pending.set(correlationId, { queue, raw, timer, resolve, reject })
+      this.#pending.set(correlationId, { queue, raw, holder, timer, resolve, reject })
       const properties = { ...options, correlationId, replyTo: REPLY_QUEUE, mandatory: true }
       destination.publish(queue, body, properties).catch((error) => {
         this.#take(correlationId)?.reject(unrouted(error, queue))
@@ -163,7 +172,9 @@ export class Server implements AsyncDisposable {
   static async start(door: Door, queue: string, handler: Reply, options: ServeOptions): Promise<Server> {
     const { durable = false, prefetch = DEFAULT_PREFETCH } = options
     const declare = (passive: boolean) =>
-      door.control.run((channel) => native.declareQueue(channel, queue, passive, durable, false, false, undefined))
+      door.control.run((channel) =>
+        native.declareQueue(channel, queue, passive, durable, false, false, undefined),
+      )
     try {
       await declare(true)
     } catch (error) {
@@ -202,6 +213,8 @@ export class Server implements AsyncDisposable {
 
 /** What a caller is told of an error; the same shape in every language. */
 function failure(error: unknown) {
-  const { code, name, message } = (error instanceof Error ? error : new Error(String(error))) as Error & { code?: unknown }
+  const { code, name, message } = (error instanceof Error ? error : new Error(String(error))) as Error & {
+    code?: unknown
+  }
   return { error: { code: typeof code === 'string' ? code : name, message } }
 }

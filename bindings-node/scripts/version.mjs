@@ -12,7 +12,9 @@ for (const path of ['../package.json', '../package-lock.json']) {
   const own = json.packages?.[''] ?? json
   if (json.version === version && own.version === version) continue
   if (process.argv.includes('--check')) {
-    console.error(`${path.slice(3)} has version ${json.version}, the workspace ${version}: run "node scripts/version.mjs"`)
+    console.error(
+      `${path.slice(3)} has version ${json.version}, the workspace ${version}: run "node scripts/version.mjs"`,
+    )
     process.exitCode = 1
   } else {
     json.version = own.version = version
