@@ -248,6 +248,13 @@ def test_a_broker_in_this_process_can_let_others_in():
                 other.listen()
 
 
+def test_a_closed_connection_lets_nobody_in():
+    with warrenmq.connect("inproc://") as mq:
+        mq.close()
+        with pytest.raises(warrenmq.Closed):
+            mq.listen()
+
+
 def test_a_port_where_nobody_listens_is_unreachable():
     with pytest.raises(warrenmq.Unreachable) as caught:
         warrenmq.connect("amqp://127.0.0.1:1", timeout=5)
