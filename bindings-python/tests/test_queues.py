@@ -264,3 +264,19 @@ def test_a_port_where_nobody_listens_is_unreachable():
 def test_a_wrong_password_is_refused():
     with warrenmq.connect("inproc://") as broker, pytest.raises(warrenmq.AccessRefused):
         warrenmq.connect(f"amqp://guest:wrong@{broker.listen()}")
+
+
+def test_a_listener_that_fails_is_logged_and_does_not_keep_others_from_being_told(mq, caplog):
+    import queue
+
+    told = queue.SimpleQueue()
+
+    def fail(about):
+        raise RuntimeError("no ear")
+
+    mq.on("blocked", fail)
+    mq.on("close", told.put)
+    mq._listeners.tell_all([("blocked", "short of memory")])
+    assert "'blocked' failed" in caplog.text
+    mq.close()
+    assert told.get(timeout=5) is None
