@@ -362,7 +362,8 @@ class Connection(_Declarer):
         self._listeners.add(event, function)
 
     def listen(self, address: str = "127.0.0.1:0") -> str:
-        """Lets AMQP clients in to an embedded broker, at ``HOST:PORT`` (port 0 picks a free one); where it listens.
+        """Lets AMQP clients in to an embedded broker, at ``HOST:PORT`` (port 0 picks a free one), until this
+        connection closes; where it listens.
 
         Raises `Unsupported` if the broker is not in this process, `Unreachable` if the address cannot be had.
         """
