@@ -24,16 +24,18 @@ $(BUILD)/venv: tests/requirements.txt bindings-python/requirements-dev.txt
 	@mkdir -p $(BUILD) && touch $@
 
 bindings-node/node_modules: bindings-node/package-lock.json
-	npm ci --prefix bindings-node --no-audit --no-fund
+	npm install --prefix bindings-node --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
 tests/node_modules: tests/package-lock.json
-	npm ci --prefix tests --no-audit --no-fund
+	npm install --prefix tests --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
 examples/node_modules: examples/package-lock.json
-	npm ci --prefix examples --no-audit --no-fund
+	npm install --prefix examples --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
+
+# npm ci would want every platform's optional packages in the lock files, also those that a registry does not carry.
 
 # --- build ---
 

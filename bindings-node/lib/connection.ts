@@ -163,7 +163,7 @@ export class Connection extends EventEmitter<ConnectionEvents> implements AsyncD
   }
 
   /**
-   * Lets AMQP clients in to the broker of this `inproc:` connection, until the process ends.
+   * Lets AMQP clients in to the broker of this `inproc:` connection, until the connection is closed.
    * @param address `HOST:PORT`; port 0 picks a free one
    * @returns where it listens
    * @throws `UNSUPPORTED` when the broker is not in this process, `RESOURCE_ERROR` when the address is taken

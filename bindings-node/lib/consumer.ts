@@ -104,7 +104,8 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
       this.#settler = settler
       this.#ownChannel = own
       const { tag = '', exclusive = false } = options
-      this.#feed = await native.consume(settler.channel, queue, tag, this.#noAck, exclusive, this.#number)
+      const args = options.arguments
+      this.#feed = await native.consume(settler.channel, queue, tag, this.#noAck, exclusive, args, this.#number)
     } catch (error) {
       this.#finish(error)
       throw error

@@ -136,6 +136,7 @@ interface Native {
     tag: string,
     noAck: boolean,
     exclusive: boolean,
+    args: Table,
     number: number,
   ): Answer<Feed>
   cancel(consumer: NativeConsumer): Answer<void>

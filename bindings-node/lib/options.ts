@@ -119,6 +119,8 @@ export interface ConsumeOptions {
   exclusive?: boolean
   /** The consumer's tag; made up by the broker when it is empty. */
   tag?: string
+  /** Such as `x-priority`. */
+  arguments?: Fields
 }
 
 /** What happened to a message. */

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 const workspace = join(import.meta.dirname, '../..')
 const json = execFileSync(
   'cargo',
-  ['build', '--release', '-p', 'warrenmq-node', '--message-format=json-render-diagnostics'],
+  ['build', '--release', '--locked', '-p', 'warrenmq-node', '--message-format=json-render-diagnostics'],
   { cwd: workspace, stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 1 << 28 },
 )
 const artifact = json

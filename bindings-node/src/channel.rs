@@ -2,7 +2,6 @@
 
 use warrenmq::client::{Binding, Channel, ExchangeOptions, Get, QueueInfo, QueueOptions, Settle};
 use warrenmq::routing::Kind as ExchangeKind;
-use warrenmq::wire::Table;
 
 use crate::answer::{count, done, now_or_later};
 use crate::js::{Call, Env, Result, Value};
@@ -46,7 +45,7 @@ pub(crate) fn declare_queue<'a>(call: &Call<'a>) -> Result<Value<'a>> {
         durable: call.argument(3).boolean()?,
         exclusive: call.argument(4).boolean()?,
         auto_delete: call.argument(5).boolean()?,
-        arguments: arguments(call.argument(6))?,
+        arguments: table::arguments(call.argument(6))?,
     };
     let declaring = async move { channel.declare_queue(&name, passive, options).await };
     now_or_later(call.env, handle.embedded, declaring, queue_info)
@@ -58,10 +57,6 @@ fn queue_info(env: Env<'_>, info: QueueInfo) -> Result<Value<'_>> {
     object.set("messages", env.number(info.messages as f64)?)?;
     object.set("consumers", env.number(info.consumers as f64)?)?;
     Ok(object)
-}
-
-fn arguments(value: Value<'_>) -> Result<Table> {
-    Ok(value.optional(|value| table::read(value, "arguments"))?.unwrap_or_default())
 }
 
 /// `deleteQueue(channel, name, ifUnused, ifEmpty)` → how many messages it had.
@@ -90,7 +85,7 @@ pub(crate) fn declare_exchange<'a>(call: &Call<'a>) -> Result<Value<'a>> {
         durable: call.argument(4).boolean()?,
         auto_delete: call.argument(5).boolean()?,
         internal: call.argument(6).boolean()?,
-        arguments: arguments(call.argument(7))?,
+        arguments: table::arguments(call.argument(7))?,
         ..ExchangeOptions::new(ExchangeKind::Direct) // `kind` decides
     };
     let declaring = async move { channel.declare_exchange(&name, &kind, passive, options).await };
@@ -122,7 +117,7 @@ fn change_binding<'a>(call: &Call<'a>, add: bool) -> Result<Value<'a>> {
     let is_queue = call.argument(1).boolean()?;
     let (destination, source) = (call.argument(2).string()?, call.argument(3).string()?);
     let routing_key = call.argument(4).string()?;
-    let arguments = arguments(call.argument(5))?;
+    let arguments = table::arguments(call.argument(5))?;
     let changing = async move {
         let binding = Binding {
             source: &source,

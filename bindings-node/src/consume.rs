@@ -10,7 +10,7 @@ use warrenmq::client::{ConsumeOptions, Consumer, Delivery};
 use crate::answer::{done, now_or_later};
 use crate::channel::Handle;
 use crate::js::{Call, Env, Mail, Mailbox, Result, Value};
-use crate::record;
+use crate::{record, table};
 
 /// Deliveries that are taken from the core at once.
 const BATCH: usize = 512;
@@ -21,17 +21,18 @@ struct Feed {
     embedded: bool,
 }
 
-/// `consume(channel, queue, tag, noAck, exclusive, number)` → `{consumer, tag, take}`. When `take` found
+/// `consume(channel, queue, tag, noAck, exclusive, arguments, number)` → `{consumer, tag, take}`. When `take` found
 /// nothing, the environment hears `ready([number])` once there is something again, or the consumer ends.
 pub(crate) fn consume<'a>(call: &Call<'a>) -> Result<Value<'a>> {
     let handle = Handle::of(call)?;
     let (channel, embedded) = (handle.channel.clone(), handle.embedded);
     let (queue, tag) = (call.argument(1).string()?, call.argument(2).string()?);
     let (no_ack, exclusive) = (call.argument(3).boolean()?, call.argument(4).boolean()?);
-    let number = call.argument(5).integer(u32::MAX.into())? as u32;
+    let arguments = table::arguments(call.argument(5))?;
+    let number = call.argument(6).integer(u32::MAX.into())? as u32;
     let mailbox = call.env.isolate()?.mailbox.clone();
     let registering = async move {
-        let options = ConsumeOptions { queue: &queue, tag: &tag, no_ack, exclusive };
+        let options = ConsumeOptions { queue: &queue, tag: &tag, no_ack, exclusive, arguments };
         let consumer = channel.consume(&options).await?;
         Ok((consumer, embedded, number, mailbox))
     };

@@ -11,6 +11,10 @@
 //! | `record` | how a delivery lies in that buffer |
 //! | `properties`, `table` | message properties and field tables ⇄ objects |
 
+/// As in the `warrenmq` binary: messages are made on one thread and freed on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod answer;
 mod channel;
 mod connection;
@@ -30,6 +34,7 @@ const FUNCTIONS: &[(&str, Entry)] = &[
     ("setUp", set_up),
     ("version", version),
     ("kinds", kinds),
+    ("cli", cli),
     ("connect", connection::connect),
     ("isOpen", connection::is_open),
     ("listen", connection::listen),
@@ -82,6 +87,13 @@ fn kinds<'a>(call: &Call<'a>) -> Result<Value<'a>> {
         object.set(kind.name(), call.env.number(kind.code().into())?)?;
     }
     Ok(object)
+}
+
+/// `cli(args)` → the exit status, when the command is done: the thread is its own until then.
+fn cli<'a>(call: &Call<'a>) -> Result<Value<'a>> {
+    let arguments = call.argument(0).elements()?.into_iter().map(|value| Ok(value.string()?.into()));
+    let arguments = arguments.collect::<Result<Vec<std::ffi::OsString>>>()?;
+    call.env.number(warrenmq::cli::run(arguments).into())
 }
 
 fn hold<'a>(call: &Call<'a>) -> Result<Value<'a>> {

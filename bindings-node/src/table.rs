@@ -27,6 +27,11 @@ pub(crate) fn read(value: Value<'_>, place: &str) -> Result<Table> {
     read_table(value, place, MAX_DEPTH)
 }
 
+/// Reads the arguments of a declaration; none for undefined.
+pub(crate) fn arguments(value: Value<'_>) -> Result<Table> {
+    Ok(value.optional(|value| read(value, "arguments"))?.unwrap_or_default())
+}
+
 fn read_table(value: Value<'_>, place: &str, depth: usize) -> Result<Table> {
     if value.kind()? != Type::Object {
         return Err(unusable(place, "an object was expected"));

@@ -48,6 +48,12 @@ impl Acks {
         Acks(Ours::new(gathering))
     }
 
+    /// Refuses what was received before a fork.
+    #[inline]
+    pub(crate) fn check(&self, operation: &'static str) -> Result<()> {
+        self.0.get(operation).map(drop)
+    }
+
     /// Acknowledges a delivery, with `multiple` all up to it.
     #[inline]
     pub(crate) fn ack(&self, tag: u64, multiple: bool) -> Result<()> {

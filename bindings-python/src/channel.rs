@@ -221,7 +221,7 @@ impl Channel {
                     // Half a window before the broker runs out of credit to send with.
                     let together = prefetch.map_or(1, |count| usize::from(count) / 2).clamp(1, 128);
                     let together = if prefetch == Some(0) { 128 } else { together };
-                    (channel.clone(), Arc::new(Acks::new(channel, together, true)))
+                    (channel.clone(), Arc::new(Acks::new(&slot.link, channel, together, true)))
                 }
                 false => {
                     let Open { channel, acks } = slot.open().await?;

@@ -58,6 +58,7 @@ impl Message {
             let reason = "nothing to acknowledge: it was received with no_ack=True, or came back unrouted";
             return Err(exception(py, &Error::new(Kind::PreconditionFailed, operation, reason)));
         };
+        acks.check(operation).or_raise(py)?;
         if self.settled.swap(true, Relaxed) {
             return Err(exception(py, &acks::settled(operation)));
         }

@@ -2,10 +2,11 @@
 //! after an error closed it (AMQP closes a channel on error).
 
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
-use warrenmq::client::{self, BatchOutcome, BatchPublishing, Outcome, Publish, Publishing};
+use warrenmq::client::{self, Answer, BatchOutcome, BatchPublishing, Outcome, Publish, Publishing};
 use warrenmq::message::Body;
 use warrenmq::{Kind, Result};
 
@@ -111,7 +112,10 @@ impl Slot {
             return result;
         }
         let (slot, kept) = (self.clone(), Kept::new(message));
-        Ok(Publishing::Pending(Box::pin(async move { slot.publish_later(&kept).await })))
+        match self.try_at_once(Box::pin(async move { slot.publish_later(&kept).await })) {
+            Ok(done) => done.map(Publishing::Done),
+            Err(answer) => Ok(Publishing::Pending(answer)),
+        }
     }
 
     async fn publish_later(&self, kept: &Kept) -> Result<Outcome> {
@@ -131,7 +135,21 @@ impl Slot {
             return result;
         }
         let (slot, kept) = (self.clone(), batch.iter().map(Kept::new).collect::<Vec<_>>());
-        Ok(BatchPublishing::Pending(Box::pin(async move { slot.publish_all_later(&kept).await })))
+        match self.try_at_once(Box::pin(async move { slot.publish_all_later(&kept).await })) {
+            Ok(done) => done.map(BatchPublishing::Done),
+            Err(answer) => Ok(BatchPublishing::Pending(answer)),
+        }
+    }
+
+    /// In process a channel opens at once, so that the first publish needs no runtime either.
+    fn try_at_once<T>(&self, mut answer: Answer<T>) -> std::result::Result<Result<T>, Answer<T>> {
+        if self.may_close {
+            return Err(answer);
+        }
+        match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(done) => Ok(done),
+            Poll::Pending => Err(answer),
+        }
     }
 
     async fn publish_all_later(&self, batch: &[Kept]) -> Result<BatchOutcome> {

@@ -97,9 +97,12 @@ def test_leaving_the_with_block_puts_back_what_was_not_acknowledged_and_keeps_wh
 
 
 def test_an_exception_in_the_loop_puts_back_too(tasks):
-    with pytest.raises(ZeroDivisionError), tasks.consume() as consumer:
-        for _ in consumer:
-            1 / 0  # noqa: B018
+    def fail():
+        for _ in tasks.consume():
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     waiting(tasks, 4)
 
 

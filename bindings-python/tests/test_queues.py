@@ -168,7 +168,7 @@ def test_a_mandatory_message_that_a_queue_takes_is_no_error(mq):
 
 
 def test_an_unknown_type_of_exchange_is_refused(mq):
-    with pytest.raises(warrenmq.Error, match="CommandInvalid|COMMAND_INVALID"):
+    with pytest.raises(warrenmq.Error, match="COMMAND_INVALID"):
         mq.exchange("odd", "no-such-type")
 
 
@@ -229,7 +229,6 @@ def test_what_is_used_after_its_connection_closed_says_so(mq):
         lambda: mq.call("tasks", 1),
         consumer.get,
         lambda: next(consumer),
-        mq.listen,
     ):
         with pytest.raises(warrenmq.Closed):
             use()

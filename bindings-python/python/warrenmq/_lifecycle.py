@@ -5,10 +5,12 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import threading
 from typing import Protocol
 from weakref import WeakSet
 
 from . import _native
+from .errors import Closed
 
 _PATIENCE = 1.0  # seconds for a broker to say goodbye while the interpreter exits
 
@@ -30,6 +32,14 @@ def watch(closeable: Closeable) -> None:
 
 @atexit.register
 def _exit() -> None:
+    excepthook = threading.excepthook
+
+    def all_but_closed(args: threading.ExceptHookArgs) -> None:
+        if not issubclass(args.exc_type, Closed):
+            excepthook(args)
+
+    # Daemon threads that still send and receive end here, which is no news to anybody.
+    threading.excepthook = all_but_closed
     for closeable in list(_open):
         with contextlib.suppress(Exception):  # there is nobody left to tell
             closeable.shut(_PATIENCE)

@@ -127,9 +127,6 @@ impl Vhost {
             check_queue(queue, &options)?;
             return Ok((queue.clone(), false));
         }
-        if name.starts_with("amq.") && !name.starts_with("amq.gen-") {
-            return Err(self.reserved("queue.declare", "queue", name));
-        }
         let owner = options.exclusive.then_some(session);
         let queue = Queue::new(name, &self.name, options, owner);
         topology.queues.insert(queue.name.clone(), queue.clone());
@@ -137,7 +134,7 @@ impl Vhost {
         Ok((queue, true))
     }
 
-    fn reserved(&self, operation: &'static str, what: &str, name: &str) -> Error {
+    pub(super) fn reserved(&self, operation: &'static str, what: &str, name: &str) -> Error {
         Error::new(
             Kind::AccessRefused,
             operation,

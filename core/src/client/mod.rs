@@ -67,7 +67,8 @@ impl Connection {
     /// Connects to `inproc://NAME`, `amqp://[USER:PASSWORD@]HOST[:PORT][/VHOST]` or `amqps://…`.
     ///
     /// # Errors
-    /// `InvalidArgument` for a URL that cannot be read, `Unreachable`, `AccessRefused`, `Timeout`.
+    /// `InvalidArgument` for a URL that cannot be read, `Unreachable`, `AccessRefused` for a wrong password,
+    /// `NotAllowed` for an unknown or forbidden virtual host, `Timeout`.
     pub async fn open(url: &str, options: &ConnectOptions) -> Result<Connection> {
         let url = Url::parse(url)?;
         match url {
@@ -177,8 +178,9 @@ impl Channel {
     /// Publishes a message. What cannot be routed is not an error: the outcome says so.
     ///
     /// # Errors
-    /// `NotFound` for an unknown exchange (for `amqp:` by way of the pending answer), `Backpressure` when
-    /// [`ConnectOptions::max_in_flight`] publishes are under way unawaited, `Closed`.
+    /// `NotFound` for an unknown exchange and `Nacked` when the broker refuses it (for `amqp:` by way of the
+    /// pending answer), `Backpressure` when [`ConnectOptions::max_in_flight`] publishes, or for `amqp:`
+    /// 64 MiB, are under way unawaited, `Closed`.
     pub fn publish(&self, publish: Publish<'_>) -> Result<Publishing> {
         self.0.publish(publish)
     }

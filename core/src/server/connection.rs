@@ -87,7 +87,7 @@ pub(super) async fn run(greeted: Greeted, mut stopping: watch::Receiver<bool>) {
     let mut end = connection.batch(&mut buffer).break_value();
     while end.is_none() {
         let full = link.is_full();
-        let may_read = !blocked && !(full && link.pending() > UNSENT_MAX);
+        let may_read = !blocked && (!full || link.pending() <= UNSENT_MAX);
         if buffer.capacity() - buffer.len() < size / 2 {
             buffer.reserve(size);
         }
@@ -188,7 +188,10 @@ async fn goodbye(
     let farewell = async {
         link.flush();
         while link.is_full() && !link.has_failed() && link.drained().await.is_ok() {}
-        while await_close_ok {
+        if !await_close_ok {
+            return;
+        }
+        loop {
             while let Ok(Some(frame)) = next_frame(buffer, 0) {
                 if frame.channel == 0 && method_id(frame.payload) == Some(connection::CloseOk::ID) {
                     return;

@@ -51,6 +51,9 @@ impl Channel {
         )?;
         // An exclusive queue cannot outlive its connection, so it is never durable (rabbit_channel, `queue.declare`).
         let options = QueueOptions { durable: options.durable && !options.exclusive, ..options };
+        if name.starts_with("amq.") {
+            return Err(session.vhost.reserved("queue.declare", "queue", name));
+        }
         let generated;
         let name = match name {
             "" => {

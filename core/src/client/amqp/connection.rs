@@ -28,6 +28,9 @@ use crate::client::driver::{Answer, ChannelDriver, ConnectionDriver, ConnectionE
 use crate::client::process::{self, Birthplace};
 use crate::error::{Error, Kind, Result};
 
+/// How long closing waits for the channels to be closed.
+const FLUSH: Duration = Duration::from_secs(15);
+
 /// How long the broker may take to say that it closed the connection, before the socket is shut.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -69,6 +72,15 @@ async fn connect(address: Address, options: ConnectOptions, runtime: Runtime) ->
     let socket = Socket::default();
     let place = address.to_string();
     let failed = |kind, reason: String| Error::new(kind, "connect", reason).on(format!("'{place}'"));
+    let trusted = address.trusted.as_ref().map(|file| {
+        std::fs::read_to_string(file).map_err(|error| {
+            Error::new(Kind::InvalidArgument, "connect", format!("cannot read the certificates: {error}"))
+                .on(format!("'{file}'"))
+                .advise("give cacertfile the path of a PEM file")
+                .caused_by(error)
+        })
+    });
+    let tls = OwnedTLSConfig { cert_chain: trusted.transpose()?, identity: None };
     let dialling = async {
         let found = tokio::net::lookup_host((&*address.uri.authority.host, address.uri.authority.port)).await;
         let found: Vec<SocketAddr> = found
@@ -78,7 +90,7 @@ async fn connect(address: Address, options: ConnectOptions, runtime: Runtime) ->
                     .caused_by(error)
             })?
             .collect();
-        dial(&address, &options, found, socket.clone())
+        dial(&address, &options, limit, found, tls, socket.clone())
             .await
             .map_err(|error| explain(&error, &address, &socket))
     };
@@ -113,7 +125,9 @@ async fn connect(address: Address, options: ConnectOptions, runtime: Runtime) ->
 async fn dial(
     address: &Address,
     options: &ConnectOptions,
+    limit: Duration,
     found: Vec<SocketAddr>,
+    tls: OwnedTLSConfig,
     socket: Socket,
 ) -> lapin::Result<lapin::Connection> {
     let mut properties = ConnectionProperties::default()
@@ -122,14 +136,14 @@ async fn dial(
     if let Some(name) = &options.name {
         properties = properties.with_connection_name(name.as_bytes().into());
     }
-    let trusted = address.trusted.as_ref().map(std::fs::read_to_string).transpose();
-    let tls = OwnedTLSConfig { cert_chain: trusted?, identity: None };
     let encrypt = address.tls();
     lapin::Connection::connector(
         address.uri.clone(),
         lapin::runtime::default_runtime()?,
         async move |uri, runtime| {
-            let stream = AsyncTcpStream::connect(&runtime, found.clone()).await?;
+            // Limited here too, or lapin's thread would wait on for as long as the system does.
+            let connected = timeout(limit, AsyncTcpStream::connect(&runtime, found.clone())).await;
+            let stream = connected.map_err(std::io::Error::from)??;
             if let AsyncTcpStream::Plain(stream) = &stream {
                 socket.keep(stream.get_ref().as_fd().try_clone_to_owned()?);
             }
@@ -154,6 +168,10 @@ fn explain(error: &lapin::Error, address: &Address, socket: &Socket) -> Error {
         lapin::ErrorKind::InvalidProtocolVersion(version) => {
             let reason = format!("it speaks AMQP {version}");
             return failed(Kind::Unreachable, reason, "use a broker that speaks AMQP 0-9-1");
+        }
+        lapin::ErrorKind::ParsingError(_) => {
+            let reason = "what it answers is not AMQP 0-9-1".into();
+            return failed(Kind::Unreachable, reason, "check that the port is that of an AMQP broker");
         }
         _ => {
             let user = &address.uri.authority.userinfo.username;
@@ -226,7 +244,8 @@ async fn listen_to(
             Event::Error(error) if error.is_amqp_soft_error() => {
                 shared.channels().iter().for_each(|channel| channel.maybe_broken(&error));
             }
-            Event::Error(error) => {
+            // While it is being closed, only that counts.
+            Event::Error(error) if !shared.closing.load(SeqCst) => {
                 shared.finish(Some(errors::translate(&error, "connection", &format!("'{place}'"))));
             }
             _ => {}
@@ -264,8 +283,8 @@ impl Shared {
             }
             *end = Some(how.clone());
         }
-        self.channels().iter().for_each(|channel| channel.end_consumers());
         self.tell(&ConnectionEvent::Closed(how));
+        self.channels().iter().for_each(|channel| channel.end_consumers());
         self.listeners.lock().clear();
     }
 }
@@ -291,9 +310,12 @@ async fn close(shared: Arc<Shared>, lapin: Arc<lapin::Connection>) -> Result<()>
         return Ok(());
     }
     let closing: Vec<_> = shared.channels().iter().map(|channel| channel.close()).collect();
-    for closed in closing {
-        closed.await;
-    }
+    let flushed = async {
+        for closed in closing {
+            closed.await;
+        }
+    };
+    let _ = timeout(FLUSH, flushed).await; // a broker that blocks the connection does not answer
     if shared.status.connected() {
         let _ = timeout(GOODBYE, lapin.close(200, "OK".into())).await;
     }

@@ -17,6 +17,9 @@ pub(super) fn translate(error: &lapin::Error, operation: &'static str, entity: &
             (Kind::Closed, "the channel is closed".into())
         }
         ErrorKind::InvalidConnectionState(_) => (Kind::Closed, "the connection is closed".into()),
+        ErrorKind::ParsingError(_) => {
+            (Kind::FrameError, "the broker sent a frame that cannot be read".into())
+        }
         ErrorKind::ChannelsLimitReached => {
             (Kind::ResourceError, "the connection has as many channels as the broker allows".into())
         }

@@ -4,15 +4,15 @@
 //! confirms it. lapin hands the returned messages out with the confirms, but to whichever is resolved next.
 //! Two facts let the right publish be found:
 //!
-//! 1. A broker works a channel's publishes off in order, so returns come in that order, and a return
-//!    belongs to the first publish of the same content that has none yet.
+//! 1. A broker works a channel's publishes off in order, so of messages with the same content, which
+//!    nobody can tell apart, the first that did not come back yet is the one that did.
 //! 2. lapin hands out one return with each confirm as long as it has any. So when a confirm comes with
 //!    none, or with that of a later message, the return of its own message, if there is one, was handed
 //!    out before; and when all publishes up to some message are confirmed, so were all their returns.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
-use hashbrown::DefaultHashBuilder;
+use hashbrown::{DefaultHashBuilder, HashMap};
 use lapin::message::BasicReturnMessage;
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
@@ -72,8 +72,8 @@ pub(super) struct Batch {
     answer: Option<(oneshot::Sender<Result<BatchOutcome>>, Ticket)>,
     size: usize,
     outcome: BatchOutcome,
-    /// The first error, with the place of its message, and how many followed.
-    failed: Option<(usize, Error, usize)>,
+    /// What messages failed with, by their places.
+    failed: BTreeMap<usize, Error>,
 }
 
 impl Batch {
@@ -83,7 +83,12 @@ impl Batch {
         ticket: Ticket,
     ) -> Arc<Mutex<Self>> {
         let answer = Some((answer, ticket));
-        Arc::new(Mutex::new(Batch { answer, size, outcome: BatchOutcome::default(), failed: None }))
+        Arc::new(Mutex::new(Batch {
+            answer,
+            size,
+            outcome: BatchOutcome::default(),
+            failed: BTreeMap::new(),
+        }))
     }
 }
 
@@ -96,15 +101,14 @@ impl Reply {
             }
             Reply::Part(batch, place) => {
                 let batch = &mut *batch.lock();
-                match (result, &mut batch.failed) {
-                    (Ok(outcome), _) => {
+                match result {
+                    Ok(outcome) => {
                         batch.outcome.confirmed += 1;
                         if !outcome.routed {
                             batch.outcome.unrouted.push(place);
                         }
                     }
-                    (Err(_), Some((_, _, others))) => *others += 1,
-                    (Err(error), none) => *none = Some((place, error, 0)),
+                    Err(error) => drop(batch.failed.insert(place, error)),
                 }
             }
         }
@@ -117,13 +121,13 @@ impl Drop for Batch {
         drop(ticket); // before the answer, as above
         let mut outcome = mem::take(&mut self.outcome);
         outcome.unrouted.sort_unstable();
-        let _ = answer.send(match self.failed.take() {
+        let _ = answer.send(match self.failed.pop_first() {
             None if outcome.confirmed < self.size => return, // the channel is gone: so says the lost answer
             None => Ok(outcome),
-            Some((place, error, others)) => {
-                let reason = match others {
+            Some((place, error)) => {
+                let reason = match self.failed.len() {
                     0 => format!("{} (message {place} of the batch)", error.reason()),
-                    _ => format!("{} (message {place} of the batch, and {others} more)", error.reason()),
+                    others => format!("{} (message {place} of the batch, and {others} more)", error.reason()),
                 };
                 let told = Error::new(error.kind(), error.operation(), reason).on(error.entity());
                 Err(told.caused_by(error))
@@ -162,8 +166,8 @@ pub(super) struct Publisher {
     unwritten: Arc<AtomicUsize>,
     /// Confirmed, and whether they came back is about to be known.
     doubtful: Vec<u64>,
-    /// The publish after the last one that is known to have come back.
-    returned: u64,
+    /// By content, the entries that did not come back.
+    alike: HashMap<u64, VecDeque<u64>>,
     hasher: DefaultHashBuilder,
 }
 
@@ -176,7 +180,7 @@ impl Publisher {
             woken: Arc::default(),
             unwritten: Arc::default(),
             doubtful: Vec::new(),
-            returned: 0,
+            alike: HashMap::new(),
             hasher: DefaultHashBuilder::default(),
         }
     }
@@ -186,6 +190,7 @@ impl Publisher {
         let Outgoing { exchange, routing_key, properties, body } = message;
         let print = self.print(&exchange, &routing_key, &properties, &body);
         let number = self.first + self.entries.len() as u64;
+        self.alike.entry(print).or_default().push_back(number);
         let alarm = Arc::new(Alarm { number, rung: AtomicBool::new(true), woken: self.woken.clone() });
         let waker = Waker::from(alarm.clone());
         self.unwritten.fetch_add(1, SeqCst);
@@ -235,8 +240,8 @@ impl Publisher {
         }
         certain.into_iter().for_each(|number| self.answer(number));
         self.clear_doubts();
-        while self.entries.front().is_some_and(|entry| entry.answer.is_none()) {
-            self.entries.pop_front();
+        while let Some(entry) = self.entries.pop_front_if(|entry| entry.answer.is_none()) {
+            self.forget(self.first, entry.print);
             self.first += 1;
         }
     }
@@ -284,13 +289,17 @@ impl Publisher {
         let delivery = &returned.delivery;
         let print =
             self.print(&delivery.exchange, &delivery.routing_key, &delivery.properties, &delivery.data);
-        let from = self.returned.saturating_sub(self.first) as usize;
-        let matches = |entry: &Entry| !entry.unrouted && entry.answer.is_some() && entry.print == print;
-        let place = self.entries.iter().skip(from).position(matches).map(|place| place + from);
-        let place = place.or_else(|| self.entries.iter().position(matches))?;
-        self.entries[place].unrouted = true;
-        self.returned = self.first + place as u64 + 1;
-        Some(self.first + place as u64)
+        let owner = self.alike.get_mut(&print)?.pop_front()?;
+        self.entry(owner)?.unrouted = true;
+        Some(owner)
+    }
+
+    fn forget(&mut self, number: u64, print: u64) {
+        let Some(alike) = self.alike.get_mut(&print) else { return };
+        alike.pop_front_if(|other| *other == number);
+        if alike.is_empty() {
+            self.alike.remove(&print);
+        }
     }
 
     fn clear_doubts(&mut self) {
@@ -333,9 +342,13 @@ impl Publisher {
         properties: &BasicProperties,
         body: &[u8],
     ) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        (exchange, routing_key, properties.message_id(), properties.correlation_id(), body).hash(&mut hasher);
-        hasher.finish()
+        self.hasher.hash_one((
+            exchange,
+            routing_key,
+            properties.message_id(),
+            properties.correlation_id(),
+            body,
+        ))
     }
 }
 

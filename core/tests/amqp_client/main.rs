@@ -1,0 +1,77 @@
+//! The AMQP client against WarrenMQ's own server, against RabbitMQ, and against the broker that
+//! `WARRENMQ_TEST_AMQP_URL` names.
+
+#![allow(clippy::unwrap_used)] // a test that fails may panic
+
+mod brokers;
+mod scenarios;
+
+use std::env;
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use brokers::RabbitMq;
+use scenarios::{ALL, open, run};
+
+/// Threads are counted, so one broker at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn all(url: &str) {
+    for (name, scenario) in ALL {
+        eprintln!("  {name}");
+        scenario(url);
+    }
+    no_thread_is_left();
+}
+
+fn no_thread_is_left() {
+    let patience = Instant::now();
+    loop {
+        let names = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+        let names = names.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+        let left = names.filter(|name| name.starts_with("lapin")).count();
+        if left == 0 {
+            return;
+        }
+        assert!(patience.elapsed() < Duration::from_secs(20), "{left} of lapin's threads are left");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Past the test harness, which shows the output of failed tests only.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+#[test]
+fn against_warrenmq() {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let broker = open("inproc://amqp-client");
+    let address = run(broker.listen("127.0.0.1:0")).unwrap();
+    all(&format!("amqp://{address}"));
+}
+
+#[test]
+fn against_rabbitmq() {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(rabbit) = RabbitMq::start() else {
+        say("skipped: no RabbitMQ installed");
+        return;
+    };
+    all(&rabbit.url());
+    for (name, scenario) in scenarios::RABBITMQ {
+        eprintln!("  {name}");
+        scenario(&rabbit);
+    }
+    no_thread_is_left();
+}
+
+#[test]
+fn against_the_broker_in_the_environment() {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    match env::var("WARRENMQ_TEST_AMQP_URL") {
+        Ok(url) => all(&url),
+        Err(_) => say("skipped: WARRENMQ_TEST_AMQP_URL is not set"),
+    }
+}
