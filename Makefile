@@ -57,7 +57,7 @@ build-node: bindings-node/node_modules
 demo: build-python build-node examples/node_modules ## Count words: Node sends, Python workers count; FILES="a.txt b.txt" chooses the files
 	@node examples/demo/demo.mjs $(FILES)
 
-examples: build-python build-node examples/node_modules ## Run every example and check what it shows
+examples: build examples/node_modules ## Run every example and check what it shows
 	python examples/check.py
 
 # --- test ---
@@ -70,22 +70,21 @@ test-rust: build-rust
 	cargo test --locked
 
 test-python: build-python
-	cd bindings-python && pytest -q
+	cd bindings-python && python -m pytest -q
 
 test-node: build-node
 	npm test --prefix bindings-node
 
 test-suites: build tests/node_modules
-	cd tests && pytest -q
+	cd tests && python -m pytest -q -rs
 
 # --- look after ---
 
 .PHONY: lint bench fuzz clean
-lint: build-python build-node tests/node_modules ## Check formats, lints, types and stubs
+lint: build-python build-node ## Check formats, lints, types and stubs
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	ruff format --check bindings-python tests examples
-	ruff check bindings-python tests examples
+	ruff format --check bindings-python tests examples && ruff check bindings-python tests examples
 	cd bindings-python && mypy && stubtest warrenmq._native
 	npm run --silent lint --prefix bindings-node
 
