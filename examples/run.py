@@ -13,12 +13,13 @@ HERE = Path(__file__).parent
 def run(folder: str, *, show: bool) -> list[str]:
     """Plays one example; how what was seen differs from its README, empty if it does not."""
     script = Script.of(HERE / folder / "README.md")
-    with Stage(HERE / folder, showing(script.names) if show else None) as stage:
-        try:
+    stage = Stage(HERE / folder, showing(script.names) if show else None)
+    try:
+        with stage:
             SCENARIOS[folder](stage)
             stage.settle(script.counts)
-        except Failed as failure:
-            return [str(failure), *script.difference(stage.lines)]
+    except Failed as failure:
+        return [str(failure), *script.difference(stage.lines)]
     return script.difference(stage.lines)
 
 

@@ -26,14 +26,16 @@ const url = `amqp://${await mq.listen('127.0.0.1:0')}`
 const tasks = await mq.queue('tasks')
 const answers = await mq.queue('answers')
 const workers = await Workers.start(WORKERS, url, WORD)
-console.log(`${files.length} files, ${WORKERS} Python workers on ${url}`)
+console.log(`${files.length === 1 ? '1 file' : `${files.length} files`}, ${WORKERS} Python workers on ${url}`)
 
 const arrivals = new EventEmitter()
+const waiting = new Map() // each task without an answer, and what is counted of its file
 let sent = 0
 let answered = 0
 const receiving = answers.consume({ noAck: true }, (message) => {
-  const [file, lines, words, bytes] = message.json()
-  const { counted } = files[file]
+  const [task, lines, words, bytes] = message.json()
+  const counted = waiting.get(task)
+  if (!waiting.delete(task)) return // answered twice: a worker died between its answer and its acknowledgement
   counted.lines += lines
   counted.words += words
   counted.bytes += bytes
@@ -41,17 +43,22 @@ const receiving = answers.consume({ noAck: true }, (message) => {
   arrivals.emit('answer')
 })
 
+function send(line, counted) {
+  const task = sent++
+  waiting.set(task, counted)
+  return tasks.send(line, { correlationId: String(task) })
+}
+
 const start = performance.now()
 const seconds = () => (performance.now() - start) / 1000
 const progress = showProgress(files, () => ({ messages: sent + answered, seconds: seconds() }))
-for (const [file, { path }] of files.entries()) {
+for (const { path, counted } of files) {
   for await (const lines of batches(path)) {
-    await tasks.sendMany(lines, { headers: { file } })
-    sent += lines.length
-    while (sent - answered > WINDOW) await once(arrivals, 'answer')
+    await Promise.all(lines.map((line) => send(line, counted)))
+    while (waiting.size > WINDOW) await once(arrivals, 'answer')
   }
 }
-while (answered < sent) await once(arrivals, 'answer')
+while (waiting.size > 0) await once(arrivals, 'answer')
 const took = seconds()
 progress.stop()
 
@@ -61,7 +68,10 @@ await mq.close()
 
 showTable(files)
 const each = (number) => Math.round(number).toLocaleString('en')
-console.log(`${each(sent)} tasks and ${each(answered)} answers in ${took.toFixed(2)} s: ${each((sent + answered) / took)} messages per second`)
+const rate = each((sent + answered) / took)
+console.log(
+  `${each(sent)} tasks and ${each(answered)} answers in ${took.toFixed(2)} s: ${rate} messages per second`,
+)
 
 const different = countWithWc(files.map(({ path }) => path)).flatMap((wc, i) => {
   const { path, counted } = files[i]

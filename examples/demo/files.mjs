@@ -52,13 +52,17 @@ export async function* batches(path) {
   let begun = [] // pieces of a line that goes on in the next chunk
   for await (const chunk of createReadStream(path)) {
     let start = 0
-    for (let end; (end = chunk.indexOf(NEWLINE, start) + 1) > 0; start = end) {
-      lines.push(begun.length > 0 ? Buffer.concat([...begun, chunk.subarray(start, end)]) : chunk.subarray(start, end))
+    let end = chunk.indexOf(NEWLINE) + 1
+    while (end > 0) {
+      const rest = chunk.subarray(start, end)
+      lines.push(begun.length > 0 ? Buffer.concat([...begun, rest]) : rest)
       begun = []
       if (lines.length === BATCH) {
         yield lines
         lines = []
       }
+      start = end
+      end = chunk.indexOf(NEWLINE, start) + 1
     }
     if (start < chunk.length) begun.push(chunk.subarray(start))
   }

@@ -26,7 +26,8 @@ export function showTable(files) {
   const total = { lines: 0, words: 0, bytes: 0 }
   for (const { counted } of files) for (const what in total) total[what] += counted[what]
   const widths = Object.values(total).map((value) => Math.max(5, String(value).length))
-  const row = (values, name) => console.log(...values.map((value, i) => String(value).padStart(widths[i])), ` ${name}`)
+  const row = (values, name) =>
+    console.log(...values.map((value, i) => String(value).padStart(widths[i])), ` ${name}`)
   row(Object.keys(total), 'file')
   for (const { path, counted } of files) row(Object.values(counted), path)
   row(Object.values(total), 'total')

@@ -22,7 +22,8 @@ function wc(args, input) {
 
 /** Lines, words and bytes of each file. */
 export function countWithWc(paths) {
-  if (paths.length > AT_ONCE) return [...countWithWc(paths.slice(0, AT_ONCE)), ...countWithWc(paths.slice(AT_ONCE))]
+  if (paths.length > AT_ONCE)
+    return [...countWithWc(paths.slice(0, AT_ONCE)), ...countWithWc(paths.slice(AT_ONCE))]
   return wc(['-lwc', '--', ...paths])
     .split('\n')
     .slice(0, paths.length) // after which comes the total

@@ -30,7 +30,7 @@ export class Workers {
     worker.on('exit', (status, signal) => {
       this.#running.delete(worker)
       if (this.#stopping) return
-      console.error(`demo: a worker has ended (${signal ?? `exit status ${status}`}); the others go on`)
+      console.error(`demo: a worker has ended: ${signal ?? `exit status ${status}`}`)
       if (this.#running.size === 0) fail('no worker is left')
     })
     worker.on('error', (error) => fail(`${PYTHON} cannot be started: ${error.message}`))
