@@ -72,6 +72,9 @@ async function work() {
   parentPort.postMessage('ready')
 }
 
+/** The plain measure is that of a program which iterates. */
+const by = (receiver) => (receiver === 'iterate' ? '' : `, by ${receiver}r`)
+
 function told(worker) {
   return once(worker, 'message') // rejects if the worker fails
 }
@@ -83,15 +86,15 @@ async function main() {
 
   for (const [name, receive] of receivers) {
     report(
-      `same isolate, send, ${name}`,
+      `in process, Node same isolate${by(name)}`,
       await rate(() => Promise.all([produce(queue, MESSAGES), receive(queue, MESSAGES)])),
-      'msgs/s',
+      '/s',
     )
   }
   report(
-    'same isolate, sendMany, handle',
+    'in process, Node same isolate, sendMany',
     await rate(() => Promise.all([produceBatches(queue, MESSAGES), handle(queue, MESSAGES)])),
-    'msgs/s',
+    '/s',
   )
 
   const worker = new Worker(new URL(import.meta.url), {
@@ -106,9 +109,9 @@ async function main() {
       return Promise.all([theirs, mine(queue, MESSAGES)])
     })
   for (const [name] of receivers)
-    report(`main → worker, send, ${name}`, await together(name, produce), 'msgs/s')
-  report('main → worker, sendMany, handle', await together('handle', produceBatches), 'msgs/s')
-  report('worker → main, send, handle', await together('produce', handle), 'msgs/s')
+    report(`in process, Node main to worker${by(name)}`, await together(name, produce), '/s')
+  report('in process, Node main to worker, sendMany', await together('handle', produceBatches), '/s')
+  report('in process, Node worker to main', await together('produce', handle), '/s')
 
   const times = []
   for (let i = 0; i < 20_000; i++) {
@@ -117,8 +120,8 @@ async function main() {
     if (i >= 2000) times.push((performance.now() - start) * 1000)
   }
   times.sort((a, b) => a - b)
-  report('echo from main to worker and back, p50', times[times.length >> 1], 'µs')
-  report('echo from main to worker and back, p99', times[Math.floor(times.length * 0.99)], 'µs')
+  report('in process, Node main to worker and back, p50', times[times.length >> 1], 'µs')
+  report('in process, Node main to worker and back, p99', times[Math.floor(times.length * 0.99)], 'µs')
   worker.postMessage('stop')
   await mq.close()
 }

@@ -91,11 +91,11 @@ def main() -> None:
     """Measures everything."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
-    for measure, send in ("send each, ack each", send_each), ("send_many of 100, ack each", send_batches):
-        tell(f"python inproc: {measure}", statistics.median(rate(send, count) for _ in range(rounds)), "msgs/s")
+    for measure, send in ("Python to Python", send_each), ("Python to Python, send_many of 100", send_batches):
+        tell(f"in process, {measure}", statistics.median(rate(send, count) for _ in range(rounds)), "/s")
     trips = sorted(echo(min(count, 20_000)))
-    tell("python inproc: round trip p50", trips[len(trips) // 2] * 1e6, "µs")
-    tell("python inproc: round trip p99", trips[len(trips) * 99 // 100] * 1e6, "µs")
+    tell("in process, Python round trip, p50", trips[len(trips) // 2] * 1e6, "µs")
+    tell("in process, Python round trip, p99", trips[len(trips) * 99 // 100] * 1e6, "µs")
 
 
 if __name__ == "__main__":
