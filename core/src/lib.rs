@@ -6,7 +6,12 @@
 //! | [`broker`] | the domain: virtual hosts, exchanges, queues, consumers, and [`broker::Channel`], the only door to them |
 //! | [`routing`] | where an exchange sends a message, one file per exchange type |
 //! | [`wire`] | AMQP 0-9-1 bytes ⇄ values, generated from the spec |
+//! | [`server`] | AMQP connections: handshake, read loop, and the writing half that every publisher may use |
+//! | [`client`] | one client API over the transports `inproc:` and `amqp:`; the language modules are its fronts |
+//! | [`cli`] | the `warrenmq` command |
 //! | [`error`], [`clock`], [`auth`], [`memory`] | the one error type; time; users; what messages cost |
+//!
+//! [`broker`] and [`routing`] are synchronous and know no socket, file, task or language.
 //!
 //! A message has one way through the house, and it never turns back:
 //!
