@@ -44,8 +44,8 @@ pub(super) fn check_queue_arguments(label: &str, arguments: &Table) -> Result<()
     for (name, form) in QUEUE {
         let Some(value) = arguments.get(name) else { continue };
         let fits = match form {
-            Form::AtLeast(minimum) => integer(value).is_some_and(|number| number >= minimum),
-            Form::Octet => integer(value).is_some_and(|number| (0..=255).contains(&number)),
+            Form::AtLeast(minimum) => value.as_integer().is_some_and(|number| number >= minimum),
+            Form::Octet => value.as_integer().is_some_and(|number| (0..=255).contains(&number)),
             Form::Text => matches!(value, Value::LongString(_)),
             Form::Flag => matches!(value, Value::Bool(_)),
         };
@@ -56,41 +56,4 @@ pub(super) fn check_queue_arguments(label: &str, arguments: &Table) -> Result<()
         tracing::warn!("{label}: '{name}' is kept, but has no effect in this version");
     }
     Ok(())
-}
-
-/// An integer of whatever width.
-pub(super) fn integer(value: &Value) -> Option<i64> {
-    Some(match value {
-        Value::I8(n) => i64::from(*n),
-        Value::U8(n) => i64::from(*n),
-        Value::I16(n) => i64::from(*n),
-        Value::U16(n) => i64::from(*n),
-        Value::I32(n) => i64::from(*n),
-        Value::U32(n) => i64::from(*n),
-        Value::I64(n) => *n,
-        _ => return None,
-    })
-}
-
-/// RabbitMQ's names of the types, as its texts show them (`rabbit_binary_parser`).
-pub(super) fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Bool(_) => "bool",
-        Value::I8(_) => "byte",
-        Value::U8(_) => "unsignedbyte",
-        Value::I16(_) => "short",
-        Value::U16(_) => "unsignedshort",
-        Value::I32(_) => "signedint",
-        Value::U32(_) => "unsignedint",
-        Value::I64(_) => "long",
-        Value::F32(_) => "float",
-        Value::F64(_) => "double",
-        Value::Decimal(..) => "decimal",
-        Value::LongString(_) => "longstr",
-        Value::ByteArray(_) => "binary",
-        Value::Timestamp(_) => "timestamp",
-        Value::Table(_) => "table",
-        Value::Array(_) => "array",
-        Value::Void => "void",
-    }
 }

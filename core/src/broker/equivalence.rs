@@ -4,7 +4,6 @@
 
 use std::fmt::Display;
 
-use super::arguments::{integer, type_name};
 use crate::error::{Error, Kind, Result};
 use crate::wire::table::{Table, Value};
 
@@ -55,7 +54,7 @@ pub(super) fn check_arguments<'a>(
 
 /// Integers are the same whatever their width, as for RabbitMQ.
 fn same_value(a: &Value, b: &Value) -> bool {
-    match (integer(a), integer(b)) {
+    match (a.as_integer(), b.as_integer()) {
         (Some(a), Some(b)) => a == b,
         _ => a == b,
     }
@@ -68,13 +67,13 @@ fn text(value: &Value) -> String {
         Value::F32(number) => number.to_string(),
         Value::F64(number) => number.to_string(),
         Value::Timestamp(seconds) => seconds.to_string(),
-        other => integer(other).map_or_else(|| format!("{other:?}"), |number| number.to_string()),
+        other => other.as_integer().map_or_else(|| format!("{other:?}"), |number| number.to_string()),
     }
 }
 
 fn describe(value: Option<&Value>) -> String {
     match value {
         None => "none".into(),
-        Some(value) => format!("the value '{}' of type '{}'", text(value), type_name(value)),
+        Some(value) => format!("the value '{}' of type '{}'", text(value), value.type_name()),
     }
 }

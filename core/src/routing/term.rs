@@ -4,29 +4,6 @@ use std::fmt::{self, Write};
 
 use crate::wire::table::Value;
 
-/// RabbitMQ's name of a field type (`rabbit_binary_parser`).
-pub(super) fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Bool(_) => "bool",
-        Value::I8(_) => "byte",
-        Value::U8(_) => "unsignedbyte",
-        Value::I16(_) => "short",
-        Value::U16(_) => "unsignedshort",
-        Value::I32(_) => "signedint",
-        Value::U32(_) => "unsignedint",
-        Value::I64(_) => "long",
-        Value::F32(_) => "float",
-        Value::F64(_) => "double",
-        Value::Decimal(..) => "decimal",
-        Value::LongString(_) => "longstr",
-        Value::ByteArray(_) => "binary",
-        Value::Timestamp(_) => "timestamp",
-        Value::Table(_) => "table",
-        Value::Array(_) => "array",
-        Value::Void => "void",
-    }
-}
-
 /// Prints a value as Erlang's `~p` prints what RabbitMQ parsed it to (without its line breaks, and with floats in Rust's shortest form).
 pub(super) struct Term<'a>(pub(super) &'a Value);
 
@@ -49,10 +26,10 @@ impl fmt::Display for Term<'_> {
             Value::Table(table) => list(f, &table.0, |f, (name, value)| {
                 f.write_char('{')?;
                 binary(f, name.as_bytes())?;
-                write!(f, ",{},{}}}", type_name(value), Term(value))
+                write!(f, ",{},{}}}", value.type_name(), Term(value))
             }),
             Value::Array(values) => {
-                list(f, values, |f, value| write!(f, "{{{},{}}}", type_name(value), Term(value)))
+                list(f, values, |f, value| write!(f, "{{{},{}}}", value.type_name(), Term(value)))
             }
             Value::Void => f.write_str("undefined"),
         }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::term::{Term, type_name};
+use super::term::Term;
 use crate::wire::table::{Table, Value};
 
 /// A headers binding with an `x-match` that is not one of the four; RabbitMQ closes the channel with
@@ -92,7 +92,7 @@ pub(super) fn validate(arguments: &Table) -> Result<(), InvalidXMatch> {
         ))),
         Some(value) => Err(InvalidXMatch(format!(
             "Invalid x-match field type {} (value {}); expected longstr",
-            type_name(value),
+            value.type_name(),
             Term(value)
         ))),
     }

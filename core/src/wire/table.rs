@@ -52,6 +52,45 @@ pub enum Value {
     Void,
 }
 
+impl Value {
+    /// RabbitMQ's name of the type, as its error texts show it (`rabbit_binary_parser`).
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Value::Bool(_) => "bool",
+            Value::I8(_) => "byte",
+            Value::U8(_) => "unsignedbyte",
+            Value::I16(_) => "short",
+            Value::U16(_) => "unsignedshort",
+            Value::I32(_) => "signedint",
+            Value::U32(_) => "unsignedint",
+            Value::I64(_) => "long",
+            Value::F32(_) => "float",
+            Value::F64(_) => "double",
+            Value::Decimal(..) => "decimal",
+            Value::LongString(_) => "longstr",
+            Value::ByteArray(_) => "binary",
+            Value::Timestamp(_) => "timestamp",
+            Value::Table(_) => "table",
+            Value::Array(_) => "array",
+            Value::Void => "void",
+        }
+    }
+
+    /// An integer of whatever width.
+    pub fn as_integer(&self) -> Option<i64> {
+        Some(match self {
+            Value::I8(n) => i64::from(*n),
+            Value::U8(n) => i64::from(*n),
+            Value::I16(n) => i64::from(*n),
+            Value::U16(n) => i64::from(*n),
+            Value::I32(n) => i64::from(*n),
+            Value::U32(n) => i64::from(*n),
+            Value::I64(n) => *n,
+            _ => return None,
+        })
+    }
+}
+
 /// An AMQP field table: names (at most 255 bytes of UTF-8) and values in the order in which they came.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table(pub Vec<(Box<str>, Value)>);

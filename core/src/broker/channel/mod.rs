@@ -13,7 +13,6 @@ use std::sync::Arc;
 pub use declare::Binding;
 pub use publisher::{Publish, Returned};
 
-use super::arguments::integer;
 use super::consumer::{Consumer, Terms, Turn};
 use super::names;
 use super::outbox::{Batch, Outbox, Outlet, Settle, Wakes, resume};
@@ -262,7 +261,7 @@ impl Channel {
 fn priority(arguments: &Table) -> Result<i64> {
     match arguments.get("x-priority") {
         None => Ok(0),
-        Some(value) => integer(value).ok_or_else(|| {
+        Some(value) => value.as_integer().ok_or_else(|| {
             let reason = format!("invalid arg 'x-priority' in 'basic.consume': {value:?} is no integer");
             Error::new(Kind::PreconditionFailed, "basic.consume", reason)
         }),

@@ -1,0 +1,296 @@
+//! A channel of an embedded broker: the broker's own, behind a lock.
+
+use std::fmt;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::Shared;
+use super::consumer::{Inbox, Ready};
+use crate::broker::{self, Binding, Session, Wakes};
+use crate::client::driver::{
+    Answer, BatchOutcome, BatchPublishing, ChannelDriver, ConsumerDriver, Outcome, Publishing, now,
+};
+use crate::client::process;
+use crate::client::{ConsumeOptions, ExchangeOptions, Get, Publish, QueueInfo, QueueOptions, Settle};
+use crate::error::{Error, Kind, Result};
+use crate::message::Body;
+
+/// Bytes that a channel publishes between two looks at the memory that is in use: to look costs as much
+/// as to publish.
+const LOOK_EVERY: usize = 64 << 10;
+pub(super) struct EmbeddedChannel {
+    pub(super) outbox: Arc<broker::Outbox>,
+    door: Mutex<Door>,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) me: Weak<EmbeddedChannel>,
+    pub(super) shared: Arc<Shared>,
+}
+
+struct Door {
+    /// None once closed.
+    channel: Option<broker::Channel>,
+    /// Bytes published since memory was last looked at.
+    unlooked: usize,
+}
+
+impl EmbeddedChannel {
+    pub(super) fn open(session: &Session, shared: &Arc<Shared>) -> Arc<Self> {
+        let inbox = Arc::new(Inbox::default());
+        let channel = session.channel(Box::new(Ready(inbox.clone())));
+        Arc::new_cyclic(|me| EmbeddedChannel {
+            outbox: channel.outbox().clone(),
+            door: Mutex::new(Door { channel: Some(channel), unlooked: 0 }),
+            inbox,
+            me: me.clone(),
+            shared: shared.clone(),
+        })
+    }
+
+    /// Does something on the broker's channel; outlets are told after its lock is released.
+    pub(super) fn act<T>(
+        &self,
+        operation: &'static str,
+        act: impl FnOnce(&mut broker::Channel, &mut Wakes) -> Result<T>,
+    ) -> Result<T> {
+        self.shared.born.check(operation)?;
+        let mut wakes = Wakes::default();
+        let mut door = self.door.lock();
+        let channel = door.channel.as_mut().ok_or_else(|| channel_closed(operation))?;
+        let result = act(channel, &mut wakes);
+        drop(door);
+        result
+    }
+
+    pub(super) fn shut(&self) {
+        let mut wakes = Wakes::default();
+        if let Some(mut channel) = self.door.lock().channel.take() {
+            channel.close(&mut wakes);
+        }
+        self.inbox.doorbell.ring();
+    }
+
+    /// Publishes and says whether a queue took it; `NoRoute` when it is mandatory and none did.
+    fn publish_now(&self, publish: Publish<'_>) -> Result<Outcome> {
+        self.act("basic.publish", |channel, wakes| {
+            let routed = channel.publish(publish, wakes)?;
+            channel.flush(wakes);
+            channel.take_returned();
+            Ok(Outcome { confirmed: true, routed })
+        })
+    }
+
+    /// True when publishers are to wait; looks at the memory in use only now and then.
+    fn over_limit(&self, bytes: usize) -> bool {
+        let mut door = self.door.lock();
+        door.unlooked += bytes + 64;
+        if door.unlooked < LOOK_EVERY {
+            return false;
+        }
+        let over = self.shared.broker.over_memory_limit();
+        if !over {
+            door.unlooked = 0;
+        }
+        over
+    }
+
+    /// Lets a publish wait until there is memory again, with as many others as were allowed.
+    fn wait_for_memory<T: Send + 'static>(
+        &self,
+        go_on: impl FnOnce(&EmbeddedChannel) -> Result<T> + Send + 'static,
+    ) -> Result<Answer<T>> {
+        let shared = self.shared.clone();
+        let me = self.me.upgrade().ok_or_else(|| channel_closed("basic.publish"))?;
+        if shared.waiting.fetch_add(1, Relaxed) >= shared.max_waiting {
+            shared.waiting.fetch_sub(1, Relaxed);
+            let reason =
+                format!("{} publishes wait already, the broker is short of memory", shared.max_waiting);
+            return Err(Error::new(Kind::Backpressure, "basic.publish", reason)
+                .advise("await publishes before making more, and consume what is queued"));
+        }
+        let waiting = Waiting(shared);
+        let runtime = process::runtime()?;
+        Ok(Box::pin(async move {
+            let poll = runtime.spawn(async move {
+                let waiting = waiting;
+                while waiting.0.broker.over_memory_limit() && me.is_open() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                go_on(&me)
+            });
+            poll.await.unwrap_or_else(|_| Err(channel_closed("basic.publish")))
+        }))
+    }
+}
+
+/// One that waits for memory; counted until it is done or given up.
+struct Waiting(Arc<Shared>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Relaxed);
+    }
+}
+
+pub(super) fn channel_closed(operation: &'static str) -> Error {
+    Error::new(Kind::Closed, operation, "the channel is closed")
+        .advise("open a new one on an open connection")
+}
+
+/// A message that outlives the call which published it.
+struct Kept {
+    exchange: String,
+    routing_key: String,
+    mandatory: bool,
+    properties: Bytes,
+    body: Bytes,
+}
+
+impl Kept {
+    fn new(publish: Publish<'_>) -> Self {
+        Kept {
+            exchange: publish.exchange.into(),
+            routing_key: publish.routing_key.into(),
+            mandatory: publish.mandatory,
+            properties: Bytes::copy_from_slice(publish.properties),
+            body: match publish.body {
+                Body::Slice(slice) => Bytes::copy_from_slice(slice),
+                Body::Owned(bytes) => bytes,
+            },
+        }
+    }
+
+    fn publish(&self) -> Publish<'_> {
+        Publish {
+            exchange: &self.exchange,
+            routing_key: &self.routing_key,
+            mandatory: self.mandatory,
+            properties: &self.properties,
+            body: Body::Owned(self.body.clone()),
+        }
+    }
+}
+
+impl ChannelDriver for EmbeddedChannel {
+    fn is_open(&self) -> bool {
+        self.door.lock().channel.is_some()
+    }
+
+    fn declare_queue(&self, name: &str, passive: bool, options: QueueOptions) -> Answer<QueueInfo> {
+        now(self.act("queue.declare", |channel, _| match passive {
+            true => channel.check_queue(name),
+            false => channel.declare_queue(name, options),
+        }))
+    }
+
+    fn delete_queue(&self, name: &str, if_unused: bool, if_empty: bool) -> Answer<u64> {
+        now(self.act("queue.delete", |channel, wakes| channel.delete_queue(name, if_unused, if_empty, wakes)))
+    }
+
+    fn purge_queue(&self, name: &str) -> Answer<u64> {
+        now(self.act("queue.purge", |channel, _| channel.purge_queue(name)))
+    }
+
+    fn declare_exchange(
+        &self,
+        name: &str,
+        kind: &str,
+        passive: bool,
+        options: ExchangeOptions,
+    ) -> Answer<()> {
+        now(self.act("exchange.declare", |channel, _| match passive {
+            true => channel.check_exchange(name),
+            false => channel.declare_exchange(name, kind, options),
+        }))
+    }
+
+    fn delete_exchange(&self, name: &str, if_unused: bool) -> Answer<()> {
+        now(self.act("exchange.delete", |channel, _| channel.delete_exchange(name, if_unused)))
+    }
+
+    fn bind_queue(&self, binding: Binding<'_>) -> Answer<()> {
+        now(self.act("queue.bind", |channel, _| channel.bind_queue(binding)))
+    }
+
+    fn unbind_queue(&self, binding: Binding<'_>) -> Answer<()> {
+        now(self.act("queue.unbind", |channel, _| channel.unbind_queue(binding)))
+    }
+
+    fn bind_exchange(&self, binding: Binding<'_>) -> Answer<()> {
+        now(self.act("exchange.bind", |channel, _| channel.bind_exchange(binding)))
+    }
+
+    fn unbind_exchange(&self, binding: Binding<'_>) -> Answer<()> {
+        now(self.act("exchange.unbind", |channel, _| channel.unbind_exchange(binding)))
+    }
+
+    fn qos(&self, count: u16, global: bool) -> Answer<()> {
+        now(self.act("basic.qos", |channel, wakes| channel.qos(0, count, global, wakes)))
+    }
+
+    fn publish(&self, publish: Publish<'_>) -> Result<Publishing> {
+        if !self.over_limit(publish.body.len()) {
+            return self.publish_now(publish).map(Publishing::Done);
+        }
+        let kept = Kept::new(publish);
+        self.wait_for_memory(move |channel| channel.publish_now(kept.publish())).map(Publishing::Pending)
+    }
+
+    fn publish_all(&self, batch: &mut dyn Iterator<Item = Publish<'_>>) -> Result<BatchPublishing> {
+        if self.over_limit(LOOK_EVERY) {
+            let kept: Vec<Kept> = batch.map(Kept::new).collect();
+            let publish =
+                move |channel: &EmbeddedChannel| channel.publish_batch(&mut kept.iter().map(Kept::publish));
+            return self.wait_for_memory(publish).map(BatchPublishing::Pending);
+        }
+        self.publish_batch(batch).map(BatchPublishing::Done)
+    }
+
+    fn consume(&self, options: &ConsumeOptions<'_>) -> Answer<Arc<dyn ConsumerDriver>> {
+        now(self.add_consumer(options))
+    }
+
+    fn get(&self, queue: &str, no_ack: bool) -> Answer<Option<Get>> {
+        now(self.act("basic.get", |channel, _| channel.get(queue, no_ack)))
+    }
+
+    fn settle(&self, tags: &[(u64, bool)], how: Settle) -> Result<()> {
+        self.act("basic.ack", |channel, wakes| channel.settle(tags, how, wakes))
+    }
+
+    fn recover(&self) -> Answer<()> {
+        now(self.act("basic.recover", |channel, wakes| channel.recover(true, wakes)))
+    }
+
+    fn close(&self) -> Answer<()> {
+        if self.shared.born.check("channel.close").is_ok() {
+            self.shut();
+        }
+        now(Ok(()))
+    }
+}
+impl EmbeddedChannel {
+    fn publish_batch(&self, batch: &mut dyn Iterator<Item = Publish<'_>>) -> Result<BatchOutcome> {
+        self.act("basic.publish", |channel, wakes| {
+            let mut outcome = BatchOutcome::default();
+            for publish in batch {
+                if !channel.publish(publish, wakes)? {
+                    outcome.unrouted.push(outcome.confirmed);
+                }
+                outcome.confirmed += 1;
+            }
+            channel.flush(wakes);
+            channel.take_returned();
+            Ok(outcome)
+        })
+    }
+}
+
+impl fmt::Debug for EmbeddedChannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("transport", &"inproc").field("open", &self.is_open()).finish()
+    }
+}

@@ -1,0 +1,150 @@
+//! `inproc:` — the broker in this process. Every call acts on it at once, on the caller's thread.
+//!
+//! | file | holds |
+//! |---|---|
+//! | here | the connection: a session of the broker |
+//! | `channel` | declaring, publishing, settling; publishers that wait for memory |
+//! | `consumer` | from the channel's outbox to its consumers |
+
+mod channel;
+mod consumer;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use super::ConnectOptions;
+use super::driver::{Answer, ChannelDriver, ConnectionDriver, ConnectionEvent, Listener, now};
+use super::process::{self, Birthplace};
+use crate::broker::{Broker, Session};
+use crate::error::{Error, Kind, Result};
+use crate::server::{Limits, Server};
+use channel::EmbeddedChannel;
+
+/// A connection to a broker in this process.
+pub(super) struct Embedded {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    broker: Arc<Broker>,
+    /// None once closed. Channels take it only to open and to close.
+    session: Mutex<Option<Session>>,
+    channels: Mutex<Vec<Weak<EmbeddedChannel>>>,
+    listeners: Mutex<Vec<Listener>>,
+    /// They stop when they are dropped.
+    servers: Mutex<Vec<Server>>,
+    born: Birthplace,
+    /// Publishes that wait for memory.
+    waiting: AtomicUsize,
+    max_waiting: usize,
+}
+
+fn closed(operation: &'static str) -> Error {
+    Error::new(Kind::Closed, operation, "the connection is closed").advise("open a new one with connect()")
+}
+
+impl Embedded {
+    pub(super) fn open(name: &str, options: &ConnectOptions) -> Result<Self> {
+        let broker = process::broker(name);
+        let session = broker.open("/", "guest")?;
+        let shared = Shared {
+            broker,
+            session: Mutex::new(Some(session)),
+            channels: Mutex::default(),
+            listeners: Mutex::default(),
+            servers: Mutex::default(),
+            born: Birthplace::here(),
+            waiting: AtomicUsize::new(0),
+            max_waiting: options.max_in_flight,
+        };
+        Ok(Embedded { shared: Arc::new(shared) })
+    }
+
+    fn open_channel(&self) -> Result<Arc<dyn ChannelDriver>> {
+        let shared = &self.shared;
+        shared.born.check("channel.open")?;
+        let session = shared.session.lock();
+        let channel = EmbeddedChannel::open(session.as_ref().ok_or_else(|| closed("channel.open"))?, shared);
+        let mut channels = shared.channels.lock();
+        channels.retain(|channel| channel.strong_count() > 0);
+        channels.push(Arc::downgrade(&channel));
+        Ok(channel)
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+impl Shared {
+    fn close(&self) {
+        if self.born.check("close").is_err() {
+            return; // the parent's locks may be held for ever in this copy of its memory
+        }
+        let Some(session) = self.session.lock().take() else { return };
+        for channel in std::mem::take(&mut *self.channels.lock()) {
+            if let Some(channel) = channel.upgrade() {
+                channel.shut();
+            }
+        }
+        drop(session);
+        self.servers.lock().clear();
+        for listener in std::mem::take(&mut *self.listeners.lock()) {
+            listener(ConnectionEvent::Closed(None));
+        }
+    }
+}
+
+impl ConnectionDriver for Embedded {
+    fn transport(&self) -> &'static str {
+        "inproc"
+    }
+
+    fn is_open(&self) -> bool {
+        self.shared.session.lock().is_some()
+    }
+
+    fn channel(&self) -> Answer<Arc<dyn ChannelDriver>> {
+        now(self.open_channel())
+    }
+
+    fn listen(&self, address: &str) -> Answer<SocketAddr> {
+        let shared = self.shared.clone();
+        let address = address.to_owned();
+        Box::pin(async move {
+            shared.born.check("listen")?;
+            if shared.session.lock().is_none() {
+                return Err(closed("listen"));
+            }
+            let runtime = process::runtime()?;
+            let broker = shared.broker.clone();
+            let listening = runtime
+                .spawn(async move { Server::listen(broker, &address, Limits::default()).await })
+                .await
+                .unwrap_or_else(|_| Err(closed("listen")))?;
+            let address = listening.address();
+            shared.servers.lock().push(listening);
+            Ok(address)
+        })
+    }
+
+    fn on_event(&self, listener: Listener) {
+        self.shared.listeners.lock().push(listener);
+    }
+
+    fn close(&self) -> Answer<()> {
+        self.shared.close();
+        now(Ok(()))
+    }
+}
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("transport", &"inproc").field("open", &self.is_open()).finish()
+    }
+}
