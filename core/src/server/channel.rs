@@ -419,3 +419,21 @@ fn unexpected(reason: &str) -> Error {
 fn count(messages: u64) -> u32 {
     u32::try_from(messages).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::{Broker, Options};
+
+    #[tokio::test]
+    async fn a_channel_that_ends_leaves_nothing_behind() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let link = Link::new(socket.into_split().1);
+        let session = Broker::new(Options::default()).open("/", "guest").unwrap();
+        let channel = Channel::open(1, &session, &link);
+        let outbox = Arc::downgrade(channel.broker.outbox());
+        drop(channel);
+        assert!(outbox.upgrade().is_none(), "port, outbox and announcer hold each other");
+    }
+}

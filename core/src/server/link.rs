@@ -9,12 +9,11 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::sync::Arc;
-use std::sync::Weak;
 use std::sync::atomic::{
     AtomicBool, AtomicU32,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::net::tcp::OwnedWriteHalf;
@@ -87,26 +86,26 @@ impl Port {
     }
 }
 
-/// Announces a channel's deliveries to its link. The port is made after the channel, hence filled in later.
+/// Announces a channel's deliveries to its link. The port is made after the channel, hence filled in later;
+/// it owns the outbox that owns this, hence weak.
 #[derive(Clone, Default)]
-pub(super) struct Announcer(Arc<std::sync::OnceLock<(Weak<Link>, Arc<Port>)>>);
+pub(super) struct Announcer(Arc<OnceLock<(Weak<Link>, Weak<Port>)>>);
 
 impl Announcer {
     pub(super) fn set(&self, link: &Arc<Link>, port: &Arc<Port>) {
-        let _ = self.0.set((Arc::downgrade(link), port.clone()));
+        let _ = self.0.set((Arc::downgrade(link), Arc::downgrade(port)));
     }
 
-    /// Ends the circle of references from the port's outbox back to the port.
-    fn target(&self) -> Option<(Arc<Link>, &Arc<Port>)> {
+    fn target(&self) -> Option<(Arc<Link>, Arc<Port>)> {
         let (link, port) = self.0.get()?;
-        Some((link.upgrade()?, port))
+        Some((link.upgrade()?, port.upgrade()?))
     }
 }
 
 impl Outlet for Announcer {
     fn ready(&self) {
         if let Some((link, port)) = self.target() {
-            link.ready.lock().push_back(port.clone());
+            link.ready.lock().push_back(port);
             link.any_ready.store(true, Release);
             link.flush();
         }
