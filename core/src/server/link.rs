@@ -41,8 +41,7 @@ pub(super) struct Link {
     writer: Mutex<Writer>,
     /// Channels whose outboxes have something.
     ready: Mutex<VecDeque<Arc<Port>>>,
-    any_ready: AtomicBool,
-    /// The socket is full, and the connection's task waits until it is not.
+    /// The socket is full, and the connection's task waits until it is not. Changed by who holds the writer.
     full: AtomicBool,
     /// Something was written since the last look: no heartbeat is due.
     wrote: AtomicBool,
@@ -106,7 +105,6 @@ impl Outlet for Announcer {
     fn ready(&self) {
         if let Some((link, port)) = self.target() {
             link.ready.lock().push_back(port);
-            link.any_ready.store(true, Release);
             link.flush();
         }
     }
@@ -120,7 +118,6 @@ impl Link {
             cancel_notify: AtomicBool::new(false),
             writer: Mutex::default(),
             ready: Mutex::default(),
-            any_ready: AtomicBool::new(false),
             full: AtomicBool::new(false),
             wrote: AtomicBool::new(false),
             failed: AtomicBool::new(false),
@@ -149,18 +146,25 @@ impl Link {
     }
 
     /// Writes what there is to write, if nobody else is at it.
+    ///
+    /// Whoever finds the writer taken leaves it to him who has it, and he looks at the list again after he has
+    /// let go. The list's own lock makes that safe: either he sees what was put there, or whoever put it
+    /// there sees the writer free. (A flag beside the list would not do: its store may still be on its way
+    /// when the lock is looked at.)
     pub(super) fn flush(&self) {
-        while let Some(mut writer) = self.writer.try_lock() {
-            if self.failed.load(Relaxed) || self.full.load(Acquire) {
-                return;
-            }
-            let done = self.pump(&mut writer);
-            drop(writer);
-            // Whoever found the writer taken has left it to us.
-            if !done || !self.any_ready.load(Acquire) {
+        while let Some(writer) = self.writer.try_lock() {
+            if !self.go_on(writer) {
                 return;
             }
         }
+    }
+
+    /// True when there is more to write, and nobody else who would.
+    fn go_on(&self, mut writer: MutexGuard<'_, Writer>) -> bool {
+        let full = self.full.load(Relaxed) || self.failed.load(Relaxed);
+        let done = !full && self.pump(&mut writer);
+        drop(writer);
+        done && !self.ready.lock().is_empty()
     }
 
     /// False when it stopped before all was written; somebody else has been told to go on.
@@ -172,7 +176,6 @@ impl Link {
                 let budget = GATHER - writer.output.len();
                 if self.drain(writer, &port, budget) {
                     self.ready.lock().push_back(port);
-                    self.any_ready.store(true, Release);
                 }
             }
             if writer.output.is_empty() {
@@ -199,10 +202,7 @@ impl Link {
     }
 
     fn next_ready(&self) -> Option<Arc<Port>> {
-        let mut ready = self.ready.lock();
-        let port = ready.pop_front();
-        self.any_ready.store(!ready.is_empty(), Release);
-        port
+        self.ready.lock().pop_front()
     }
 
     /// Encodes about `budget` bytes out of a channel's outbox; true when more is there.
@@ -247,8 +247,12 @@ impl Link {
     /// Waits until a full socket takes bytes again, and goes on writing.
     pub(super) async fn drained(&self) -> io::Result<()> {
         self.socket.writable().await?;
+        // Waits for the writer: somebody who has just seen a full socket must not be left to it.
+        let writer = self.writer.lock();
         self.full.store(false, Release);
-        self.flush();
+        if self.go_on(writer) {
+            self.flush();
+        }
         Ok(())
     }
 
