@@ -83,10 +83,11 @@ impl Contender {
         let port = free_port()?;
         let log = self.scratch.join("log");
         let broker = self.command(port).and_then(|mut command| {
+            let file = File::create(&log)?;
             command
                 .stdin(Stdio::null())
-                .stdout(File::create(&log)?)
-                .stderr(File::options().append(true).open(&log)?);
+                .stdout(file.try_clone()?)
+                .stderr(file);
             Broker::start(&mut command, port, PATIENCE)
         });
         let broker = broker
