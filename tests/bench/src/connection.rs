@@ -11,6 +11,8 @@ use crate::wire::{Fields, Frame, FrameBuffer, PROTOCOL_HEADER, bad, method, meth
 const FRAME_MAX: u32 = 131_072;
 /// What one read may bring. Larger reads cost fewer system calls but more cache misses.
 const READ_BUFFER: usize = 256 * 1024;
+/// Prebuilt bytes per write: enough for the system call to vanish, few enough to stay in the cache.
+pub const BATCH_BYTES: usize = 128 * 1024;
 /// No broker takes this long to answer a method or to take what we write, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 

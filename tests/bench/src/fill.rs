@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::connection::{Connection, with_queue};
+use crate::connection::{BATCH_BYTES, Connection, with_queue};
 use crate::process;
 use crate::throughput;
 use crate::url::Url;
 use crate::wire::publish_frames;
 
-const BATCH_BYTES: usize = 128 * 1024;
 /// How long the broker's count may stand still before we give up.
 const PATIENCE: Duration = Duration::from_secs(30);
 

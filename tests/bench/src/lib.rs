@@ -6,6 +6,7 @@
 //! the broker, so that a mistake there is not repeated here.
 //!
 //! * [`wire`]: frames to bytes and back; [`url`]: where the broker is; [`connection`]: the handshake
+//! * [`confirms`]: which published messages the broker has not confirmed yet
 //! * [`throughput`], [`rpc`], [`fill`], [`start`]: one kind of measurement each
 //! * [`broker`]: a broker process that we start and end; [`process`]: what the kernel says it costs
 //! * [`mirror`]: the cheapest thing that behaves like a broker, to find the ceiling of the load itself
@@ -14,6 +15,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod broker;
+pub mod confirms;
 pub mod connection;
 pub mod fill;
 pub mod mirror;

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -28,9 +28,10 @@ pub(crate) struct Contender {
 #[derive(Debug)]
 enum Kind {
     WarrenMq,
-    /// With the port of an epmd that serves nobody else.
+    /// With an epmd on a port of its own: RabbitMQ would start one, but as a daemon that outlives it.
     RabbitMq {
-        epmd: u16,
+        epmd: Child,
+        epmd_port: u16,
     },
 }
 
@@ -57,7 +58,12 @@ impl Contender {
     }
 
     pub(crate) fn rabbitmq(program: PathBuf) -> io::Result<Self> {
-        Self::new("RabbitMQ", program, Kind::RabbitMq { epmd: free_port()? })
+        let epmd_port = free_port()?;
+        let epmd = Command::new("epmd")
+            .args(["-address", "127.0.0.1", "-port", &epmd_port.to_string()])
+            .stdin(Stdio::null())
+            .spawn()?;
+        Self::new("RabbitMQ", program, Kind::RabbitMq { epmd, epmd_port })
     }
 
     fn new(name: &'static str, program: PathBuf, kind: Kind) -> io::Result<Self> {
@@ -71,10 +77,8 @@ impl Contender {
         let port = free_port()?;
         let log = self.scratch.join("log");
         let broker = self.command(port).and_then(|mut command| {
-            command
-                .stdin(Stdio::null())
-                .stdout(File::create(&log)?)
-                .stderr(File::options().append(true).open(&log)?);
+            let file = File::create(&log)?;
+            command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
             Broker::start(&mut command, port, PATIENCE)
         });
         let broker =
@@ -92,11 +96,11 @@ impl Contender {
     fn command(&self, port: u16) -> io::Result<Command> {
         let mut command = Command::new(&self.program);
         command.current_dir(&self.scratch);
-        match self.kind {
+        match &self.kind {
             Kind::WarrenMq => {
                 command.args(["serve", "--memory", "--amqp", &format!("127.0.0.1:{port}")]);
             }
-            Kind::RabbitMq { epmd } => {
+            Kind::RabbitMq { epmd_port, .. } => {
                 let data = self.scratch.join(port.to_string());
                 command
                     .env("HOME", &self.scratch) // the Erlang cookie
@@ -112,7 +116,7 @@ impl Contender {
                     .env("RABBITMQ_LOGS", "-")
                     .env("RABBITMQ_PID_FILE", data.join("pid"))
                     .env("RABBITMQ_ENABLED_PLUGINS_FILE", data.join("plugins"))
-                    .env("ERL_EPMD_PORT", epmd.to_string())
+                    .env("ERL_EPMD_PORT", epmd_port.to_string())
                     .env("ERL_EPMD_ADDRESS", "127.0.0.1")
                     // Makes the script become the server instead of its parent, so that signals reach it.
                     .env("RUNNING_UNDER_SYSTEMD", "true");
@@ -123,15 +127,9 @@ impl Contender {
 }
 
 impl Drop for Contender {
-    /// Ends RabbitMQ's epmd, a daemon that outlives its node, and removes the scratch files.
     fn drop(&mut self) {
-        if let Kind::RabbitMq { epmd } = self.kind {
-            let _ = Command::new("epmd")
-                .env("ERL_EPMD_PORT", epmd.to_string())
-                .arg("-kill")
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status();
+        if let Kind::RabbitMq { epmd, .. } = &mut self.kind {
+            let _ = epmd.kill().and_then(|()| epmd.wait());
         }
         let _ = fs::remove_dir_all(&self.scratch);
     }

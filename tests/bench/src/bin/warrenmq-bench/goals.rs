@@ -1,6 +1,6 @@
 //! What WarrenMQ is to reach, and where the others stand.
 
-/// Which of two values is better, and how a value is written.
+/// Which of two values is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Better {
     More,
