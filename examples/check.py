@@ -18,7 +18,7 @@ DEMO = Path(__file__).parent / "demo" / "demo.mjs"
 AT_ONCE = 3
 
 FILES = {
-    "poem.txt": "ein Wort – zwei Wörter\n\n\tund\vein drittes\r\n".encode(),
+    "poem.txt": "ein Wort — zwei Wörter\n\n\tund\vein drittes\r\n".encode(),
     "no newline at the end": b"one\ntwo\nthree",
     "empty": b"",
     "bytes": bytes(range(256)) * 300,
@@ -32,15 +32,18 @@ def demo() -> list[str]:
         for name, content in FILES.items():
             (Path(folder) / name).write_bytes(content)
         command = ["node", str(DEMO.resolve()), *FILES]
-        counted = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8")
-        partly = subprocess.run([*command, "missing"], cwd=folder, capture_output=True, text=True, encoding="utf-8")
-    return [*_unlike(counted, 0, "the same as wc"), *_unlike(partly, 1, "missing: no such file", "the same as wc")]
+        counted = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        partly = subprocess.run([*command, "missing"], cwd=folder, capture_output=True, text=True)
+    return [
+        *_unlike(counted, 0, "the same as wc"),
+        *_unlike(partly, 1, "missing: no such file", "the same as wc"),
+    ]
 
 
 def _unlike(result: subprocess.CompletedProcess[str], status: int, *texts: str) -> Iterator[str]:
     output = result.stdout + result.stderr
     if result.returncode != status or not all(text in output for text in texts):
-        yield f"exit status {status} and {texts} expected, exit status {result.returncode} seen, and\n{output}"
+        yield f"expected: exit status {status}, {texts}; seen: exit status {result.returncode}, and\n{output}"
 
 
 def timed(check: Callable[[], list[str]]) -> tuple[list[str], float]:

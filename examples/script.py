@@ -1,7 +1,7 @@
 """What must be seen, read from an example's README, so that the README cannot be wrong.
 
-It is the block ```` ```text ````, each line of which is `program | what it prints`. The lines of one program must come
-in that order; how those of several programs mingle is left open.
+It is the block ```` ```text ````, each line of which is `program | what it prints`. The lines of one program
+must come in that order; how those of several programs mingle is left open.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import difflib
 import re
 from collections import Counter
 from pathlib import Path
+
 
 class Script:
     """The lines that an example is to show."""

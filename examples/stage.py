@@ -38,7 +38,7 @@ class Stage:
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
 
     def __enter__(self) -> Self:
-        command = [python(), "-m", "warrenmq", "serve", "--memory", "--amqp", "127.0.0.1:0"]
+        command = [python(), "-m", "warrenmq", "serve", "--memory", "--amqp", "127.0.0.1:0", "--log", "error"]
         self._broker = subprocess.Popen(command, env=self._environment, stdout=subprocess.PIPE, text=True)
         assert self._broker.stdout is not None
         ready, _, url = self._broker.stdout.readline().strip().partition(" ")

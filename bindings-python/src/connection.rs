@@ -3,6 +3,7 @@
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use pyo3::prelude::*;
 use warrenmq::client::{self, ConnectOptions, ConnectionEvent, Url};
 
@@ -98,34 +99,43 @@ impl Connection {
         }))
     }
 
-    /// Has ``sink`` called with the name of every event and what there is to say about it: on the bridge's
-    /// loop, or without a bridge on a thread of the connection's own.
-    #[pyo3(signature = (sink, bridge=None))]
-    fn on_event(&self, py: Python<'_>, sink: Py<PyAny>, bridge: Option<&Bridge>) -> PyResult<()> {
-        let connection = &self.link(py, "on")?.connection;
-        if let Some(bridge) = bridge {
-            let (bridge, sink) = (bridge.shared().clone(), Arc::new(sink));
-            connection.on_event(Arc::new(move |event| bridge.call(sink.clone(), told(event))));
-            return Ok(());
-        }
-        let (events, queue) = mpsc::channel::<ConnectionEvent>();
-        std::thread::Builder::new().name("warrenmq-events".into()).spawn(move || {
-            for event in queue {
-                // Not while the interpreter shuts down: nobody is left to be told.
-                Python::try_attach(|py| {
-                    if let Err(error) = told(event)(py).and_then(|event| sink.call1(py, (event,))) {
-                        error.write_unraisable(py, None);
-                    }
-                });
-            }
-        })?;
-        connection.on_event(Arc::new(move |event| drop(events.send(event))));
+    /// Has the bridge's loop call ``sink`` with the name of every event and what there is to say about it.
+    fn on_event(&self, py: Python<'_>, sink: Py<PyAny>, bridge: &Bridge) -> PyResult<()> {
+        let (bridge, sink) = (bridge.shared().clone(), Arc::new(sink));
+        let tell = move |event| bridge.call(sink.clone(), told(event));
+        self.link(py, "on")?.connection.on_event(Arc::new(tell));
         Ok(())
+    }
+
+    /// The same for a thread to iterate over; ends with the connection.
+    fn events(&self, py: Python<'_>) -> PyResult<Events> {
+        let (tell, told) = mpsc::channel();
+        self.link(py, "on")?.connection.on_event(Arc::new(move |event| drop(tell.send(event))));
+        Ok(Events(Ours::new(Mutex::new(told))))
     }
 
     /// Closes the connection and its channels.
     fn close(&self, py: Python<'_>) -> PyResult<Answer> {
         let link = self.link(py, "close")?.clone();
         Ok(Answer::new(py, async move { link.close().await }, |py, ()| Ok(py.None())))
+    }
+}
+
+/// The events of a connection.
+#[pyclass(frozen, module = "warrenmq._native")]
+pub(crate) struct Events(Ours<Mutex<mpsc::Receiver<ConnectionEvent>>>);
+
+#[pymethods]
+impl Events {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let events = self.0.get("on").or_raise(py)?;
+        match py.detach(|| events.lock().recv()) {
+            Ok(event) => told(event)(py).map(Some),
+            Err(_) => Ok(None), // the connection is gone, and its end of this with it
+        }
     }
 }

@@ -52,7 +52,7 @@ mod _native {
     #[pymodule_export]
     use super::cli::cli;
     #[pymodule_export]
-    use super::connection::{Connection, connect};
+    use super::connection::{Connection, Events, connect};
     #[pymodule_export]
     use super::consumer::Consumer;
     #[pymodule_export]

@@ -82,8 +82,16 @@ impl Message {
 impl Message {
     /// The body, as it was sent.
     #[getter]
-    fn body<'py>(&self, py: Python<'py>) -> &Bound<'py, PyBytes> {
-        self.body.get_or_init(py, || PyBytes::new(py, self.message.body()).unbind()).bind(py)
+    fn body(&self, py: Python<'_>) -> Py<PyBytes> {
+        if let Some(body) = self.body.get(py) {
+            return body.clone_ref(py);
+        }
+        // Not `get_or_init`, which lets the GIL go: that would cost more than all the rest of a message.
+        let body = PyBytes::new(py, self.message.body()).unbind();
+        match self.body.set(py, body.clone_ref(py)) {
+            Ok(()) => body,
+            Err(late) => self.body.get(py).map_or(late, |first| first.clone_ref(py)),
+        }
     }
 
     /// The body as text. InvalidArgument if it is not UTF-8.
@@ -113,7 +121,7 @@ impl Message {
         }
         match media_type.get(..5) {
             Some(start) if start.eq_ignore_ascii_case("text/") => self.text(py).map(Py::into_any),
-            _ => Ok(self.body(py).clone().into_any().unbind()),
+            _ => Ok(self.body(py).into_any()),
         }
     }
 

@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+import itertools
 import subprocess
 import sys
 import textwrap
@@ -9,10 +10,24 @@ import pytest
 import warrenmq
 
 
+@pytest.fixture(params=["inproc", "amqp"])
+def url(request):
+    """Where a broker of the test's own is."""
+    name = f"inproc://test {next(_numbers)}"
+    if request.param == "inproc":
+        yield name
+    else:
+        with warrenmq.connect(name) as broker:
+            yield f"amqp://{broker.listen()}"
+
+
+_numbers = itertools.count()
+
+
 @pytest.fixture
-def mq():
-    """A connection to a broker of its own."""
-    with warrenmq.connect("inproc://") as connection:
+def mq(url):
+    """A connection to that broker."""
+    with warrenmq.connect(url) as connection:
         yield connection
 
 

@@ -24,6 +24,14 @@ def waiting(queue, count):
         time.sleep(0.001)
 
 
+def becomes(queue, message_count, consumer_count):
+    """Waits until a queue is in this state."""
+    until = time.monotonic() + 5
+    while (info := queue.info()) != (queue.name, message_count, consumer_count):
+        assert time.monotonic() < until, info
+        time.sleep(0.001)
+
+
 def rest(queue):
     told = []
     while (message := queue.get(no_ack=True)) is not None:
@@ -91,6 +99,7 @@ def test_leaving_the_with_block_puts_back_what_was_not_acknowledged_and_keeps_wh
     with tasks.consume() as consumer:
         next(consumer).ack()
         next(consumer)
+    waiting(tasks, 3)
     assert rest(tasks)[0] == ("b", True)
     with pytest.raises(StopIteration):
         next(consumer)
@@ -172,6 +181,7 @@ def test_acknowledging_multiple_covers_all_before(tasks):
         messages[2].ack(multiple=True)
         with pytest.raises(warrenmq.PreconditionFailed, match="already"):
             messages[0].ack()
+    waiting(tasks, 1)
     assert rest(tasks) == [("d", True)]
 
 
@@ -183,6 +193,7 @@ def test_nack_and_reject_put_back_to_the_old_place_or_away(tasks):
         a.reject()
         c.reject(requeue=False)
         d.nack(requeue=False)
+        waiting(tasks, 2)
         assert rest(tasks) == [("a", True), ("b", True)]
 
 
@@ -191,6 +202,7 @@ def test_nack_multiple_puts_back_all_before(tasks):
         messages = [next(consumer) for _ in range(4)]
         consumer.cancel()
         messages[2].nack(multiple=True)
+        waiting(tasks, 3)
         assert [text for text, _ in rest(tasks)] == ["a", "b", "c"]
 
 
@@ -202,6 +214,7 @@ def test_an_ack_leaves_by_itself_within_milliseconds(tasks):
         time.sleep(0.1)
         # The channel knows of both: to refuse them again would be an error of the broker's.
         third.nack(requeue=False)
+    waiting(tasks, 1)
     assert [text for text, _ in rest(tasks)] == ["d"]
 
 
@@ -220,6 +233,7 @@ def test_a_get_must_be_acknowledged_unless_it_says_otherwise(mq, tasks):
     a, b = tasks.get(), tasks.get(no_ack=True)
     assert (a.text(), b.text()) == ("a", "b")
     a.nack()
+    waiting(tasks, 3)
     assert tasks.get().text() == "a"
     mq.queue("empty")
     assert mq.queue("empty").get() is None
@@ -257,23 +271,22 @@ def test_two_consumers_take_turns(mq):
     queue = mq.queue("tasks")
     with queue.consume(prefetch=1) as one, queue.consume(prefetch=1) as two:
         queue.send_many(["1", "2", "3", "4"])
-        taken = [[], []]
-        for _ in range(2):
-            for consumer, texts in zip((one, two), taken, strict=True):
-                message = consumer.get(timeout=1)
-                texts.append(message.text())
-                message.ack()
-    assert taken == [["1", "3"], ["2", "4"]]
+        first, second = one.get(timeout=5), two.get(timeout=5)
+        assert (first.text(), second.text()) == ("1", "2")
+        second.ack()
+        assert two.get(timeout=5).text() == "3"
+        first.ack()
+        assert one.get(timeout=5).text() == "4"
 
 
 def test_a_consumer_that_nobody_holds_is_gone(mq, tasks):
     tasks.consume()
-    assert tasks.info().consumer_count == 0
+    becomes(tasks, 4, 0)
     consumer = tasks.consume()
-    assert tasks.info().consumer_count == 1
+    becomes(tasks, 0, 1)
     del consumer
     gc.collect()
-    assert tasks.info() == warrenmq.QueueInfo("tasks", 4, 0)
+    becomes(tasks, 4, 0)
 
 
 def test_a_channel_shares_one_prefetch_among_its_consumers(mq):

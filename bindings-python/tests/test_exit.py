@@ -34,7 +34,7 @@ mq.queue('q')
 threading.Thread(target=mq.call, args=('q', 1), daemon=True).start(); time.sleep(0.05)
 """,
     "a listener of events": "mq.on('close', print); mq.on('return', print)",
-    "an open port": "mq.listen()",
+    "an open port": "broker.listen()",
     "a channel": "channel = mq.channel(); channel.queue('q').consume()",
     "an event loop that was abandoned": """
 import asyncio, warrenmq.aio
@@ -70,10 +70,13 @@ with mq, mq.queue('q').consume() as consumer, mq.serve('s', print): sys.exit(0)
 }
 
 
+@pytest.mark.parametrize("transport", ["inproc", "amqp"])
 @pytest.mark.parametrize("going_on", GOING_ON.values(), ids=GOING_ON)
-def test_the_interpreter_exits_with(run, going_on):
-    out = run(f"import threading, time, warrenmq\nmq = warrenmq.connect('inproc://')\n{going_on}")
-    assert out in ("", "None\n")
+def test_the_interpreter_exits_with(run, going_on, transport):
+    begin = "import threading, time, warrenmq\nmq = broker = warrenmq.connect('inproc://')\n"
+    if transport == "amqp":
+        begin += "mq = warrenmq.connect(f'amqp://{broker.listen()}')\n"
+    assert run(begin + going_on) in ("", "None\n")
 
 
 def test_sending_and_fetching_in_process_starts_no_thread(run):

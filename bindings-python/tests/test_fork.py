@@ -6,14 +6,14 @@ import pytest
 BUSY = """
     import os, threading, time, warrenmq
 
-    mq = warrenmq.connect("inproc://busy")
+    broker = warrenmq.connect("inproc://busy")
+    mq = warrenmq.connect(f"amqp://{broker.listen()}") if "AMQP" else broker
     queue, exchange, channel = mq.queue("tasks"), mq.exchange("x", "fanout"), mq.channel()
     consumer, quiet = queue.consume(), mq.queue("quiet").consume()
     queue.send_many(["a"] * 5)
     message = next(consumer)
     server = mq.serve("double", lambda n, message: 2 * n)
     assert mq.call("double", 21) == 42
-    mq.listen()
 
     def produce():
         while True:
@@ -35,7 +35,7 @@ CHILD = """
         for use in (
             lambda: queue.send("x"), lambda: queue.send_many(["x"]), lambda: exchange.publish("x"), queue.get,
             queue.info, queue.consume, mq.channel, lambda: channel.queue("y"), lambda: mq.call("double", 1),
-            consumer.get, consumer.cancel, lambda: next(consumer), message.ack, message.nack, mq.listen, mq.close,
+            consumer.get, consumer.cancel, lambda: next(consumer), message.ack, message.nack, broker.listen, mq.close,
         ):
             try:
                 use()
@@ -59,8 +59,14 @@ CHILD = """
 """
 
 
-def test_in_the_child_of_a_fork_the_connections_of_the_parent_say_so_and_new_ones_work(run):
-    program = BUSY + CHILD
+@pytest.fixture(params=["inproc", "amqp"])
+def busy(request):
+    """The parent's program, up to the fork."""
+    return BUSY.replace('"AMQP"', str(request.param == "amqp"))
+
+
+def test_in_the_child_of_a_fork_the_connections_of_the_parent_say_so_and_new_ones_work(run, busy):
+    program = busy + CHILD
     program += """
     for _ in range(10):
         child = os.fork()
@@ -75,8 +81,8 @@ def test_in_the_child_of_a_fork_the_connections_of_the_parent_say_so_and_new_one
     assert run(program, timeout=60) == "parent goes on\n"
 
 
-def test_a_child_that_exits_as_python_does_does_not_hang(run):
-    program = BUSY
+def test_a_child_that_exits_as_python_does_does_not_hang(run, busy):
+    program = busy
     program += """
     import sys
 
@@ -85,7 +91,7 @@ def test_a_child_that_exits_as_python_does_does_not_hang(run):
         if child == 0:
             fresh = warrenmq.connect("inproc://fresh")
             left_open = fresh.queue("q").consume()
-            del queue, exchange, channel, consumer, quiet, message, server, mq
+            del queue, exchange, channel, consumer, quiet, message, server, mq, broker
             sys.exit(7)
         _, status = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(status) == 7, status

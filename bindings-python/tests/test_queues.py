@@ -190,12 +190,12 @@ def test_connections_of_one_name_share_a_broker_and_others_do_not():
         alone.queue("tasks", passive=True)
 
 
-def test_a_connection_tells_what_it_is(mq):
-    assert (mq.url, mq.transport, mq.is_open) == ("inproc://", "inproc", True)
-    assert repr(mq) == "<Connection inproc://>"
+def test_a_connection_tells_what_it_is(mq, url):
+    assert (mq.url, mq.transport, mq.is_open) == (url, url.split(":")[0], True)
+    assert repr(mq) == f"<Connection {url}>"
     mq.close()
     assert not mq.is_open
-    assert repr(mq) == "<Connection inproc://, closed>"
+    assert repr(mq) == f"<Connection {url}, closed>"
     mq.close()
 
 
@@ -235,9 +235,48 @@ def test_what_is_used_after_its_connection_closed_says_so(mq):
     consumer.cancel()
 
 
-def test_a_broker_in_this_process_can_let_others_in(mq):
-    host, port = mq.listen().split(":")
-    assert host == "127.0.0.1"
-    assert int(port) > 0
-    with pytest.raises(warrenmq.Error, match="listen"):
-        mq.listen("not an address")
+def test_a_broker_in_this_process_can_let_others_in():
+    with warrenmq.connect("inproc://") as mq:
+        host, port = mq.listen().split(":")
+        assert host == "127.0.0.1"
+        assert int(port) > 0
+        with pytest.raises(warrenmq.Error, match="listen"):
+            mq.listen("not an address")
+        with warrenmq.connect(f"amqp://guest:guest@{host}:{port}") as other:
+            assert other.url == f"amqp://guest:***@{host}:{port}"
+            with pytest.raises(warrenmq.Unsupported):
+                other.listen()
+
+
+def test_a_closed_connection_lets_nobody_in():
+    with warrenmq.connect("inproc://") as mq:
+        mq.close()
+        with pytest.raises(warrenmq.Closed):
+            mq.listen()
+
+
+def test_a_port_where_nobody_listens_is_unreachable():
+    with pytest.raises(warrenmq.Unreachable) as caught:
+        warrenmq.connect("amqp://127.0.0.1:1", timeout=5)
+    assert isinstance(caught.value, ConnectionError)
+
+
+def test_a_wrong_password_is_refused():
+    with warrenmq.connect("inproc://") as broker, pytest.raises(warrenmq.AccessRefused):
+        warrenmq.connect(f"amqp://guest:wrong@{broker.listen()}")
+
+
+def test_a_listener_that_fails_is_logged_and_does_not_keep_others_from_being_told(mq, caplog):
+    import queue
+
+    told = queue.SimpleQueue()
+
+    def fail(about):
+        raise RuntimeError("no ear")
+
+    mq.on("blocked", fail)
+    mq.on("close", told.put)
+    mq._listeners.tell_all([("blocked", "short of memory")])
+    assert "'blocked' failed" in caplog.text
+    mq.close()
+    assert told.get(timeout=5) is None

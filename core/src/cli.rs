@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
@@ -41,6 +42,9 @@ struct Serve {
     /// [default: 40% of the machine's memory]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     memory_limit: Option<usize>,
+    /// Microseconds to look for the next request after a small one, before going to sleep; 0 saves the most power.
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 50)]
+    spin: u64,
     /// What to log: error, warn, info, debug, trace, or a filter such as `warrenmq::server=debug`.
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log: String,
@@ -124,9 +128,10 @@ impl Serve {
             options.memory_limit = limit;
         }
         let broker = Broker::new(options);
+        let limits = Limits { spin: Duration::from_micros(self.spin), ..Limits::default() };
         let mut servers = Vec::new();
         for address in &self.amqp {
-            servers.push(Server::listen(broker.clone(), address, Limits::default()).await?);
+            servers.push(Server::listen(broker.clone(), address, limits.clone()).await?);
         }
         if !self.memory {
             tracing::warn!("messages are kept in memory only, and end with this process");

@@ -9,8 +9,8 @@ for (const global of [false, true]) {
   const consumers = [queue.consume(), queue.consume()]
   for (const consumer of consumers) await consumer.started
   const delivered = 10 - (await queue.info()).messageCount
-  console.log(`prefetch(2, { global: ${global} }): ${delivered} delivered to ${consumers.length} consumers`)
+  console.log(`prefetch(2, { global: ${global} }): ${delivered} delivered to the two consumers`)
+  for (const consumer of consumers) await consumer.cancel()
   await queue.delete()
-  await channel.close()
 }
 await mq.close()

@@ -1,4 +1,4 @@
-"""Counts the words and bytes of each line that it is sent: `python worker.py URL WORD`, WORD being a pattern."""
+"""Counts words and bytes of each line that it is sent: `python worker.py URL WORD`, WORD being a pattern."""
 
 import re
 import signal

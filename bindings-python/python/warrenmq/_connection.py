@@ -265,8 +265,9 @@ class Connection(_Declarer):
         self._publishing = native.renewing_channel()
         self._fetching = native.renewing_channel()
         self._listeners: Listeners | None = None
+        self._telling: threading.Thread | None = None
         self._caller: _native.Caller | None = None
-        self._lock = threading.Lock()  # guards the two above
+        self._lock = threading.Lock()  # guards the three above
         _lifecycle.watch(self)
 
     @property
@@ -351,13 +352,18 @@ class Connection(_Declarer):
         with self._lock:
             if self._listeners is None:
                 listeners = Listeners()
-                self._native.on_event(listeners.tell)
+                events = self._native.events()
                 self._publishing.on_return(lambda message: listeners.tell(("return", message)))
+                self._telling = threading.Thread(
+                    target=listeners.tell_all, args=(events,), name="warrenmq-events", daemon=True
+                )
+                self._telling.start()
                 self._listeners = listeners
         self._listeners.add(event, function)
 
     def listen(self, address: str = "127.0.0.1:0") -> str:
-        """Lets AMQP clients in to an embedded broker, at ``HOST:PORT`` (port 0 picks a free one); where it listens.
+        """Lets AMQP clients in to an embedded broker, at ``HOST:PORT`` (port 0 picks a free one), until this
+        connection closes; where it listens.
 
         Raises `Unsupported` if the broker is not in this process, `Unreachable` if the address cannot be had.
         """
@@ -368,8 +374,10 @@ class Connection(_Declarer):
         self._native.close().wait()
 
     def shut(self, patience: float) -> None:
-        """Closes it within that many seconds; for the exit of the interpreter."""
+        """Closes it within that many seconds, and tells those who listen; for the exit of the interpreter."""
         self._native.close().wait(patience)
+        if self._telling is not None:
+            self._telling.join(patience)
 
     def __enter__(self) -> Self:
         return self

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ._options import EVENTS
+
+log = logging.getLogger("warrenmq")
 
 
 class Listeners:
@@ -24,6 +27,14 @@ class Listeners:
         event, about = told
         for function in tuple(self._functions[event]):
             self.call(function, about)
+
+    def tell_all(self, events: Iterable[tuple[str, Any]]) -> None:
+        """Tells of events until there are no more. One that fails does not keep others from being told."""
+        for event in events:
+            try:
+                self.tell(event)
+            except Exception:
+                log.exception("a function that was to be told of %r failed", event[0])
 
     def call(self, function: Callable[[Any], object], about: Any) -> None:
         function(about)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import itertools
 import os
 import threading
 from typing import Protocol
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 from . import _native
-from .errors import Closed
+from .errors import Error
 
 _PATIENCE = 1.0  # seconds for a broker to say goodbye while the interpreter exits
 
@@ -22,25 +23,28 @@ class Closeable(Protocol):
         """Closes it within that many seconds."""
 
 
-_open: WeakSet[Closeable] = WeakSet()
+# In the order in which they were opened.
+_open: WeakValueDictionary[int, Closeable] = WeakValueDictionary()
+_opened = itertools.count()
 
 
 def watch(closeable: Closeable) -> None:
     """Has it closed at exit, if it is still there, so that acknowledgements leave and threads end."""
-    _open.add(closeable)
+    _open[next(_opened)] = closeable
 
 
 @atexit.register
 def _exit() -> None:
     excepthook = threading.excepthook
 
-    def all_but_closed(args: threading.ExceptHookArgs) -> None:
-        if not issubclass(args.exc_type, Closed):
+    def all_but_ours(args: threading.ExceptHookArgs) -> None:
+        if not issubclass(args.exc_type, Error):
             excepthook(args)
 
     # Daemon threads that still send and receive end here, which is no news to anybody.
-    threading.excepthook = all_but_closed
-    for closeable in list(_open):
+    threading.excepthook = all_but_ours
+    # What was opened last first: a broker in this process has to outlive those who are connected to its port.
+    for _, closeable in sorted(_open.items(), reverse=True):
         with contextlib.suppress(Exception):  # there is nobody left to tell
             closeable.shut(_PATIENCE)
 

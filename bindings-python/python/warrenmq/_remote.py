@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from ._native import Message
 from ._options import Body, Properties
 from .errors import RemoteError
-
-log = logging.getLogger("warrenmq")
 
 ERROR = "error"
 """The property ``type`` of a reply that says that the handler failed."""

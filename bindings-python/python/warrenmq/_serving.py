@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from . import _lifecycle, _remote
+from ._events import log
 from ._native import Consumer, Message
 from ._options import Properties
 from .errors import Closed, Error, Forked
@@ -52,7 +53,7 @@ class Server:
         except Exception as error:
             reply, properties = _remote.failure(error)
             if message.reply_to is None:
-                _remote.log.exception("the handler of %s failed, and nobody waits for its reply", message)
+                log.exception("the handler of %s failed, and nobody waits for its reply", message)
         if message.reply_to is not None:
             if message.correlation_id is not None:
                 properties["correlation_id"] = message.correlation_id

@@ -133,6 +133,9 @@ impl ConnectionDriver for Embedded {
         let address = address.to_owned();
         Box::pin(async move {
             shared.born.check("listen")?;
+            if shared.session.lock().is_none() {
+                return Err(closed("listen"));
+            }
             let runtime = process::runtime()?;
             let broker = shared.broker.clone();
             let listening = runtime

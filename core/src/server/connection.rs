@@ -11,6 +11,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
+use super::Limits;
 use super::channel::{Channel, Next};
 use super::handshake::{Client, Greeted, Tuned};
 use super::link::Link;
@@ -57,7 +58,7 @@ enum End {
 }
 
 /// Reads the connection until it ends.
-pub(super) async fn run(greeted: Greeted, mut stopping: watch::Receiver<bool>) {
+pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::Receiver<bool>) {
     let Greeted { socket, peer, mut buffer, session, tuned, client } = greeted;
     let (mut socket, write_half) = socket.into_split();
     let link = Link::new(write_half);
@@ -83,6 +84,8 @@ pub(super) async fn run(greeted: Greeted, mut stopping: watch::Receiver<bool>) {
     let mut silent_beats = 0;
 
     let mut size = BUFFER_MIN;
+    // Until when this task looks for events instead of sleeping: see `Limits::spin`.
+    let mut attentive = None;
     let mut blocked = false;
     let mut end = connection.batch(&mut buffer).break_value();
     while end.is_none() {
@@ -105,11 +108,7 @@ pub(super) async fn run(greeted: Greeted, mut stopping: watch::Receiver<bool>) {
                     if busy {
                         tokio::task::yield_now().await; // others of this thread have their turn
                     }
-                    if count <= INTERACTIVE {
-                        // Linux forgets this with every delayed ACK. Clients with Nagle's algorithm on (amqplib) hold
-                        // back the second of two small writes for 40 ms unless we acknowledge the first at once.
-                        let _ = rustix::net::sockopt::set_tcp_quickack(link.socket(), true);
-                    }
+                    attentive = (count <= INTERACTIVE).then(|| Instant::now() + limits.spin);
                     if std::mem::take(&mut connection.published) && connection.short_of_memory() {
                         blocked = true;
                         connection.tell_blocked();
@@ -117,6 +116,15 @@ pub(super) async fn run(greeted: Greeted, mut stopping: watch::Receiver<bool>) {
                 }
                 Err(error) => end = Some(End::Lost(error.to_string())),
             },
+            () = look_again(), if attentive.is_some() => {
+                attentive = attentive.filter(|until| Instant::now() < *until);
+                if attentive.is_none() {
+                    // Linux forgets this with every delayed ACK. Clients with Nagle's algorithm on (amqplib) hold
+                    // back the second of two small writes for 40 ms unless we acknowledge the first. Before this
+                    // moment an answer may still take the acknowledgement along.
+                    let _ = rustix::net::sockopt::set_tcp_quickack(link.socket(), true);
+                }
+            }
             () = link.attention.notified() => {
                 if link.has_failed() {
                     end = Some(End::Lost("cannot write to the socket".into()));
@@ -175,6 +183,12 @@ pub(super) async fn run(greeted: Greeted, mut stopping: watch::Receiver<bool>) {
         Some(End::Lost(reason)) => tracing::warn!(%peer, reason, "connection lost"),
         None => {}
     }
+}
+
+/// Lets others go first, those of other processes included, and then has the runtime look for events.
+async fn look_again() {
+    std::thread::yield_now();
+    tokio::task::yield_now().await;
 }
 
 /// Writes what is left; then, if we close, listens for the client's close-ok: to close a socket with unread

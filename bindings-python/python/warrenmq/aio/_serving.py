@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from .. import _remote
+from .._events import log
 from .._native import Message
 from .._options import Properties
 from ..errors import Closed, Error
@@ -47,7 +48,7 @@ class Server:
     def _answered(self, request: asyncio.Task[None]) -> None:
         self._requests.discard(request)
         if not request.cancelled() and (error := request.exception()) is not None:
-            _remote.log.error("a reply could not be sent", exc_info=error)
+            log.error("a reply could not be sent", exc_info=error)
 
     async def _answer(self, message: Message) -> None:
         properties: Properties = {}
@@ -58,7 +59,7 @@ class Server:
         except Exception as error:
             reply, properties = _remote.failure(error)
             if message.reply_to is None:
-                _remote.log.exception("the handler of %s failed, and nobody waits for its reply", message)
+                log.exception("the handler of %s failed, and nobody waits for its reply", message)
         if message.reply_to is not None:
             if message.correlation_id is not None:
                 properties["correlation_id"] = message.correlation_id

@@ -201,11 +201,12 @@ impl ChannelDriver for Handle {
         let entity = queue(options.queue);
         let name = or_now!(queue_name(operation, options.queue));
         let tag = or_now!(short(operation, "consumer tag", options.tag));
+        let arguments = values::table(&options.arguments);
         let ConsumeOptions { no_ack, exclusive, .. } = *options;
         let options = BasicConsumeOptions { no_ack, exclusive, no_local: false, nowait: false };
         let mine = self.0.clone();
         self.0.call(operation, entity, move |channel| async move {
-            let stream = channel.basic_consume(name, tag, options, FieldTable::default()).await?;
+            let stream = channel.basic_consume(name, tag, options, arguments).await?;
             Ok(Arc::new(Consumer::start(mine, stream, no_ack)) as Arc<dyn ConsumerDriver>)
         })
     }
