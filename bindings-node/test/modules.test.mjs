@@ -10,7 +10,7 @@ const required = createRequire(import.meta.url)('warrenmq')
 test('import and require give the same things', () => {
   const names = Object.keys(required).filter((name) => name !== '__esModule')
   assert.ok(names.includes('connect') && names.includes('WarrenError'))
-  for (const name of names) assert.equal(imported[name], required[name], name)
+  for (const name of names) assert.equal(Reflect.get(imported, name), required[name], name)
 })
 
 test('a program in CommonJS works', async () => {
