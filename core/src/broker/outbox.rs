@@ -134,21 +134,37 @@ impl Outbox {
     /// Moves what waits into `into`, up to about `bytes` of bodies; says whether more waits. Consumers
     /// that were parked because the outbox was full go on.
     pub fn take(&self, bytes: usize, into: &mut Vec<Event>, wakes: &mut Wakes) -> bool {
-        let (more, resumed) = {
-            let mut state = self.state.lock();
+        self.empty(wakes, |state| {
             if state.bytes <= bytes {
                 state.bytes = 0;
                 into.extend(state.events.drain(..));
-            } else {
-                let mut taken = 0;
-                while taken < bytes
-                    && let Some(event) = state.events.pop_front()
-                {
-                    taken += weight(&event);
-                    into.push(event);
-                }
-                state.bytes = state.bytes.saturating_sub(taken);
+                return;
             }
+            let mut taken = 0;
+            while taken < bytes
+                && let Some(event) = state.events.pop_front()
+            {
+                taken += weight(&event);
+                into.push(event);
+            }
+            state.bytes = state.bytes.saturating_sub(taken);
+        })
+    }
+
+    /// Moves at most `count` events into `into`; says whether more wait.
+    pub fn take_some(&self, count: usize, into: &mut Vec<Event>, wakes: &mut Wakes) -> bool {
+        self.empty(wakes, |state| {
+            let count = count.min(state.events.len());
+            let mut bytes = 0;
+            into.extend(state.events.drain(..count).inspect(|event| bytes += weight(event)));
+            state.bytes = state.bytes.saturating_sub(bytes);
+        })
+    }
+
+    fn empty(&self, wakes: &mut Wakes, take: impl FnOnce(&mut State)) -> bool {
+        let (more, resumed) = {
+            let mut state = self.state.lock();
+            take(&mut state);
             state.armed = !state.events.is_empty();
             (state.armed, state.resume())
         };
@@ -159,21 +175,6 @@ impl Outbox {
     /// Whether something waits to be taken.
     pub fn is_empty(&self) -> bool {
         self.state.lock().events.is_empty()
-    }
-
-    /// Moves at most `count` events into `into`; says whether more wait.
-    pub fn take_some(&self, count: usize, into: &mut Vec<Event>, wakes: &mut Wakes) -> bool {
-        let (more, resumed) = {
-            let mut state = self.state.lock();
-            let count = count.min(state.events.len());
-            let mut bytes = 0;
-            into.extend(state.events.drain(..count).inspect(|event| bytes += weight(event)));
-            state.bytes = state.bytes.saturating_sub(bytes);
-            state.armed = !state.events.is_empty();
-            (state.armed, state.resume())
-        };
-        resume(resumed, wakes);
-        more
     }
 }
 

@@ -1,7 +1,7 @@
 //! A channel of an embedded broker: the broker's own, behind a lock.
 
 use std::fmt;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -24,17 +24,13 @@ use crate::message::Body;
 const LOOK_EVERY: usize = 64 << 10;
 pub(super) struct EmbeddedChannel {
     pub(super) outbox: Arc<broker::Outbox>,
-    door: Mutex<Door>,
+    /// None once closed.
+    door: Mutex<Option<broker::Channel>>,
+    /// Bytes published since memory was last looked at.
+    unlooked: AtomicUsize,
     pub(super) inbox: Arc<Inbox>,
     pub(super) me: Weak<EmbeddedChannel>,
     pub(super) shared: Arc<Shared>,
-}
-
-struct Door {
-    /// None once closed.
-    channel: Option<broker::Channel>,
-    /// Bytes published since memory was last looked at.
-    unlooked: usize,
 }
 
 impl EmbeddedChannel {
@@ -43,7 +39,8 @@ impl EmbeddedChannel {
         let channel = session.channel(Box::new(Ready(inbox.clone())));
         Arc::new_cyclic(|me| EmbeddedChannel {
             outbox: channel.outbox().clone(),
-            door: Mutex::new(Door { channel: Some(channel), unlooked: 0 }),
+            door: Mutex::new(Some(channel)),
+            unlooked: AtomicUsize::new(0),
             inbox,
             me: me.clone(),
             shared: shared.clone(),
@@ -59,7 +56,7 @@ impl EmbeddedChannel {
         self.shared.born.check(operation)?;
         let mut wakes = Wakes::default();
         let mut door = self.door.lock();
-        let channel = door.channel.as_mut().ok_or_else(|| channel_closed(operation))?;
+        let channel = door.as_mut().ok_or_else(|| channel_closed(operation))?;
         let result = act(channel, &mut wakes);
         drop(door);
         result
@@ -67,7 +64,7 @@ impl EmbeddedChannel {
 
     pub(super) fn shut(&self) {
         let mut wakes = Wakes::default();
-        if let Some(mut channel) = self.door.lock().channel.take() {
+        if let Some(mut channel) = self.door.lock().take() {
             channel.close(&mut wakes);
         }
         self.inbox.doorbell.ring();
@@ -85,14 +82,12 @@ impl EmbeddedChannel {
 
     /// True when publishers are to wait; looks at the memory in use only now and then.
     fn over_limit(&self, bytes: usize) -> bool {
-        let mut door = self.door.lock();
-        door.unlooked += bytes + 64;
-        if door.unlooked < LOOK_EVERY {
+        if self.unlooked.fetch_add(bytes + 64, Relaxed) + bytes + 64 < LOOK_EVERY {
             return false;
         }
         let over = self.shared.broker.over_memory_limit();
         if !over {
-            door.unlooked = 0;
+            self.unlooked.store(0, Relaxed);
         }
         over
     }
@@ -176,7 +171,7 @@ impl Kept {
 
 impl ChannelDriver for EmbeddedChannel {
     fn is_open(&self) -> bool {
-        self.door.lock().channel.is_some()
+        self.door.lock().is_some()
     }
 
     fn declare_queue(&self, name: &str, passive: bool, options: QueueOptions) -> Answer<QueueInfo> {
