@@ -1,7 +1,7 @@
 import { decodeJson, decodeText } from './body'
 import { WarrenError } from './errors'
 import { How, native } from './native'
-import type { Properties } from './options'
+import type { Death, Properties } from './options'
 import { type Settler, settledAlready } from './settler'
 
 /** Memory into which the native half writes deliveries, many at a time; `src/record.rs` says how they lie. */
@@ -110,6 +110,21 @@ export class Message {
   /** The headers; empty when there are none. */
   get headers(): NonNullable<Properties['headers']> {
     return this.properties.headers ?? {}
+  }
+
+  /**
+   * How often it was delivered before and came back (the header `x-delivery-count`); 0 if the broker does not
+   * count.
+   */
+  get deliveryCount(): number {
+    const count = this.headers['x-delivery-count']
+    return typeof count === 'number' ? count : 0
+  }
+
+  /** Why it was dead-lettered, the latest first (the header `x-death`); empty if it was not. */
+  get deaths(): Death[] {
+    const deaths = this.headers['x-death']
+    return Array.isArray(deaths) ? (deaths as unknown as Death[]) : []
   }
 
   get contentType(): string | undefined {

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyString};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use warrenmq::client::Settle;
+use warrenmq::wire::Value;
 use warrenmq::{Error, Kind, message};
 
 use crate::acks::{self, Acks};
@@ -63,6 +64,10 @@ impl Message {
             return Err(exception(py, &acks::settled(operation)));
         }
         Ok(acks)
+    }
+
+    fn header(&self, name: &str) -> Option<Value> {
+        self.message.properties().headers()?.get(name).cloned()
     }
 
     fn decoded(&self, py: Python<'_>) -> PyResult<Py<PyString>> {
@@ -178,6 +183,24 @@ impl Message {
     #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         table::to_dict(py, &self.message.properties().headers().unwrap_or_default())
+    }
+
+    /// How often it was delivered before and came back (the header ``x-delivery-count``); 0 if the broker does not
+    /// count.
+    #[getter]
+    fn delivery_count(&self) -> i64 {
+        self.header("x-delivery-count").and_then(|count| count.as_integer()).unwrap_or(0)
+    }
+
+    /// Why it was dead-lettered, the latest first (the header ``x-death``): each with ``queue``, ``reason``
+    /// (``expired``, ``rejected``, ``maxlen`` or ``delivery_limit``), ``count``, ``exchange``, ``routing-keys`` and
+    /// ``time``. Empty if it was not.
+    #[getter]
+    fn deaths<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self.header("x-death") {
+            Some(deaths @ Value::Array(_)) => table::to_object(py, &deaths),
+            _ => Ok(PyList::empty(py).into_any()),
+        }
     }
 
     /// The properties that it has, under the names that ``send`` takes; and ``delivery_mode``, 2 if it is persistent.

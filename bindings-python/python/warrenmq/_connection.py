@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self, Unpack
 
 from . import _lifecycle, _native, _remote
+from ._arguments import Offset, QueueArguments, of_consumer, of_queue
 from ._events import Listeners
 from ._native import Consumer, Message
 from ._options import Arguments, Body, Event, ExchangeType, Properties, hide_password, plain
@@ -60,11 +61,14 @@ class _Declarer:
         auto_delete: bool = False,
         passive: bool = False,
         arguments: Arguments | None = None,
+        **options: Unpack[QueueArguments],
     ) -> Queue:
         """Declares a queue, or with ``passive`` only checks that it is there.
 
         Without a name the broker makes one up. ``durable``: it survives the broker. ``exclusive``: it belongs to
-        this connection and goes with it. ``auto_delete``: it goes with its last consumer.
+        this connection and goes with it. ``auto_delete``: it goes with its last consumer. The other options (``ttl``,
+        ``max_length``, ``dead_letter_exchange`` …) are told in `QueueArguments`; what has no name there can be given in
+        ``arguments``.
 
         Raises `NotFound` (passive), `PreconditionFailed` if it is there and was declared otherwise,
         `ResourceLocked` if it is another connection's.
@@ -73,7 +77,8 @@ class _Declarer:
         ...     mq.queue("tasks", durable=True).message_count
         0
         """
-        answer = self._control.declare_queue(name, passive, durable, exclusive, auto_delete, plain(arguments))
+        given = of_queue(arguments, options)
+        answer = self._control.declare_queue(name, passive, durable, exclusive, auto_delete, given)
         return Queue(self, QueueInfo(*answer.wait()), durable)
 
     def exchange(
@@ -132,6 +137,8 @@ class Queue(_native.QueuePublisher):
         no_ack: bool = False,
         exclusive: bool = False,
         tag: str = "",
+        priority: int | None = None,
+        offset: Offset | None = None,
         arguments: Arguments | None = None,
     ) -> Consumer:
         """Receives the queue's messages: ``for message in queue.consume()``.
@@ -139,12 +146,15 @@ class Queue(_native.QueuePublisher):
         ``prefetch`` limits what is delivered and not yet acknowledged, 0 to 65535, 0 being no limit; 100 unless said
         otherwise, and for a queue of a `Channel` what `Channel.prefetch` said. ``no_ack``: messages need no
         acknowledgement, and are lost with this process. ``exclusive``: nobody else may consume from it. ``tag``:
-        what the broker is to know the consumer by. ``arguments``: ``{"x-priority": 10}`` has it served first.
+        what the broker is to know the consumer by. ``priority``: those of a higher one are served first; 0 unless said
+        otherwise. ``offset``: where in a stream to begin, see `Offset`. ``arguments``: ``x-`` arguments without a name
+        here.
 
         Raises `NotFound`, or `AccessRefused` if another consumer has the queue exclusively.
         """
         prefetch = self._on._prefetch if prefetch is None else prefetch
-        return self._on._control.consume(self.name, prefetch, no_ack, exclusive, tag, plain(arguments)).wait()
+        given = of_consumer(arguments, priority, offset)
+        return self._on._control.consume(self.name, prefetch, no_ack, exclusive, tag, given).wait()
 
     def get(self, *, no_ack: bool = False) -> Message | None:
         """Fetches one message, or None if there is none. To receive many, `consume` is far cheaper."""

@@ -269,6 +269,17 @@ class Message:
         """Its headers; empty if it has none."""
 
     @property
+    def delivery_count(self) -> int:
+        """How often it was delivered before and came back (the header ``x-delivery-count``); 0 if the broker does not
+        count."""
+
+    @property
+    def deaths(self) -> list[dict[str, Any]]:
+        """Why it was dead-lettered, the latest first (the header ``x-death``): each with ``queue``, ``reason``
+        (``expired``, ``rejected``, ``maxlen`` or ``delivery_limit``), ``count``, ``exchange``, ``routing-keys`` and
+        ``time``. Empty if it was not."""
+
+    @property
     def properties(self) -> dict[str, Any]:
         """The properties that it has, under the names that ``send`` takes; and ``delivery_mode``, 2 if it is
         persistent."""

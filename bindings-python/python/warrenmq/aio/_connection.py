@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, Self, Unpack
 
 from .. import _lifecycle, _loops, _native, _remote
+from .._arguments import Offset, QueueArguments, of_consumer, of_queue
 from .._connection import QueueInfo
 from .._events import Listeners
 from .._native import Answer, BatchReceipt, Message, Receipt
@@ -76,9 +77,11 @@ class _Declarer:
         auto_delete: bool = False,
         passive: bool = False,
         arguments: Arguments | None = None,
+        **options: Unpack[QueueArguments],
     ) -> Queue:
         """Declares a queue, or with ``passive`` only checks that it is there; see `warrenmq.Connection.queue`."""
-        info = await self._control.declare_queue(name, passive, durable, exclusive, auto_delete, plain(arguments))
+        given = of_queue(arguments, options)
+        info = await self._control.declare_queue(name, passive, durable, exclusive, auto_delete, given)
         return Queue(self, QueueInfo(*info), durable)
 
     async def exchange(
@@ -139,12 +142,15 @@ class Queue:
         no_ack: bool = False,
         exclusive: bool = False,
         tag: str = "",
+        priority: int | None = None,
+        offset: Offset | None = None,
         arguments: Arguments | None = None,
     ) -> Consumer:
         """Receives the queue's messages: ``async for message in queue.consume()``. See `warrenmq.Queue.consume`."""
         on, name = self._on, self.name
         count = on._prefetch if prefetch is None else prefetch
-        return Consumer(lambda: on._control.consume(name, count, no_ack, exclusive, tag, plain(arguments)))
+        given = of_consumer(arguments, priority, offset)
+        return Consumer(lambda: on._control.consume(name, count, no_ack, exclusive, tag, given))
 
     async def get(self, *, no_ack: bool = False) -> Message | None:
         """Fetches one message, or None if there is none. To receive many, `consume` is far cheaper."""
