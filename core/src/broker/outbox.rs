@@ -4,6 +4,8 @@
 //! one; the connection's writer, or the reader in this process, takes them out in batches. There is no
 //! task and no mailbox between publisher and consumer.
 
+mod held;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,6 +18,7 @@ use super::consumer::{Consumer, Slots};
 use super::queue::Queue;
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
+pub(super) use held::Held;
 
 /// Bodies that wait to be taken, in bytes: beyond it a queue keeps its messages and the consumer is
 /// parked until the outbox has been emptied. A consumer that does not read slows only itself.

@@ -2,10 +2,11 @@
 //!
 //! The AMQP server, the client in this process and whatever else acts on queues does so through a
 //! [`Channel`], so that rules, limits and confirms exist once. Publishing is in [`publisher`], what
-//! declares and binds in `declare`, what consumes here.
+//! declares and binds in `declare`, transactions in `tx`, what consumes here.
 
 mod declare;
 mod publisher;
+mod tx;
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,12 +24,15 @@ use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::wire::table::Table;
 use publisher::Publisher;
+use tx::Tx;
 
 /// A channel of a session. Closing or dropping it puts back what it had not acknowledged.
 pub struct Channel {
     session: Arc<Shared>,
     outbox: Arc<Outbox>,
     publisher: Publisher,
+    /// Set on a transactional channel.
+    tx: Option<Box<Tx>>,
     consumers: Vec<Arc<Consumer>>,
     /// For consumers to come (`basic.qos` without global).
     prefetch: u32,
@@ -80,6 +84,7 @@ impl Channel {
             session,
             outbox: Outbox::new(outlet),
             publisher: Publisher::default(),
+            tx: None,
             consumers: Vec::new(),
             prefetch: 0,
             last_queue: None,
@@ -208,8 +213,15 @@ impl Channel {
     }
 
     /// Settles deliveries: each tag alone, or with true all up to it (tag 0: all there are). Those before
-    /// an unknown tag are settled even so.
+    /// an unknown tag are settled even so. On a transactional channel this takes effect at the commit.
     pub fn settle(&mut self, tags: &[(u64, bool)], how: Settle, wakes: &mut Wakes) -> Result<()> {
+        match self.tx {
+            None => self.settle_now(tags, how, wakes),
+            Some(_) => self.hold(tags, how),
+        }
+    }
+
+    fn settle_now(&mut self, tags: &[(u64, bool)], how: Settle, wakes: &mut Wakes) -> Result<()> {
         let mut batch = Batch::new();
         let (result, resumed) = {
             let mut outbox = self.outbox.lock();
@@ -225,15 +237,19 @@ impl Channel {
     /// Puts everything unacknowledged back (`basic.recover` with requeue; without it, RabbitMQ has none).
     pub fn recover(&mut self, requeue: bool, wakes: &mut Wakes) -> Result<()> {
         match requeue {
-            true => self.settle(&[(0, true)], Settle::Requeue, wakes),
+            true => self.settle_now(&[(0, true)], Settle::Requeue, wakes),
             false => Err(Error::new(Kind::NotImplemented, "basic.recover", "requeue=false")),
         }
     }
 
-    /// Ends the channel: its consumers go, what was not acknowledged goes back to its queues.
+    /// Ends the channel: its consumers go, what was not acknowledged goes back to its queues, what was not
+    /// committed is rolled back.
     pub fn close(&mut self, wakes: &mut Wakes) {
         if std::mem::replace(&mut self.closed, true) {
             return;
+        }
+        if self.tx.is_some() {
+            let _ = self.tx_rollback();
         }
         self.flush(wakes);
         let consumers = std::mem::take(&mut self.consumers);

@@ -43,11 +43,17 @@ pub(super) struct Publisher {
     /// take each queue's lock once.
     run: Vec<Message>,
     route: Option<Route>,
-    returned: Vec<Returned>,
+    pub(super) returned: Vec<Returned>,
     /// The number of messages published since `confirm.select`, and of those confirmed.
     confirms: Option<(u64, u64)>,
     /// The hidden queue that this channel is answered by.
     pub(super) reply_queue: Option<Arc<str>>,
+}
+
+impl Publisher {
+    pub(super) fn confirms_are_on(&self) -> bool {
+        self.confirms.is_some()
+    }
 }
 
 impl Channel {
@@ -84,27 +90,43 @@ impl Channel {
             with_reply_to = self.answerable(properties)?;
             properties = &with_reply_to;
         }
-        let publisher = &mut self.publisher;
-        if let Some((published, _)) = &mut publisher.confirms {
+        if let Some((published, _)) = &mut self.publisher.confirms {
             *published += 1;
         }
         if route.is_empty() {
             if mandatory {
-                publisher.returned.push(Returned { message: Message::new(key, properties, body) });
+                self.give_back(Message::new(key, properties, body));
             }
             return Ok(false);
         }
         let message = Message::new(key, properties, body);
         if answers && mandatory {
             // No queue that anybody declared took it, so RabbitMQ returns it although it is delivered.
-            publisher.returned.push(Returned { message: message.clone() });
+            self.give_back(message.clone());
         }
-        if !publisher.route.as_ref().is_some_and(|current| Arc::ptr_eq(current, &route)) {
+        match &mut self.tx {
+            // An answer is on its way at once even so: RabbitMQ delivers it while it routes.
+            Some(tx) if !answers => tx.publish(message, route, mandatory),
+            _ => self.enqueue(message, route, wakes),
+        }
+        Ok(true)
+    }
+
+    /// Has a mandatory message returned, on a transactional channel at the commit.
+    fn give_back(&mut self, message: Message) {
+        match &mut self.tx {
+            Some(tx) => tx.publish(message, Route::default(), true),
+            None => self.publisher.returned.push(Returned { message }),
+        }
+    }
+
+    /// Adds a message to the run that waits for its queues.
+    pub(super) fn enqueue(&mut self, message: Message, route: Route, wakes: &mut Wakes) {
+        if !self.publisher.route.as_ref().is_some_and(|current| Arc::ptr_eq(current, &route)) {
             self.flush(wakes);
             self.publisher.route = Some(route);
         }
         self.publisher.run.push(message);
-        Ok(true)
     }
 
     /// Refuses a body that is longer than the broker takes (RabbitMQ's `max_message_size` and text).
@@ -171,8 +193,16 @@ impl Channel {
     }
 
     /// From now on publishes are numbered and confirmed.
-    pub fn confirm_select(&mut self) {
+    ///
+    /// # Errors
+    /// `PreconditionFailed` on a transactional channel.
+    pub fn confirm_select(&mut self) -> Result<()> {
+        if self.tx.is_some() {
+            let reason = "cannot switch from tx to confirm mode";
+            return Err(Error::new(Kind::PreconditionFailed, "confirm.select", reason));
+        }
         self.publisher.confirms.get_or_insert((0, 0));
+        Ok(())
     }
 
     /// Publishes that can be confirmed now: how many, and the number of the last one.

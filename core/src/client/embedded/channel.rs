@@ -28,6 +28,8 @@ pub(super) struct EmbeddedChannel {
     door: Mutex<Option<broker::Channel>>,
     /// Bytes published since memory was last looked at.
     unlooked: AtomicUsize,
+    /// Taken while the door is, by transactional channels only.
+    tx: Mutex<Uncommitted>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) me: Weak<EmbeddedChannel>,
     pub(super) shared: Arc<Shared>,
@@ -41,6 +43,7 @@ impl EmbeddedChannel {
             outbox: channel.outbox().clone(),
             door: Mutex::new(Some(channel)),
             unlooked: AtomicUsize::new(0),
+            tx: Mutex::default(),
             inbox,
             me: me.clone(),
             shared: shared.clone(),
@@ -74,6 +77,10 @@ impl EmbeddedChannel {
     fn publish_now(&self, publish: Publish<'_>) -> Result<Outcome> {
         self.act("basic.publish", |channel, wakes| {
             let routed = channel.publish(publish, wakes)?;
+            if channel.is_transactional() {
+                self.tx.lock().note(routed);
+                return Ok(Outcome { confirmed: false, routed: true });
+            }
             channel.flush(wakes);
             channel.take_returned();
             Ok(Outcome { confirmed: true, routed })
@@ -118,6 +125,22 @@ impl EmbeddedChannel {
             });
             poll.await.unwrap_or_else(|_| Err(channel_closed("basic.publish")))
         }))
+    }
+}
+
+/// What a transaction has published: how many messages, and which of them no queue takes.
+#[derive(Default)]
+struct Uncommitted {
+    count: usize,
+    unrouted: Vec<usize>,
+}
+
+impl Uncommitted {
+    fn note(&mut self, routed: bool) {
+        if !routed {
+            self.unrouted.push(self.count);
+        }
+        self.count += 1;
     }
 }
 
@@ -260,6 +283,26 @@ impl ChannelDriver for EmbeddedChannel {
         now(self.act("basic.recover", |channel, wakes| channel.recover(true, wakes)))
     }
 
+    fn tx_select(&self) -> Answer<()> {
+        now(self.act("tx.select", |channel, _| channel.tx_select()))
+    }
+
+    fn tx_commit(&self) -> Answer<Vec<usize>> {
+        now(self.act("tx.commit", |channel, wakes| {
+            channel.tx_commit(wakes)?;
+            channel.take_returned();
+            Ok(std::mem::take(&mut *self.tx.lock()).unrouted)
+        }))
+    }
+
+    fn tx_rollback(&self) -> Answer<()> {
+        now(self.act("tx.rollback", |channel, _| {
+            channel.tx_rollback()?;
+            *self.tx.lock() = Uncommitted::default();
+            Ok(())
+        }))
+    }
+
     fn close(&self) -> Answer<()> {
         if self.shared.born.check("channel.close").is_ok() {
             self.shut();
@@ -272,7 +315,10 @@ impl EmbeddedChannel {
         self.act("basic.publish", |channel, wakes| {
             let mut outcome = BatchOutcome::default();
             for publish in batch {
-                if !channel.publish(publish, wakes)? {
+                let routed = channel.publish(publish, wakes)?;
+                if channel.is_transactional() {
+                    self.tx.lock().note(routed);
+                } else if !routed {
                     outcome.unrouted.push(outcome.confirmed);
                 }
                 outcome.confirmed += 1;
