@@ -48,7 +48,8 @@ const TEXT_BODY = 4
 export class Message {
   readonly #slab: Slab
   readonly #at: number
-  #settled = false
+  /** 0, or the mark of when it was settled; see {@link Settler.mark}. */
+  #settled = 0
   #properties: Properties | undefined
 
   /** @internal */
@@ -161,9 +162,9 @@ export class Message {
     return this.#slab.tag(this.#at)
   }
 
-  /** Whether {@link ack}, {@link nack} or {@link reject} was called. */
+  /** Whether {@link ack}, {@link nack} or {@link reject} was called, and not rolled back. */
   get settled(): boolean {
-    return this.#settled
+    return this.#settled !== 0 && this.#slab.settler?.isUndone(this.#settled) === false
   }
 
   /**
@@ -199,9 +200,9 @@ export class Message {
     if (settler === undefined) {
       throw new WarrenError('PRECONDITION_FAILED', 'basic.ack', 'nothing to acknowledge: it came with noAck')
     }
-    if (this.#settled) throw settledAlready()
+    if (this.#settled !== 0 && !settler.isUndone(this.#settled)) throw settledAlready()
     settler.settle(this.#slab.tag(this.#at), how, multiple)
-    this.#settled = true
+    this.#settled = settler.mark
   }
 
   /** @internal */

@@ -209,15 +209,18 @@ export interface Death {
 
 /** What happened to a message. */
 export interface Receipt {
-  /** The broker has taken responsibility for it. */
+  /** The broker has taken responsibility for it. Not so in a transaction, before its commit. */
   readonly confirmed: boolean
-  /** At least one queue took it. */
+  /** At least one queue took it. In a transaction, the commit tells. */
   readonly routed: boolean
 }
 
 /** What happened to a batch. */
 export interface BatchReceipt {
-  /** How many the broker has taken responsibility for: all of them, or the call failed. */
+  /**
+   * How many the broker has taken responsibility for: all of them, or the call failed; in a transaction none,
+   * before its commit.
+   */
   readonly confirmed: number
   /** The places in the batch, from 0, of those that no queue took. */
   readonly unrouted: readonly number[]

@@ -1,7 +1,7 @@
 //! Messages.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -31,7 +31,8 @@ pub(crate) struct Message {
     body: PyOnceLock<Py<PyBytes>>,
     tag: u64,
     redelivered: bool,
-    settled: AtomicBool,
+    /// 0, or the mark of when it was settled; see `Acks::mark`.
+    settled: AtomicU64,
     /// None when there is nothing to acknowledge.
     acks: Option<Arc<Acks>>,
 }
@@ -44,7 +45,7 @@ impl Message {
         redelivered: bool,
         acks: Option<Arc<Acks>>,
     ) -> Self {
-        Message { message, body: PyOnceLock::new(), tag, redelivered, settled: AtomicBool::new(false), acks }
+        Message { message, body: PyOnceLock::new(), tag, redelivered, settled: AtomicU64::new(0), acks }
     }
 
     /// A message that came back, or one that needs no acknowledgement.
@@ -59,11 +60,17 @@ impl Message {
             let reason = "nothing to acknowledge: it was received with no_ack=True, or came back unrouted";
             return Err(exception(py, &Error::new(Kind::PreconditionFailed, operation, reason)));
         };
-        acks.check(operation).or_raise(py)?;
-        if self.settled.swap(true, Relaxed) {
-            return Err(exception(py, &acks::settled(operation)));
+        let mark = acks.mark(operation).or_raise(py)?;
+        match self.settled.compare_exchange(0, mark, Relaxed, Relaxed) {
+            Ok(_) => Ok(acks),
+            Err(before)
+                if acks.is_undone(before)
+                    && self.settled.compare_exchange(before, mark, Relaxed, Relaxed).is_ok() =>
+            {
+                Ok(acks)
+            }
+            Err(_) => Err(exception(py, &acks::settled(operation))),
         }
-        Ok(acks)
     }
 
     fn header(&self, name: &str) -> Option<Value> {

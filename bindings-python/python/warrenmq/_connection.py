@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, NamedTuple, Self, Unpack
 
@@ -14,7 +14,7 @@ from ._events import Listeners
 from ._native import Consumer, Message
 from ._options import Arguments, Body, Event, ExchangeType, Properties, hide_password, plain
 from ._serving import Handler, Server
-from .errors import NotFound
+from .errors import Error, NotFound
 
 
 def connect(url: str, *, name: str | None = None, timeout: float = 10.0) -> Connection:
@@ -236,6 +236,7 @@ class Channel(_Declarer):
     def __init__(self, native: _native.Channel) -> None:
         """Comes from `Connection.channel`."""
         self._control = self._publishing = self._fetching = native
+        self._transactional = False
 
     @property
     def is_open(self) -> bool:
@@ -250,6 +251,54 @@ class Channel(_Declarer):
     def recover(self) -> None:
         """Has everything unacknowledged on this channel delivered again."""
         self._control.recover().wait()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A transaction: what is published and acknowledged in the ``with`` block takes effect together when it ends,
+        or with an exception not at all.
+
+        Then what the block acknowledged is unacknowledged again: acknowledge it anew, or have it delivered again with
+        `recover`. What the block publishes has a receipt that is not ``confirmed``, and ``mandatory`` has no effect.
+        Once used, the channel acts in transactions only. See `tx_select` for errors.
+
+        >>> with connect("inproc://") as mq, mq.channel() as channel:
+        ...     done, tasks = channel.queue("done"), channel.queue("tasks")
+        ...     receipt = tasks.send("one")
+        ...     task = tasks.get()
+        ...     with channel.transaction():
+        ...         receipt = done.send(task.text())
+        ...         task.ack()
+        ...     done.info().message_count
+        1
+        """
+        if not self._transactional:
+            self.tx_select()
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(Error):  # the error at hand says more; a channel that is closed has rolled back
+                self.tx_rollback()
+            raise
+        self.tx_commit()
+
+    def tx_select(self) -> None:
+        """From now on, what is published and acknowledged on this channel waits for `tx_commit`.
+
+        Raises `PreconditionFailed`, and closes the channel, if something was published on it before: AMQP has confirms
+        and transactions exclude each other.
+        """
+        self._control.tx_select().wait()
+        self._transactional = True
+
+    def tx_commit(self) -> list[int]:
+        """Has all that was published and acknowledged since the last commit or rollback take effect; the indexes, from
+        0, of the messages that no queue took. Raises `PreconditionFailed` without `tx_select`."""
+        return self._control.tx_commit().wait()
+
+    def tx_rollback(self) -> None:
+        """Forgets what was published and acknowledged since the last commit or rollback; what was acknowledged is
+        unacknowledged again. Raises `PreconditionFailed` without `tx_select`."""
+        self._control.tx_rollback().wait()
 
     def close(self) -> None:
         """Closes the channel; what was not acknowledged goes back. Closing twice is no error."""

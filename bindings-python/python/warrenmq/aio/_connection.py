@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
 from itertools import islice
 from typing import Any, Self, Unpack
 
@@ -15,7 +15,7 @@ from .._connection import QueueInfo
 from .._events import Listeners
 from .._native import Answer, BatchReceipt, Message, Receipt
 from .._options import Arguments, Body, Event, ExchangeType, Properties, hide_password, plain
-from ..errors import NotFound
+from ..errors import Error, NotFound
 from ._consumer import Consumer
 from ._serving import Handler, Server
 
@@ -262,6 +262,7 @@ class Channel(_Declarer):
     def __init__(self, native: _native.Channel) -> None:
         """Comes from `Connection.channel`."""
         self._control = self._publishing = self._fetching = native
+        self._transactional = False
 
     @property
     def is_open(self) -> bool:
@@ -276,6 +277,38 @@ class Channel(_Declarer):
     async def recover(self) -> None:
         """Has everything unacknowledged on this channel delivered again."""
         await self._control.recover()
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """What is published and acknowledged in the ``async with`` block takes effect together when it ends, or with an
+        exception not at all. See `warrenmq.Channel.transaction`."""
+        if not self._transactional:
+            await self.tx_select()
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(Error):  # the error at hand says more; a channel that is closed has rolled back
+                await self.tx_rollback()
+            raise
+        await self.tx_commit()
+
+    async def tx_select(self) -> None:
+        """From now on, what is published and acknowledged on this channel waits for `tx_commit`.
+
+        See `warrenmq.Channel.tx_select`.
+        """
+        await self._control.tx_select()
+        self._transactional = True
+
+    async def tx_commit(self) -> list[int]:
+        """Has all that was published and acknowledged since the last commit or rollback take effect; the indexes, from
+        0, of the messages that no queue took."""
+        return await self._control.tx_commit()
+
+    async def tx_rollback(self) -> None:
+        """Forgets what was published and acknowledged since the last commit or rollback; what was acknowledged is
+        unacknowledged again."""
+        await self._control.tx_rollback()
 
     async def close(self) -> None:
         """Closes the channel; what was not acknowledged goes back. Closing twice is no error."""

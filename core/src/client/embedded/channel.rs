@@ -323,6 +323,9 @@ impl EmbeddedChannel {
                 }
                 outcome.confirmed += 1;
             }
+            if channel.is_transactional() {
+                outcome.confirmed = 0;
+            }
             channel.flush(wakes);
             channel.take_returned();
             Ok(outcome)
