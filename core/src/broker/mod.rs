@@ -18,6 +18,8 @@
 mod arguments;
 mod channel;
 mod consumer;
+mod dead_letter;
+mod delay;
 mod equivalence;
 mod exchange;
 mod names;
@@ -26,6 +28,7 @@ mod queue;
 mod replies;
 mod route;
 mod session;
+mod timers;
 mod topology;
 mod vhost;
 
@@ -39,12 +42,15 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 
-pub use channel::{Binding, Channel, ConsumeOptions, Got, Publish, Registered, Returned};
+pub use channel::{Binding, Channel, Confirmed, ConsumeOptions, Got, Publish, Registered, Returned};
+pub use delay::DelayedMessage;
 pub use exchange::{ExchangeInfo, ExchangeOptions};
 pub use outbox::{Delivery, Event, Outbox, Outlet, Settle, Wakes};
-pub use queue::{Queue, QueueInfo, QueueOptions};
+pub use queue::{Queue, QueueInfo, QueueKind, QueueOptions, QueueStatus};
 pub use session::Session;
 pub use vhost::Vhost;
+
+use timers::Timers;
 
 use crate::auth::Users;
 use crate::clock::Clock;
@@ -78,6 +84,7 @@ impl Default for Options {
 /// A broker: its virtual hosts and users. Lives until the last handle is gone.
 pub struct Broker {
     options: Options,
+    timers: Arc<Timers>,
     users: Users,
     vhosts: RwLock<HashMap<Box<str>, Arc<Vhost>>>,
     sessions: AtomicU64,
@@ -86,9 +93,11 @@ pub struct Broker {
 impl Broker {
     /// A broker with the virtual host `/` and the user `guest`.
     pub fn new(options: Options) -> Arc<Self> {
-        let root = Arc::new(Vhost::new("/"));
+        let timers = Arc::new(Timers::new(options.clock.clone()));
+        let root = Vhost::new("/", &timers);
         Arc::new(Broker {
             options,
+            timers,
             users: Users::default(),
             vhosts: RwLock::new(HashMap::from_iter([(Box::from("/"), root)])),
             sessions: AtomicU64::new(1),
@@ -118,6 +127,12 @@ impl Broker {
                 .on(format!("vhost '{vhost}'"))
         })?;
         Ok(Session::new(self.clone(), found, user, self.sessions.fetch_add(1, Relaxed)))
+    }
+
+    /// Does what has become due: with a held [`Clock`], after it was advanced. With the machine's clock this
+    /// happens by itself.
+    pub fn run_due(&self) {
+        self.timers.run();
     }
 
     /// True while publishers are to be held back: more messages are in memory than allowed.
