@@ -92,7 +92,7 @@ impl EmbeddedChannel {
         if self.unlooked.fetch_add(bytes + 64, Relaxed) + bytes + 64 < LOOK_EVERY {
             return false;
         }
-        let over = self.shared.broker.over_memory_limit();
+        let over = self.shared.broker.blocked().is_some();
         if !over {
             self.unlooked.store(0, Relaxed);
         }
@@ -118,7 +118,7 @@ impl EmbeddedChannel {
         Ok(Box::pin(async move {
             let poll = runtime.spawn(async move {
                 let waiting = waiting;
-                while waiting.0.broker.over_memory_limit() && me.is_open() {
+                while waiting.0.broker.blocked().is_some() && me.is_open() {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 go_on(&me)
