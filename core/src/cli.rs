@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::broker::{Broker, Options};
+use crate::disk;
 use crate::error::{Error, Kind, Result};
 use crate::server::{Limits, Server};
 
@@ -42,6 +43,10 @@ struct Serve {
     /// [default: 40% of the machine's memory]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     memory_limit: Option<usize>,
+    /// Bytes that have to be free where the data is, with K, M or G; below it publishers are held back
+    /// [default: 50 MB with --data, else none]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    disk_limit: Option<usize>,
     /// Microseconds to look for the next request after a small one, before going to sleep; 0 saves the most power.
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 50)]
     spin: u64,
@@ -128,6 +133,11 @@ impl Serve {
             options.memory_limit = limit;
         }
         let broker = Broker::new(options);
+        if let Some(limit) =
+            self.disk_limit.map(|limit| limit as u64).or(self.data.as_ref().map(|_| disk::LIMIT))
+        {
+            disk::watch(&broker, self.data.clone().unwrap_or_else(|| ".".into()), limit)?;
+        }
         let limits = Limits { spin: Duration::from_micros(self.spin), ..Limits::default() };
         let mut servers = Vec::new();
         for address in &self.amqp {

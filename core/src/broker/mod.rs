@@ -15,6 +15,7 @@
 //! Sockets are written and waiters woken after all of them are released: whatever became deliverable
 //! is noted in [`Wakes`], which calls each outlet once when it is dropped or [run](Wakes::run).
 
+mod alarms;
 mod arguments;
 mod channel;
 mod consumer;
@@ -42,6 +43,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 
+pub use alarms::Alarm;
 pub use channel::{Binding, Channel, Confirmed, ConsumeOptions, Got, Publish, Registered, Returned};
 pub use delay::DelayedMessage;
 pub use exchange::{ExchangeInfo, ExchangeOptions};
@@ -88,6 +90,7 @@ pub struct Broker {
     users: Users,
     vhosts: RwLock<HashMap<Box<str>, Arc<Vhost>>>,
     sessions: AtomicU64,
+    alarms: alarms::Alarms,
 }
 
 impl Broker {
@@ -101,6 +104,7 @@ impl Broker {
             users: Users::default(),
             vhosts: RwLock::new(HashMap::from_iter([(Box::from("/"), root)])),
             sessions: AtomicU64::new(1),
+            alarms: alarms::Alarms::default(),
         })
     }
 
@@ -135,9 +139,18 @@ impl Broker {
         self.timers.run();
     }
 
-    /// True while publishers are to be held back: more messages are in memory than allowed.
-    pub fn over_memory_limit(&self) -> bool {
-        crate::memory::held() > self.options.memory_limit
+    /// Why publishers are to be held back now, in the words of `connection.blocked`: more messages are in
+    /// memory than allowed, or an alarm was raised.
+    pub fn blocked(&self) -> Option<&'static str> {
+        self.alarms.reason(crate::memory::held() > self.options.memory_limit)
+    }
+
+    /// Raises or clears an alarm by hand. While one is raised, connections that publish are told so
+    /// (`connection.blocked`) and no longer read, and publishing in this process waits.
+    pub fn set_alarm(&self, alarm: Alarm, raised: bool) {
+        if self.alarms.set(alarm, raised) {
+            tracing::warn!(?alarm, raised, "resource alarm");
+        }
     }
 }
 

@@ -147,6 +147,11 @@ impl Vhost {
         Ok(queue)
     }
 
+    /// Whether this very queue is still there, and not another of its name.
+    pub(super) fn has_queue(&self, queue: &Queue) -> bool {
+        self.topology.read().queues.get(&queue.name).is_some_and(|current| current.id == queue.id)
+    }
+
     /// Declares a queue; true when it is new. An existing one must have been declared alike.
     pub(super) fn declare_queue(
         &self,

@@ -26,8 +26,8 @@ const BUFFER_MAX: usize = 256 << 10;
 const UNSENT_MAX: usize = 4 << 20;
 /// Reads up to this size are request and response, or a client that waits for a TCP acknowledgement.
 const INTERACTIVE: usize = 4 << 10;
-/// How often a publisher that is held back looks whether there is memory again.
-const MEMORY_POLL: Duration = Duration::from_millis(20);
+/// How often a publisher that is held back looks whether it may go on.
+const ALARM_POLL: Duration = Duration::from_millis(20);
 /// How long a client may take to answer `connection.close`.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -109,9 +109,11 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
                         tokio::task::yield_now().await; // others of this thread have their turn
                     }
                     attentive = (count <= INTERACTIVE).then(|| Instant::now() + limits.spin);
-                    if std::mem::take(&mut connection.published) && connection.short_of_memory() {
+                    if std::mem::take(&mut connection.published)
+                        && let Some(reason) = connection.blocked()
+                    {
                         blocked = true;
-                        connection.tell_blocked();
+                        connection.tell_blocked(reason);
                     }
                 }
                 Err(error) => end = Some(End::Lost(error.to_string())),
@@ -149,8 +151,8 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
                     buffer = BytesMut::new();
                 }
             }
-            () = sleep(MEMORY_POLL), if blocked => {
-                if !connection.short_of_memory() {
+            () = sleep(ALARM_POLL), if blocked => {
+                if connection.blocked().is_none() {
                     blocked = false;
                     connection.tell_unblocked();
                 }
@@ -278,7 +280,7 @@ impl Connection {
                 self.listed.push(*number);
             }
             match channel.frame(&frame, &self.link, &mut self.wakes) {
-                Ok(Next::Continue) => self.published |= frame.kind == FrameKind::Body,
+                Ok(Next::Continue) => self.published |= frame.kind != FrameKind::Method,
                 Ok(Next::Closed) => current = None,
                 Err(error) => {
                     let method = channel.method;
@@ -358,6 +360,12 @@ impl Connection {
         }
         match (on, id) {
             (0, Some(connection::Close::ID)) => Ok(ControlFlow::Break(End::ByClient)),
+            // Our users' passwords are looked at once, when they log in: a new one changes nothing here.
+            (0, Some(connection::UpdateSecret::ID)) => {
+                Method::decode(frame.payload)?;
+                self.link.send(0, &Method::ConnectionUpdateSecretOk(connection::UpdateSecretOk {}));
+                Ok(ControlFlow::Continue(()))
+            }
             (0, Some(_)) => {
                 let method = Method::decode(frame.payload)?;
                 let reason = format!("unexpected {} on channel 0 of an open connection", method.name());
@@ -391,14 +399,14 @@ impl Connection {
         Ok(())
     }
 
-    fn short_of_memory(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| session.broker().over_memory_limit())
+    fn blocked(&self) -> Option<&'static str> {
+        self.session.as_ref()?.broker().blocked()
     }
 
-    fn tell_blocked(&self) {
-        tracing::warn!(peer = %self.peer, "publisher blocked: low on memory");
+    fn tell_blocked(&self, reason: &str) {
+        tracing::warn!(peer = %self.peer, reason, "publisher blocked");
         if self.client.has("connection.blocked") {
-            let reason = ShortString::truncated("low on memory");
+            let reason = ShortString::truncated(reason);
             self.link.send(0, &Method::ConnectionBlocked(connection::Blocked { reason }));
             self.link.flush();
         }

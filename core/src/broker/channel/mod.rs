@@ -2,10 +2,11 @@
 //!
 //! The AMQP server, the client in this process and whatever else acts on queues does so through a
 //! [`Channel`], so that rules, limits and confirms exist once. Publishing is in [`publisher`], what
-//! declares and binds in `declare`, what consumes here.
+//! declares and binds in `declare`, transactions in `tx`, what consumes here.
 
 mod declare;
 mod publisher;
+mod tx;
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,12 +24,15 @@ use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::wire::table::{Table, Value};
 use publisher::Publisher;
+use tx::Tx;
 
 /// A channel of a session. Closing or dropping it puts back what it had not acknowledged.
 pub struct Channel {
     session: Arc<Shared>,
     outbox: Arc<Outbox>,
     publisher: Publisher,
+    /// Set on a transactional channel.
+    tx: Option<Box<Tx>>,
     consumers: Vec<Arc<Consumer>>,
     /// For consumers to come (`basic.qos` without global).
     prefetch: u32,
@@ -80,6 +84,7 @@ impl Channel {
             session,
             outbox: Outbox::new(outlet),
             publisher: Publisher::default(),
+            tx: None,
             consumers: Vec::new(),
             prefetch: 0,
             last_queue: None,
@@ -216,8 +221,15 @@ impl Channel {
     }
 
     /// Settles deliveries: each tag alone, or with true all up to it (tag 0: all there are). Those before
-    /// an unknown tag are settled even so.
+    /// an unknown tag are settled even so. On a transactional channel this takes effect at the commit.
     pub fn settle(&mut self, tags: &[(u64, bool)], how: Settle, wakes: &mut Wakes) -> Result<()> {
+        match self.tx {
+            None => self.settle_now(tags, how, wakes),
+            Some(_) => self.hold(tags, how),
+        }
+    }
+
+    fn settle_now(&mut self, tags: &[(u64, bool)], how: Settle, wakes: &mut Wakes) -> Result<()> {
         let mut batch = Batch::new();
         let (result, resumed) = {
             let mut outbox = self.outbox.lock();
@@ -225,7 +237,7 @@ impl Channel {
                 tags.iter().try_for_each(|&(tag, multiple)| outbox.settle(tag, multiple, how, &mut batch));
             (result, outbox.resume())
         };
-        give_back(batch, how, wakes);
+        give_back(batch, wakes);
         resume(resumed, wakes);
         result
     }
@@ -243,15 +255,19 @@ impl Channel {
     /// Puts everything unacknowledged back (`basic.recover` with requeue; without it, RabbitMQ has none).
     pub fn recover(&mut self, requeue: bool, wakes: &mut Wakes) -> Result<()> {
         match requeue {
-            true => self.settle(&[(0, true)], Settle::Requeue, wakes),
+            true => self.settle_now(&[(0, true)], Settle::Requeue, wakes),
             false => Err(Error::new(Kind::NotImplemented, "basic.recover", "requeue=false")),
         }
     }
 
-    /// Ends the channel: its consumers go, what was not acknowledged goes back to its queues.
+    /// Ends the channel: its consumers go, what was not acknowledged goes back to its queues, what was not
+    /// committed is rolled back.
     pub fn close(&mut self, wakes: &mut Wakes) {
         if std::mem::replace(&mut self.closed, true) {
             return;
+        }
+        if self.tx.is_some() {
+            let _ = self.tx_rollback();
         }
         self.flush(wakes);
         let consumers = std::mem::take(&mut self.consumers);
@@ -261,7 +277,7 @@ impl Channel {
         }
         let mut batch = Batch::new();
         self.outbox.lock().close(&mut batch);
-        give_back(batch, Settle::Requeue, wakes);
+        give_back(batch, wakes);
         for consumer in &consumers {
             self.outbox.lock().slots.remove(consumer.slot);
             let queue = &consumer.queue;
@@ -297,9 +313,9 @@ fn timeout(arguments: &Table) -> Option<u64> {
         .and_then(|after| u64::try_from(after).ok())
 }
 
-fn give_back(batch: Batch, how: Settle, wakes: &mut Wakes) {
+fn give_back(batch: Batch, wakes: &mut Wakes) {
     for settled in batch {
-        settled.queue.settled(settled.count, how, settled.entries, wakes);
+        settled.queue.settled(settled.count, settled.entries, wakes);
     }
 }
 

@@ -291,8 +291,7 @@ impl Queue {
     pub(super) fn settled(
         self: &Arc<Self>,
         count: u64,
-        how: Settle,
-        entries: Vec<(Position, Entry)>,
+        entries: Vec<(Position, Entry, Settle)>,
         wakes: &mut Wakes,
     ) {
         self.unacked.fetch_sub(count, Relaxed);
@@ -304,7 +303,7 @@ impl Queue {
         if state.deleted {
             return;
         }
-        for (position, entry) in entries {
+        for (position, entry, how) in entries {
             match how {
                 Settle::Requeue => self.take_back(state, position, entry, wakes),
                 Settle::Reject | Settle::Ack => self.give_up(state, position, entry, Reason::Rejected, wakes),

@@ -198,7 +198,7 @@ fn a_full_queue_drops_its_head_or_refuses() {
     stage.queue("drop", &[("x-max-length", number(2))]);
     stage.queue("refuse", &[("x-max-length", number(2)), ("x-overflow", text("reject-publish"))]);
     stage.queue("bytes", &[("x-max-length-bytes", number(2))]);
-    stage.channel.confirm_select();
+    stage.channel.confirm_select().unwrap();
     for body in [b"a", b"b", b"c"] {
         for queue in ["drop", "refuse", "bytes"] {
             stage.send(queue, body);

@@ -10,7 +10,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_core::Stream;
-use lapin::options::ConfirmSelectOptions;
 use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
 use lapin::{ConnectionProperties, ConnectionStatus, Event};
 use parking_lot::Mutex;
@@ -290,12 +289,7 @@ impl Shared {
 }
 
 async fn open_channel(shared: Arc<Shared>, lapin: Arc<lapin::Connection>) -> Result<Arc<dyn ChannelDriver>> {
-    let opening = async {
-        let channel = lapin.create_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(channel)
-    };
-    let channel = opening.await.map_err(|error| match shared.end() {
+    let channel = lapin.create_channel().await.map_err(|error| match shared.end() {
         Some(end) => errors::closed("connection", "channel.open", end.as_ref()),
         None => errors::translate(&error, "channel.open", ""),
     })?;
