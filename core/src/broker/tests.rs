@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::{Kind, Result};
 use crate::message::Body;
 use crate::wire::{Table, Value};
 
@@ -20,7 +21,7 @@ fn session() -> Session {
 }
 
 fn channel(session: &Session) -> Channel {
-    session.channel(Box::new(Deaf))
+    session.channel(Box::new(Deaf)).unwrap()
 }
 
 fn send(channel: &mut Channel, exchange: &str, routing_key: &str, body: &[u8]) -> bool {
