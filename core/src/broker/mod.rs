@@ -19,6 +19,8 @@
 mod arguments;
 mod channel;
 mod consumer;
+mod dead_letter;
+mod delay;
 mod equivalence;
 mod exchange;
 mod names;
@@ -28,6 +30,7 @@ mod queue;
 mod replies;
 mod route;
 mod session;
+mod timers;
 mod topology;
 mod vhost;
 mod vhosts;
@@ -42,13 +45,16 @@ use std::sync::{Arc, Weak};
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 
-pub use channel::{Binding, Channel, ConsumeOptions, Got, Publish, Registered, Returned};
+pub use channel::{Binding, Channel, Confirmed, ConsumeOptions, Got, Publish, Registered, Returned};
+pub use delay::DelayedMessage;
 pub use exchange::{ExchangeInfo, ExchangeOptions};
 pub use outbox::{Delivery, Event, Outbox, Outlet, Settle, Wakes};
-pub use queue::{Queue, QueueInfo, QueueOptions};
+pub use queue::{Queue, QueueInfo, QueueKind, QueueOptions, QueueStatus};
 pub use session::{Session, SessionInfo};
 pub use vhost::Vhost;
 pub use vhosts::{VhostInfo, VhostLimits, VhostMetadata};
+
+use timers::Timers;
 
 use crate::auth::{Permissions, Seats, Users};
 use crate::clock::Clock;
@@ -90,6 +96,7 @@ impl Default for Options {
 /// A broker: its virtual hosts and users. Lives until the last handle is gone.
 pub struct Broker {
     options: Options,
+    timers: Arc<Timers>,
     users: Users,
     vhosts: RwLock<HashMap<Box<str>, Arc<Vhost>>>,
     /// Taken when a session begins and ends, and to list or end them.
@@ -118,8 +125,10 @@ impl Broker {
     }
 
     fn with_users(options: Options, users: Users) -> Arc<Self> {
+        let timers = Arc::new(Timers::new(options.clock.clone()));
         Arc::new(Broker {
             options,
+            timers,
             users,
             vhosts: RwLock::default(),
             sessions: Mutex::default(),
@@ -137,6 +146,12 @@ impl Broker {
     /// Who may connect.
     pub fn users(&self) -> &Users {
         &self.users
+    }
+
+    /// Does what has become due: with a held [`Clock`], after it was advanced. With the machine's clock this
+    /// happens by itself.
+    pub fn run_due(&self) {
+        self.timers.run();
     }
 
     /// True while publishers are to be held back: more messages are in memory than allowed.

@@ -1,21 +1,24 @@
 //! A virtual host: declare, bind, unbind, delete. RabbitMQ's rules and texts.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::RwLock;
 
 use super::arguments::queue_arguments;
+use super::delay::{Delayed, DelayedMessage};
 use super::equivalence::{check_arguments, check_field};
 use super::exchange::{Destination, Exchange, ExchangeInfo, ExchangeOptions};
 use super::outbox::Wakes;
-use super::queue::{Queue, QueueInfo, QueueOptions, not_found};
+use super::queue::{Queue, QueueOptions, QueueStatus, not_found};
 use super::replies::Replies;
+use super::timers::Timers;
 use super::topology::Topology;
 use super::vhosts::{VhostInfo, VhostLimits, VhostMetadata};
 use crate::auth::{Seats, limit};
 use crate::error::{Error, Kind, Result};
+use crate::message::Message;
 use crate::routing;
 use crate::wire::table::Table;
 
@@ -29,6 +32,9 @@ pub struct Vhost {
     /// Guards nothing else; nothing is called under it.
     pub(super) settings: RwLock<Settings>,
     pub(super) connections: Seats,
+    pub(super) delayed: Arc<Delayed>,
+    pub(super) timers: Arc<Timers>,
+    pub(super) me: Weak<Vhost>,
 }
 
 /// What an operator sets.
@@ -46,15 +52,18 @@ pub(super) enum Target<'a> {
 }
 
 impl Vhost {
-    pub(super) fn new(name: &str) -> Self {
-        Vhost {
+    pub(super) fn new(name: &str, timers: &Arc<Timers>) -> Arc<Self> {
+        Arc::new_cyclic(|me| Vhost {
             name: name.into(),
             topology: RwLock::new(Topology::new()),
             generation: AtomicU64::new(0),
             replies: Replies::default(),
             settings: RwLock::default(),
             connections: Seats::default(),
-        }
+            delayed: Delayed::new(me, timers),
+            timers: timers.clone(),
+            me: me.clone(),
+        })
     }
 
     pub(super) fn limits(&self) -> VhostLimits {
@@ -78,9 +87,19 @@ impl Vhost {
     }
 
     /// Every queue.
-    pub fn queues(&self) -> Vec<QueueInfo> {
+    pub fn queues(&self) -> Vec<QueueStatus> {
         let queues: Vec<_> = self.topology.read().queues.values().cloned().collect();
-        queues.iter().map(|queue| queue.info()).collect()
+        queues.iter().map(|queue| queue.status()).collect()
+    }
+
+    /// The messages that wait for the end of their delay, in the order in which they are due.
+    pub fn delayed(&self) -> Vec<DelayedMessage> {
+        self.delayed.list()
+    }
+
+    /// Takes a delayed message out, so that it is never routed.
+    pub fn cancel_delayed(&self, id: u64) -> Option<Message> {
+        self.delayed.cancel(id)
     }
 
     /// Every exchange but the default one.
@@ -151,6 +170,20 @@ impl Vhost {
         self.topology.read().queues.contains_key(name)
     }
 
+    /// The queues for a message that the broker itself sends on; none where there is no such exchange.
+    pub(super) fn route_internally(&self, message: &Message) -> Vec<Arc<Queue>> {
+        let mut headers = || message.properties().headers().unwrap_or_default();
+        let topology = self.topology.read();
+        topology.route(message.exchange(), message.routing_key(), &mut headers).unwrap_or_default()
+    }
+
+    /// Routes a message that the broker itself sends on.
+    pub(super) fn send_on(&self, message: &Message, wakes: &mut Wakes) {
+        for queue in self.route_internally(message) {
+            queue.publish(std::iter::once(message.clone()), |_| (), wakes);
+        }
+    }
+
     // --- queues ---
 
     /// The queue of this name, for a session that may use it.
@@ -184,7 +217,7 @@ impl Vhost {
             return Err(Error::new(Kind::PreconditionFailed, "queue.declare", reason));
         }
         let owner = options.exclusive.then_some(session);
-        let queue = Queue::new(name, &self.name, options, owner);
+        let queue = Queue::new(name, self, options, &Table::default(), owner);
         topology.queues.insert(queue.name.clone(), queue.clone());
         self.changed();
         Ok((queue, true))

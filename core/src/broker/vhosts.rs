@@ -162,9 +162,9 @@ impl Broker {
             let reason = format!("vhost '{name}' already exists");
             return Err(Error::new(Kind::PreconditionFailed, "add_vhost", reason));
         }
-        let vhost = Vhost::new(name);
+        let vhost = Vhost::new(name, &self.timers);
         vhost.settings.write().metadata = metadata;
-        vhosts.insert(name.into(), Arc::new(vhost));
+        vhosts.insert(name.into(), vhost);
         Ok(())
     }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::link::{Announcer, Link, Port};
-use crate::broker::{self, Binding, ConsumeOptions, ExchangeOptions, QueueOptions, Session, Settle, Wakes};
+use crate::broker::{
+    self, Binding, Confirmed, ConsumeOptions, ExchangeOptions, QueueOptions, Session, Settle, Wakes,
+};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Body, RouteKey};
 use crate::routing;
@@ -215,11 +217,26 @@ impl Channel {
                 output.method(self.number, &Method::BasicReturn(method));
                 output.content(self.number, &message, link.frame_max());
             }
-            if let Some((count, last)) = confirmed {
-                output.ack(self.number, last, count > 1);
+            if let Some(confirmed) = confirmed {
+                self.confirm(output, &confirmed);
             }
         }
         settled
+    }
+
+    /// Those that were refused one by one, then all others together up to the last of them.
+    fn confirm(&self, output: &mut super::output::Output, confirmed: &Confirmed) {
+        let &Confirmed { first, mut last, ref refused } = confirmed;
+        for number in refused {
+            let method = basic::Nack { delivery_tag: *number, multiple: false, requeue: false };
+            output.method(self.number, &Method::BasicNack(method));
+        }
+        while refused.binary_search(&last).is_ok() {
+            last -= 1;
+        }
+        if last >= first {
+            output.ack(self.number, last, last > first);
+        }
     }
 
     /// Ends the channel; nothing more is sent on it.
@@ -359,7 +376,7 @@ impl Channel {
             }
             Method::BasicGet(m) => {
                 broker.flush(wakes);
-                match broker.get(&m.queue, m.no_ack)? {
+                match broker.get(&m.queue, m.no_ack, wakes)? {
                     None => reply(false, Method::BasicGetEmpty(basic::GetEmpty::default())),
                     Some(got) => {
                         let method = basic::GetOk {

@@ -100,6 +100,7 @@ impl Channel {
 
     fn declared(&mut self, queue: &Arc<Queue>) -> QueueInfo {
         self.last_queue = Some(queue.name.clone());
+        queue.touch();
         queue.info()
     }
 

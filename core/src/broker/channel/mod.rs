@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use declare::Binding;
-pub use publisher::{Publish, Returned};
+pub use publisher::{Confirmed, Publish, Returned};
 
 use super::consumer::{Consumer, Terms, Turn};
 use super::names;
@@ -23,7 +23,7 @@ use super::session::Shared;
 use crate::auth::{Right, Seat};
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
-use crate::wire::table::Table;
+use crate::wire::table::{Table, Value};
 use access::{Remembered, Resource};
 use publisher::Publisher;
 
@@ -156,7 +156,12 @@ impl Channel {
             }
         };
         let priority = priority(&options.arguments)?;
-        let terms = Terms { no_ack: options.no_ack, prefetch: self.prefetch, priority };
+        let terms = Terms {
+            no_ack: options.no_ack,
+            prefetch: self.prefetch,
+            priority,
+            timeout: timeout(&options.arguments),
+        };
         let consumer = self.outbox.lock().slots.add(&queue, &self.outbox, &tag, terms);
         if let Err(error) = queue.add_consumer(&consumer, options.exclusive, wakes) {
             self.outbox.lock().slots.remove(consumer.slot);
@@ -180,7 +185,8 @@ impl Channel {
         }
         let name = names::generate(PREFIX);
         let vhost = &self.session.vhost;
-        let queue = Queue::new(&name, &vhost.name, QueueOptions::default(), Some(self.session.id));
+        let (options, policy) = (QueueOptions::default(), Table::default());
+        let queue = Queue::new(&name, vhost, options, &policy, Some(self.session.id));
         vhost.replies.add(&queue);
         self.publisher.reply_queue = Some(queue.name.clone());
         Ok(queue)
@@ -205,15 +211,17 @@ impl Channel {
         } else if last && queue.options.auto_delete {
             self.session.vhost.delete_queue(queue, wakes);
             self.session.disown(queue);
+        } else {
+            queue.go_on(wakes);
         }
     }
 
     /// Fetches one message (`basic.get`).
-    pub fn get(&mut self, queue: &str, no_ack: bool) -> Result<Option<Got>> {
+    pub fn get(&mut self, queue: &str, no_ack: bool, wakes: &mut Wakes) -> Result<Option<Got>> {
         let name = self.queue_name("basic.get", queue)?;
         self.permit("basic.get", Right::Read, Resource::Queue(&name))?;
         let queue = self.session.vhost.queue(&name, self.session.id, "basic.get")?;
-        let got = queue.get(&self.outbox, no_ack);
+        let got = queue.get(&self.outbox, no_ack, wakes);
         Ok(got.map(|(tag, message, redelivered, remaining)| Got { tag, message, redelivered, remaining }))
     }
 
@@ -227,9 +235,19 @@ impl Channel {
                 tags.iter().try_for_each(|&(tag, multiple)| outbox.settle(tag, multiple, how, &mut batch));
             (result, outbox.resume())
         };
-        give_back(batch, wakes);
+        give_back(batch, how, wakes);
         resume(resumed, wakes);
         result
+    }
+
+    /// Puts off when a delivery must be acknowledged (`x-consumer-timeout`): `after` milliseconds from now. Says
+    /// whether it still waits.
+    pub fn extend(&mut self, tag: u64, after: u64) -> bool {
+        let queue = self.outbox.lock().queue_of(tag);
+        if let Some(queue) = &queue {
+            queue.extend(&self.outbox, tag, after);
+        }
+        queue.is_some()
     }
 
     /// Puts everything unacknowledged back (`basic.recover` with requeue; without it, RabbitMQ has none).
@@ -253,12 +271,15 @@ impl Channel {
         }
         let mut batch = Batch::new();
         self.outbox.lock().close(&mut batch);
-        give_back(batch, wakes);
+        give_back(batch, Settle::Requeue, wakes);
         for consumer in &consumers {
             self.outbox.lock().slots.remove(consumer.slot);
-            if consumer.queue.options.auto_delete && consumer.queue.info().consumers == 0 {
-                self.session.vhost.delete_queue(&consumer.queue, wakes);
-                self.session.disown(&consumer.queue);
+            let queue = &consumer.queue;
+            if queue.options.auto_delete && queue.info().consumers == 0 {
+                self.session.vhost.delete_queue(queue, wakes);
+                self.session.disown(queue);
+            } else {
+                queue.go_on(wakes);
             }
         }
         if let Some(queue) = self.publisher.reply_queue.take() {
@@ -278,9 +299,17 @@ fn priority(arguments: &Table) -> Result<i64> {
     }
 }
 
-fn give_back(batch: Batch, wakes: &mut Wakes) {
+/// `x-consumer-timeout`, in milliseconds.
+fn timeout(arguments: &Table) -> Option<u64> {
+    arguments
+        .get("x-consumer-timeout")
+        .and_then(Value::as_integer)
+        .and_then(|after| u64::try_from(after).ok())
+}
+
+fn give_back(batch: Batch, how: Settle, wakes: &mut Wakes) {
     for settled in batch {
-        settled.queue.settled(settled.count, settled.messages, wakes);
+        settled.queue.settled(settled.count, how, settled.entries, wakes);
     }
 }
 

@@ -36,7 +36,8 @@ pub(super) struct EmbeddedChannel {
 impl EmbeddedChannel {
     pub(super) fn open(session: &Session, shared: &Arc<Shared>) -> Result<Arc<Self>> {
         let inbox = Arc::new(Inbox::default());
-        let channel = session.channel(Box::new(Ready(inbox.clone())))?;
+        let mut channel = session.channel(Box::new(Ready(inbox.clone())))?;
+        channel.confirm_select();
         Ok(Arc::new_cyclic(|me| EmbeddedChannel {
             outbox: channel.outbox().clone(),
             door: Mutex::new(Some(channel)),
@@ -73,10 +74,15 @@ impl EmbeddedChannel {
     /// Publishes and says whether a queue took it; `NoRoute` when it is mandatory and none did.
     fn publish_now(&self, publish: Publish<'_>) -> Result<Outcome> {
         self.act("basic.publish", |channel, wakes| {
+            let place = (publish.exchange, publish.routing_key);
             let routed = channel.publish(publish, wakes)?;
-            channel.flush(wakes);
+            let refused =
+                channel.take_confirmed(wakes).is_some_and(|confirmed| !confirmed.refused.is_empty());
             channel.take_returned();
-            Ok(Outcome { confirmed: true, routed })
+            match refused {
+                true => Err(nacked(place.0, place.1)),
+                false => Ok(Outcome { confirmed: true, routed }),
+            }
         })
     }
 
@@ -119,6 +125,23 @@ impl EmbeddedChannel {
             poll.await.unwrap_or_else(|_| Err(channel_closed("basic.publish")))
         }))
     }
+}
+
+/// A full queue refused the message.
+fn nacked(exchange: &str, routing_key: &str) -> Error {
+    let place = match exchange {
+        "" => format!("queue '{routing_key}'"),
+        exchange => format!("exchange '{exchange}' with routing key '{routing_key}'"),
+    };
+    Error::new(Kind::Nacked, "basic.publish", "the broker refused the message")
+        .on(place)
+        .advise("a full queue with x-overflow=reject-publish does so; try again later")
+}
+
+fn nacked_of_batch(refused: usize, all: usize) -> Error {
+    let reason = format!("the broker refused {refused} of {all} messages");
+    Error::new(Kind::Nacked, "basic.publish", reason)
+        .advise("a full queue with x-overflow=reject-publish does so; try again later")
 }
 
 /// One that waits for memory; counted until it is done or given up.
@@ -249,7 +272,7 @@ impl ChannelDriver for EmbeddedChannel {
     }
 
     fn get(&self, queue: &str, no_ack: bool) -> Answer<Option<Get>> {
-        now(self.act("basic.get", |channel, _| channel.get(queue, no_ack)))
+        now(self.act("basic.get", |channel, wakes| channel.get(queue, no_ack, wakes)))
     }
 
     fn settle(&self, tags: &[(u64, bool)], how: Settle) -> Result<()> {
@@ -277,9 +300,12 @@ impl EmbeddedChannel {
                 }
                 outcome.confirmed += 1;
             }
-            channel.flush(wakes);
+            let refused = channel.take_confirmed(wakes).map_or(Vec::new(), |confirmed| confirmed.refused);
             channel.take_returned();
-            Ok(outcome)
+            match refused.is_empty() {
+                true => Ok(outcome),
+                false => Err(nacked_of_batch(refused.len(), outcome.confirmed)),
+            }
         })
     }
 }
