@@ -64,12 +64,12 @@ pub(super) enum Next {
 }
 
 impl Channel {
-    pub(super) fn open(number: u16, session: &Session, link: &Arc<Link>) -> Self {
+    pub(super) fn open(number: u16, session: &Session, link: &Arc<Link>) -> Result<Self> {
         let announcer = Announcer::default();
-        let broker = session.channel(Box::new(announcer.clone()));
+        let broker = session.channel(Box::new(announcer.clone()))?;
         let port = Port::new(number, broker.outbox().clone());
         announcer.set(link, &port);
-        Channel {
+        Ok(Channel {
             number,
             broker,
             port,
@@ -77,7 +77,7 @@ impl Channel {
             acks: Vec::new(),
             listed: false,
             method: 0,
-        }
+        })
     }
 
     /// Takes a frame of this channel.
@@ -464,7 +464,7 @@ mod tests {
         let socket = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let link = Link::new(socket.into_split().1);
         let session = Broker::new(Options::default()).open("/", "guest").unwrap();
-        let channel = Channel::open(1, &session, &link);
+        let channel = Channel::open(1, &session, &link).unwrap();
         let outbox = Arc::downgrade(channel.broker.outbox());
         drop(channel);
         assert!(outbox.upgrade().is_none(), "port, outbox and announcer hold each other");

@@ -220,7 +220,7 @@ impl Greeter {
         start: &connection::StartOk,
         client: &Client,
         peer: SocketAddr,
-        broker: &Broker,
+        broker: &Arc<Broker>,
     ) -> Result<Option<String>> {
         let mechanism = &*start.mechanism;
         let credentials = match mechanism {
@@ -231,10 +231,10 @@ impl Greeter {
                 return Err(Error::new(Kind::CommandInvalid, "login", reason));
             }
         };
-        let known = credentials.and_then(|(user, password)| {
-            broker.users().authenticate(&user, &password, peer.ip().to_canonical().is_loopback())?;
-            Ok(user)
-        });
+        let known = match credentials {
+            Ok((user, password)) => authenticate(broker, user, password, peer).await,
+            Err(error) => Err(error),
+        };
         match known {
             Ok(user) => Ok(Some(user)),
             Err(error) => {
@@ -280,6 +280,24 @@ fn unexpected<T>(got: Option<Method>, wanted: &str) -> Result<Option<T>> {
             Err(Error::new(Kind::CommandInvalid, "handshake", reason))
         }
     }
+}
+
+/// The user, if that is the password. To try one may take long, which must not hold up other connections.
+async fn authenticate(
+    broker: &Arc<Broker>,
+    user: String,
+    password: Vec<u8>,
+    peer: SocketAddr,
+) -> Result<String> {
+    let from_loopback = peer.ip().to_canonical().is_loopback();
+    if broker.users().recognises(&user, &password) {
+        return broker.users().admit(&user, from_loopback).map(|()| user);
+    }
+    let broker = broker.clone();
+    let trial = move || broker.users().authenticate(&user, &password, from_loopback).map(|()| user);
+    tokio::task::spawn_blocking(trial).await.unwrap_or_else(|error| {
+        Err(Error::new(Kind::InternalError, "login", "the broker stops").caused_by(error))
+    })
 }
 
 /// RFC 4616: authorisation identity, user and password between NULs.

@@ -4,6 +4,7 @@
 //! [`Channel`], so that rules, limits and confirms exist once. Publishing is in [`publisher`], what
 //! declares and binds in `declare`, transactions in `tx`, what consumes here.
 
+mod access;
 mod declare;
 mod publisher;
 mod tx;
@@ -20,15 +21,20 @@ use super::outbox::{Batch, Outbox, Outlet, Settle, Wakes, resume};
 use super::queue::{Queue, QueueOptions};
 use super::replies::{PREFIX, PSEUDO_QUEUE};
 use super::session::Shared;
+use crate::auth::{Right, Seat};
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::wire::table::{Table, Value};
+use access::{Remembered, Resource};
 use publisher::Publisher;
 use tx::Tx;
 
 /// A channel of a session. Closing or dropping it puts back what it had not acknowledged.
 pub struct Channel {
     session: Arc<Shared>,
+    remembered: Remembered,
+    /// Its places among the channels that limits allow.
+    _seats: Vec<Seat>,
     outbox: Arc<Outbox>,
     publisher: Publisher,
     /// Set on a transactional channel.
@@ -79,9 +85,11 @@ pub struct Got {
 }
 
 impl Channel {
-    pub(super) fn new(session: Arc<Shared>, outlet: Box<dyn Outlet>) -> Self {
+    pub(super) fn new(session: Arc<Shared>, outlet: Box<dyn Outlet>, seats: Vec<Seat>) -> Self {
         Channel {
             session,
+            remembered: Remembered::default(),
+            _seats: seats,
             outbox: Outbox::new(outlet),
             publisher: Publisher::default(),
             tx: None,
@@ -148,6 +156,7 @@ impl Channel {
             PSEUDO_QUEUE => self.reply_queue(options)?,
             name => {
                 let name = self.queue_name("basic.consume", name)?;
+                self.permit("basic.consume", Right::Read, Resource::Queue(&name))?;
                 self.session.vhost.queue(&name, self.session.id, "basic.consume")?
             }
         };
@@ -215,6 +224,7 @@ impl Channel {
     /// Fetches one message (`basic.get`).
     pub fn get(&mut self, queue: &str, no_ack: bool, wakes: &mut Wakes) -> Result<Option<Got>> {
         let name = self.queue_name("basic.get", queue)?;
+        self.permit("basic.get", Right::Read, Resource::Queue(&name))?;
         let queue = self.session.vhost.queue(&name, self.session.id, "basic.get")?;
         let got = queue.get(&self.outbox, no_ack, wakes);
         Ok(got.map(|(tag, message, redelivered, remaining)| Got { tag, message, redelivered, remaining }))

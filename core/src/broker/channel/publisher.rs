@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::Channel;
+use super::access::Resource;
+use crate::auth::Right;
 use bytes::Bytes;
 
 use crate::broker::delay::delay;
@@ -97,6 +99,7 @@ impl Channel {
         let (route, answers) = self.route(key, properties)?;
         if let Some(user) = PropertiesView(properties).user_id()
             && user != &*self.session.user
+            && !self.session.may_impersonate()
         {
             let authenticated = &self.session.user;
             let reason =
@@ -183,6 +186,9 @@ impl Channel {
             return Ok((route, false));
         }
         let (exchange, routing_key) = route_names(key);
+        self.permit("basic.publish", Right::Write, Resource::Exchange(exchange))?;
+        self.permit_topic("basic.publish", Right::Write, exchange, routing_key)?;
+        let vhost = &self.session.vhost;
         if exchange.is_empty()
             && let Some(queue) = vhost.replies.get(routing_key)
         {

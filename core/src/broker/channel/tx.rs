@@ -51,7 +51,7 @@ impl Channel {
     pub fn tx_commit(&mut self, wakes: &mut Wakes) -> Result<()> {
         let Tx { publishes, settled } = self.take_tx("tx.commit")?;
         for Publish { message, route, mandatory, delay } in publishes {
-            let reached = route.iter().any(|queue| self.session.vhost.has_queue(queue));
+            let reached = route.iter().any(|queue| self.session.vhost.still_has(queue));
             if mandatory && !reached {
                 self.publisher.returned.push(Returned { message: message.clone() });
             }
@@ -131,11 +131,11 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let session = Broker::new(Options::default()).open("/", "guest").unwrap();
-            let mut other = session.channel(Box::new(Deaf));
+            let mut other = session.channel(Box::new(Deaf)).unwrap();
             for name in ["a", "b"] {
                 other.declare_queue(name, QueueOptions::default()).unwrap();
             }
-            let mut tx = session.channel(Box::new(Deaf));
+            let mut tx = session.channel(Box::new(Deaf)).unwrap();
             tx.tx_select().unwrap();
             Bench { other, tx, wakes: Wakes::default(), _session: session }
         }

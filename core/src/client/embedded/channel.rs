@@ -36,10 +36,10 @@ pub(super) struct EmbeddedChannel {
 }
 
 impl EmbeddedChannel {
-    pub(super) fn open(session: &Session, shared: &Arc<Shared>) -> Arc<Self> {
+    pub(super) fn open(session: &Session, shared: &Arc<Shared>) -> Result<Arc<Self>> {
         let inbox = Arc::new(Inbox::default());
-        let channel = session.channel(Box::new(Ready(inbox.clone())));
-        Arc::new_cyclic(|me| EmbeddedChannel {
+        let channel = session.channel(Box::new(Ready(inbox.clone())))?;
+        Ok(Arc::new_cyclic(|me| EmbeddedChannel {
             outbox: channel.outbox().clone(),
             door: Mutex::new(Some(channel)),
             unlooked: AtomicUsize::new(0),
@@ -47,7 +47,7 @@ impl EmbeddedChannel {
             inbox,
             me: me.clone(),
             shared: shared.clone(),
-        })
+        }))
     }
 
     /// Does something on the broker's channel; outlets are told after its lock is released.
