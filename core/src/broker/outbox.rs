@@ -250,9 +250,10 @@ impl State {
         position: Position,
         entry: Entry,
         redelivered: bool,
+        counted: bool,
     ) -> (u64, bool) {
         let tag = self.track(consumer, position, &entry);
-        let message = entry.into_shown();
+        let message = entry.into_shown(counted);
         self.bytes += message.body().len();
         (tag, self.push(Event::Deliver(Delivery { tag, consumer, redelivered, message })))
     }
@@ -301,6 +302,11 @@ impl State {
         }
         self.slots.unpark(&mut resumed);
         resumed
+    }
+
+    /// The limit over the whole channel; 0 is none.
+    pub(super) fn prefetch(&self) -> u32 {
+        self.prefetch
     }
 
     /// Limits what is unacked over the whole channel.

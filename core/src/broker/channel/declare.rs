@@ -129,7 +129,9 @@ impl Channel {
     pub fn purge_queue(&mut self, name: &str) -> Result<u64> {
         let name = self.queue_name("queue.purge", name)?;
         self.permit("queue.purge", Right::Read, Resource::Queue(&name))?;
-        Ok(self.session.vhost.queue(&name, self.session.id, "queue.purge")?.purge())
+        let queue = self.session.vhost.queue(&name, self.session.id, "queue.purge")?;
+        queue.check_destructive("queue.purge", "queue.purge")?;
+        Ok(queue.purge())
     }
 
     /// Binds a queue to an exchange. With an empty queue name and an empty key, the key is the name of

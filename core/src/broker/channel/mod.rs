@@ -18,7 +18,7 @@ pub use publisher::{Confirmed, Publish, Returned};
 use super::consumer::{Consumer, Terms, Turn};
 use super::names;
 use super::outbox::{Batch, Outbox, Outlet, Settle, Wakes, resume};
-use super::queue::{Queue, QueueOptions};
+use super::queue::{Offset, Queue, QueueOptions};
 use super::replies::{PREFIX, PSEUDO_QUEUE};
 use super::session::Shared;
 use crate::auth::{Right, Seat};
@@ -166,7 +166,10 @@ impl Channel {
             prefetch: self.prefetch,
             priority,
             timeout: timeout(&options.arguments),
+            offset: Offset::parse(&options.arguments, self.session.vhost.timers.now())?,
         };
+        let global = self.outbox.lock().prefetch() > 0;
+        queue.check_consumer(options.no_ack, self.prefetch, global)?;
         let consumer = self.outbox.lock().slots.add(&queue, &self.outbox, &tag, terms);
         if let Err(error) = queue.add_consumer(&consumer, options.exclusive, wakes) {
             self.outbox.lock().slots.remove(consumer.slot);
@@ -226,6 +229,7 @@ impl Channel {
         let name = self.queue_name("basic.get", queue)?;
         self.permit("basic.get", Right::Read, Resource::Queue(&name))?;
         let queue = self.session.vhost.queue(&name, self.session.id, "basic.get")?;
+        queue.check_destructive("basic.get", "basic.get")?;
         let got = queue.get(&self.outbox, no_ack, wakes);
         Ok(got.map(|(tag, message, redelivered, remaining)| Got { tag, message, redelivered, remaining }))
     }
@@ -247,9 +251,12 @@ impl Channel {
                 tags.iter().try_for_each(|&(tag, multiple)| outbox.settle(tag, multiple, how, &mut batch));
             (result, outbox.resume())
         };
+        let refused = batch.iter().filter(|_| how != Settle::Ack).try_for_each(|settled| {
+            settled.queue.check_destructive("basic.nack", "basic.nack and basic.reject")
+        });
         give_back(batch, wakes);
         resume(resumed, wakes);
-        result
+        result.and(refused)
     }
 
     /// Puts off when a delivery must be acknowledged (`x-consumer-timeout`): `after` milliseconds from now. Says

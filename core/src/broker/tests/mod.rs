@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 mod rules;
+mod streams;
 
 use proptest::prelude::*;
 
