@@ -28,6 +28,19 @@ impl Users {
         if !known {
             return refused("invalid credentials".into());
         }
+        self.admit(user, from_loopback)
+    }
+
+    /// Admits a user who has been recognised by other means, such as a certificate.
+    ///
+    /// # Errors
+    /// `AccessRefused`.
+    pub fn admit(&self, user: &str, from_loopback: bool) -> Result<()> {
+        let refused =
+            |why: String| Err(Error::new(Kind::AccessRefused, "login", why).on(format!("user '{user}'")));
+        if !self.0.read().contains_key(user) {
+            return refused("invalid credentials".into());
+        }
         if user == "guest" && !from_loopback {
             return refused(format!("user '{user}' can only connect via localhost"));
         }
