@@ -62,6 +62,8 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
     let Greeted { mut reader, writer, peer, mut buffer, session, tuned, client } = greeted;
     let link = Link::new(writer);
     link.negotiated(tuned.frame_max, client.has("consumer_cancel_notify"));
+    let told = link.clone();
+    session.on_ended(Box::new(move || told.attention.notify_one()));
     let mut connection = Connection {
         link: link.clone(),
         session: Some(session),
@@ -129,6 +131,8 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
             () = link.attention.notified() => {
                 if link.has_failed() {
                     end = Some(End::Lost("cannot write to the socket".into()));
+                } else if let Some(reason) = connection.ended_by_broker() {
+                    end = Some(End::ByUs(reason, 0));
                 }
                 link.flush();
             }
@@ -388,10 +392,15 @@ impl Connection {
             return Err(Error::new(Kind::NotAllowed, "channel.open", reason));
         }
         if let Some(session) = &self.session {
-            self.channels.insert(number, Box::new(Channel::open(number, session, &self.link)));
+            self.channels.insert(number, Box::new(Channel::open(number, session, &self.link)?));
             self.link.send(number, &Method::ChannelOpenOk(channel::OpenOk::default()));
         }
         Ok(())
+    }
+
+    /// Why the broker has ended the session: the virtual host or the user is deleted, or an operator wants it.
+    fn ended_by_broker(&self) -> Option<Error> {
+        self.session.as_ref()?.ended()
     }
 
     fn blocked(&self) -> Option<&'static str> {

@@ -233,21 +233,16 @@ impl Greeter {
         &mut self,
         start: &connection::StartOk,
         client: &Client,
-        broker: &Broker,
+        broker: &Arc<Broker>,
     ) -> Result<Option<String>> {
         let mechanism = &*start.mechanism;
-        let users = broker.users();
         let peer = self.visitor.peer;
-        let from_loopback = peer.ip().to_canonical().is_loopback();
-        let with_password = |credentials: Result<(String, Vec<u8>)>| {
-            let (user, password) = credentials?;
-            users.authenticate(&user, &password, from_loopback)?;
-            Ok(user)
-        };
         let known = match (mechanism, &self.visitor.identity) {
-            ("PLAIN", _) => with_password(plain(&start.response)),
-            ("AMQPLAIN", _) => with_password(amqplain(&start.response)),
-            ("EXTERNAL", Some(Ok(user))) => users.admit(user, from_loopback).map(|()| user.clone()),
+            ("PLAIN", _) => authenticate(broker, plain(&start.response), peer).await,
+            ("AMQPLAIN", _) => authenticate(broker, amqplain(&start.response), peer).await,
+            ("EXTERNAL", Some(Ok(user))) => {
+                broker.users().admit(user, is_loopback(peer)).map(|()| user.clone())
+            }
             ("EXTERNAL", Some(Err(why))) => Err(Error::new(Kind::AccessRefused, "login", *why)),
             (other, _) => {
                 let reason = format!("client used unrecognized authentication mechanism {other}");
@@ -299,6 +294,28 @@ fn unexpected<T>(got: Option<Method>, wanted: &str) -> Result<Option<T>> {
             Err(Error::new(Kind::CommandInvalid, "handshake", reason))
         }
     }
+}
+
+/// The user, if that is the password. To try one may take long, which must not hold up other connections.
+async fn authenticate(
+    broker: &Arc<Broker>,
+    credentials: Result<(String, Vec<u8>)>,
+    peer: SocketAddr,
+) -> Result<String> {
+    let (user, password) = credentials?;
+    let from_loopback = is_loopback(peer);
+    if broker.users().recognises(&user, &password) {
+        return broker.users().admit(&user, from_loopback).map(|()| user);
+    }
+    let broker = broker.clone();
+    let trial = move || broker.users().authenticate(&user, &password, from_loopback).map(|()| user);
+    tokio::task::spawn_blocking(trial).await.unwrap_or_else(|error| {
+        Err(Error::new(Kind::InternalError, "login", "the broker stops").caused_by(error))
+    })
+}
+
+fn is_loopback(peer: SocketAddr) -> bool {
+    peer.ip().to_canonical().is_loopback()
 }
 
 /// RFC 4616: authorisation identity, user and password between NULs.
