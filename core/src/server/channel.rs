@@ -462,7 +462,7 @@ mod tests {
     async fn a_channel_that_ends_leaves_nothing_behind() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let socket = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let link = Link::new(socket.into_split().1);
+        let link = Link::new(crate::server::socket::plain(socket).1);
         let session = Broker::new(Options::default()).open("/", "guest").unwrap();
         let channel = Channel::open(1, &session, &link).unwrap();
         let outbox = Arc::downgrade(channel.broker.outbox());

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use hashbrown::{HashMap, HashSet};
-use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
@@ -15,6 +14,7 @@ use super::Limits;
 use super::channel::{Channel, Next};
 use super::handshake::{Client, Greeted, Tuned};
 use super::link::Link;
+use super::socket::Reader;
 use crate::broker::{Session, Wakes};
 use crate::error::{Error, Kind, Result, Scope};
 use crate::wire::{Frame, FrameKind, Method, ShortString, channel, connection, method_id, next_frame};
@@ -59,9 +59,8 @@ enum End {
 
 /// Reads the connection until it ends.
 pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::Receiver<bool>) {
-    let Greeted { socket, peer, mut buffer, session, tuned, client } = greeted;
-    let (mut socket, write_half) = socket.into_split();
-    let link = Link::new(write_half);
+    let Greeted { mut reader, writer, peer, mut buffer, session, tuned, client } = greeted;
+    let link = Link::new(writer);
     link.negotiated(tuned.frame_max, client.has("consumer_cancel_notify"));
     let told = link.clone();
     session.on_ended(Box::new(move || told.attention.notify_one()));
@@ -98,7 +97,7 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
         }
         tokio::select! {
             biased;
-            read = socket.read_buf(&mut buffer), if may_read => match read {
+            read = reader.read(&mut buffer), if may_read => match read {
                 Ok(0) => end = Some(End::Lost("the client closed the socket without connection.close".into())),
                 Ok(count) => {
                     silent_beats = 0;
@@ -126,7 +125,7 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
                     // Linux forgets this with every delayed ACK. Clients with Nagle's algorithm on (amqplib) hold
                     // back the second of two small writes for 40 ms unless we acknowledge the first. Before this
                     // moment an answer may still take the acknowledgement along.
-                    let _ = rustix::net::sockopt::set_tcp_quickack(link.socket(), true);
+                    link.socket.quickack();
                 }
             }
             () = link.attention.notified() => {
@@ -172,7 +171,7 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
     match end {
         Some(End::ByClient) => {
             link.send(0, &Method::ConnectionCloseOk(connection::CloseOk {}));
-            goodbye(&link, &mut socket, &mut buffer, false).await;
+            goodbye(&link, &mut reader, &mut buffer, false).await;
             tracing::info!(%peer, "connection closed");
         }
         Some(End::ByUs(error, method)) => {
@@ -184,7 +183,7 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
                 method_id: method as u16,
             };
             link.send(0, &Method::ConnectionClose(close));
-            goodbye(&link, &mut socket, &mut buffer, true).await;
+            goodbye(&link, &mut reader, &mut buffer, true).await;
         }
         Some(End::Lost(reason)) => tracing::warn!(%peer, reason, "connection lost"),
         None => {}
@@ -199,12 +198,7 @@ async fn look_again() {
 
 /// Writes what is left; then, if we close, listens for the client's close-ok: to close a socket with unread
 /// bytes in it would reset the connection, and our reason would be lost.
-async fn goodbye(
-    link: &Link,
-    socket: &mut tokio::net::tcp::OwnedReadHalf,
-    buffer: &mut BytesMut,
-    await_close_ok: bool,
-) {
+async fn goodbye(link: &Link, reader: &mut Reader, buffer: &mut BytesMut, await_close_ok: bool) {
     let farewell = async {
         link.flush();
         while link.is_full() && !link.has_failed() && link.drained().await.is_ok() {}
@@ -222,7 +216,7 @@ async fn goodbye(
                 buffer.clear(); // garbage: only its end is of interest
             }
             buffer.reserve(BUFFER_MIN);
-            if !matches!(socket.read_buf(buffer).await, Ok(count) if count > 0) {
+            if !matches!(reader.read(buffer).await, Ok(count) if count > 0) {
                 return;
             }
             if buffer.len() > BUFFER_MAX {
@@ -231,6 +225,7 @@ async fn goodbye(
         }
     };
     let _ = timeout(CLOSE_TIMEOUT, farewell).await;
+    link.socket.finish();
 }
 
 impl Connection {
