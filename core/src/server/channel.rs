@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use super::link::{Announcer, Link, Port};
 use super::output::Output;
 use crate::broker::{
-    self, Binding, ConsumeOptions, ExchangeOptions, QueueOptions, Returned, Session, Settle, Wakes,
+    self, Binding, Confirmed, ConsumeOptions, ExchangeOptions, QueueOptions, Returned, Session, Settle, Wakes,
 };
 use crate::error::{Error, Kind, Result};
 use crate::message::{Body, RouteKey};
@@ -64,12 +64,12 @@ pub(super) enum Next {
 }
 
 impl Channel {
-    pub(super) fn open(number: u16, session: &Session, link: &Arc<Link>) -> Self {
+    pub(super) fn open(number: u16, session: &Session, link: &Arc<Link>) -> Result<Self> {
         let announcer = Announcer::default();
-        let broker = session.channel(Box::new(announcer.clone()));
+        let broker = session.channel(Box::new(announcer.clone()))?;
         let port = Port::new(number, broker.outbox().clone());
         announcer.set(link, &port);
-        Channel {
+        Ok(Channel {
             number,
             broker,
             port,
@@ -77,7 +77,7 @@ impl Channel {
             acks: Vec::new(),
             listed: false,
             method: 0,
-        }
+        })
     }
 
     /// Takes a frame of this channel.
@@ -209,11 +209,26 @@ impl Channel {
             let mut writer = link.writer();
             let output = &mut writer.output;
             send_back(output, self.number, &returned, link.frame_max());
-            if let Some((count, last)) = confirmed {
-                output.ack(self.number, last, count > 1);
+            if let Some(confirmed) = confirmed {
+                self.confirm(output, &confirmed);
             }
         }
         settled
+    }
+
+    /// Those that were refused one by one, then all others together up to the last of them.
+    fn confirm(&self, output: &mut Output, confirmed: &Confirmed) {
+        let &Confirmed { first, mut last, ref refused } = confirmed;
+        for number in refused {
+            let method = basic::Nack { delivery_tag: *number, multiple: false, requeue: false };
+            output.method(self.number, &Method::BasicNack(method));
+        }
+        while refused.binary_search(&last).is_ok() {
+            last -= 1;
+        }
+        if last >= first {
+            output.ack(self.number, last, last > first);
+        }
     }
 
     /// Ends the channel; nothing more is sent on it.
@@ -353,7 +368,7 @@ impl Channel {
             }
             Method::BasicGet(m) => {
                 broker.flush(wakes);
-                match broker.get(&m.queue, m.no_ack)? {
+                match broker.get(&m.queue, m.no_ack, wakes)? {
                     None => reply(false, Method::BasicGetEmpty(basic::GetEmpty::default())),
                     Some(got) => {
                         let method = basic::GetOk {
@@ -447,9 +462,9 @@ mod tests {
     async fn a_channel_that_ends_leaves_nothing_behind() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let socket = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let link = Link::new(socket.into_split().1);
+        let link = Link::new(crate::server::socket::plain(socket).1);
         let session = Broker::new(Options::default()).open("/", "guest").unwrap();
-        let channel = Channel::open(1, &session, &link);
+        let channel = Channel::open(1, &session, &link).unwrap();
         let outbox = Arc::downgrade(channel.broker.outbox());
         drop(channel);
         assert!(outbox.upgrade().is_none(), "port, outbox and announcer hold each other");

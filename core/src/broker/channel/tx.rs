@@ -21,11 +21,12 @@ struct Publish {
     message: Message,
     route: Route,
     mandatory: bool,
+    delay: Option<u64>,
 }
 
 impl Tx {
-    pub(super) fn publish(&mut self, message: Message, route: Route, mandatory: bool) {
-        self.publishes.push(Publish { message, route, mandatory });
+    pub(super) fn publish(&mut self, message: Message, route: Route, mandatory: bool, delay: Option<u64>) {
+        self.publishes.push(Publish { message, route, mandatory, delay });
     }
 }
 
@@ -49,13 +50,13 @@ impl Channel {
     /// `PreconditionFailed` on a channel without transactions.
     pub fn tx_commit(&mut self, wakes: &mut Wakes) -> Result<()> {
         let Tx { publishes, settled } = self.take_tx("tx.commit")?;
-        for Publish { message, route, mandatory } in publishes {
-            let reached = route.iter().any(|queue| self.session.vhost.has_queue(queue));
+        for Publish { message, route, mandatory, delay } in publishes {
+            let reached = route.iter().any(|queue| self.session.vhost.still_has(queue));
             if mandatory && !reached {
                 self.publisher.returned.push(Returned { message: message.clone() });
             }
-            if reached {
-                self.enqueue(message, route, wakes);
+            if reached || delay.is_some() {
+                self.enqueue(message, route, delay, wakes);
             }
         }
         self.flush(wakes);
@@ -130,11 +131,11 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let session = Broker::new(Options::default()).open("/", "guest").unwrap();
-            let mut other = session.channel(Box::new(Deaf));
+            let mut other = session.channel(Box::new(Deaf)).unwrap();
             for name in ["a", "b"] {
                 other.declare_queue(name, QueueOptions::default()).unwrap();
             }
-            let mut tx = session.channel(Box::new(Deaf));
+            let mut tx = session.channel(Box::new(Deaf)).unwrap();
             tx.tx_select().unwrap();
             Bench { other, tx, wakes: Wakes::default(), _session: session }
         }

@@ -28,16 +28,14 @@ impl State {
                 _ => self.index_of(tag)? + 1,
             };
             for entry in self.unacked.drain(..end) {
-                match entry.message {
-                    Some(_) => held.push(Held { entry, how }),
-                    None => self.holes -= 1,
+                match entry.is_hole() {
+                    false => held.push(Held { entry, how }),
+                    true => self.holes -= 1,
                 }
             }
         } else {
             let index = self.index_of(tag)?;
-            let entry = &mut self.unacked[index];
-            let message = entry.message.take();
-            held.push(Held { entry: Unacked { message, ..*entry }, how });
+            held.extend(self.unacked[index].settle().map(|entry| Held { entry, how }));
             self.holes += 1;
         }
         self.sweep();
@@ -45,21 +43,19 @@ impl State {
     }
 
     fn index_of(&self, tag: u64) -> Result<usize> {
-        self.find(tag).filter(|&index| self.unacked[index].message.is_some()).ok_or_else(|| unknown(tag))
+        self.find(tag).filter(|&index| !self.unacked[index].is_hole()).ok_or_else(|| unknown(tag))
     }
 
     /// Settles for good what was held.
     pub(in crate::broker) fn settle_held(&mut self, held: Vec<Held>, batch: &mut Batch) {
         for Held { entry, how } in held {
-            if let Some(message) = entry.message {
-                self.give_back(entry.consumer, entry.position, message, how, batch);
-            }
+            self.give_back(entry, how, batch);
         }
     }
 
     /// Forgets that what was held had been settled.
     pub(in crate::broker) fn restore(&mut self, held: Vec<Held>) {
-        let waiting = self.unacked.drain(..).filter(|entry| entry.message.is_some());
+        let waiting = self.unacked.drain(..).filter(|entry| !entry.is_hole());
         let mut all: Vec<Unacked> = waiting.chain(held.into_iter().map(|held| held.entry)).collect();
         all.sort_unstable_by_key(|entry| entry.tag);
         self.unacked = all.into();
