@@ -121,10 +121,13 @@ impl Channel {
 
     /// Binds a queue to an exchange. With an empty queue name and an empty key, the key is the name of
     /// the queue that this channel declared last (AMQP 0-9-1 reference, `queue.bind`).
-    pub fn bind_queue(&mut self, binding: Binding<'_>) -> Result<()> {
+    pub fn bind_queue(&mut self, binding: Binding<'_>, wakes: &mut Wakes) -> Result<()> {
         let (queue, key) = self.expand("queue.bind", binding)?;
         let Binding { source, arguments, .. } = binding;
-        self.session.vhost.bind("queue.bind", source, Target::Queue(&queue), &key, arguments, self.session.id)
+        // What this channel published before comes first.
+        self.flush(wakes);
+        let (session, target) = (&self.session, Target::Queue(&queue));
+        session.vhost.bind("queue.bind", source, target, &key, arguments, session.id, wakes)
     }
 
     /// Removes a queue's binding.
@@ -177,13 +180,14 @@ impl Channel {
     }
 
     /// Binds an exchange to another one (RabbitMQ's extension: <https://www.rabbitmq.com/docs/e2e>).
-    pub fn bind_exchange(&mut self, binding: Binding<'_>) -> Result<()> {
+    pub fn bind_exchange(&mut self, binding: Binding<'_>, wakes: &mut Wakes) -> Result<()> {
         let Binding { source, destination, routing_key, arguments } = binding;
         not_default("exchange.bind", source)?;
         not_default("exchange.bind", destination)?;
         names::check("exchange.bind", "routing key", routing_key)?;
-        let target = Target::Exchange(destination);
-        self.session.vhost.bind("exchange.bind", source, target, routing_key, arguments, self.session.id)
+        self.flush(wakes);
+        let (session, target) = (&self.session, Target::Exchange(destination));
+        session.vhost.bind("exchange.bind", source, target, routing_key, arguments, session.id, wakes)
     }
 
     /// Removes an exchange's binding.
