@@ -1,10 +1,10 @@
 //! Consumers: as a queue's ring holds them ([`Consumer`]), and as their channel counts them ([`Slots`]).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use super::outbox::{Outbox, Resumed};
-use super::queue::Queue;
+use super::queue::{Offset, Queue};
 
 /// A consumer in its queue's ring.
 pub(super) struct Consumer {
@@ -17,6 +17,10 @@ pub(super) struct Consumer {
     pub(super) priority: i64,
     /// When its deliveries must be acknowledged, in milliseconds; None for what the queue says.
     pub(super) timeout: Option<u64>,
+    /// Where it begins to read a stream.
+    pub(super) offset: Offset,
+    /// The next offset that it reads; changed only under the queue's lock.
+    pub(super) cursor: AtomicU64,
     pub(super) queue: Arc<Queue>,
     turn: AtomicU8,
 }
@@ -29,6 +33,8 @@ pub(super) struct Terms {
     pub(super) priority: i64,
     /// `x-consumer-timeout`, in milliseconds.
     pub(super) timeout: Option<u64>,
+    /// `x-stream-offset`
+    pub(super) offset: Offset,
 }
 
 /// Where a consumer stands with its queue; changed only under the queue's lock.
@@ -110,7 +116,7 @@ impl Slots {
         tag: &Arc<str>,
         terms: Terms,
     ) -> Arc<Consumer> {
-        let Terms { no_ack, prefetch, priority, timeout } = terms;
+        let Terms { no_ack, prefetch, priority, timeout, offset } = terms;
         let slot =
             Slot { queue: queue.clone(), consumer: None, no_ack, prefetch, outstanding: 0, parked: false };
         let index = self.put(slot);
@@ -121,6 +127,8 @@ impl Slots {
             no_ack,
             priority,
             timeout,
+            offset,
+            cursor: AtomicU64::new(0),
             queue: queue.clone(),
             turn: AtomicU8::new(Turn::Gone as u8),
         });

@@ -4,6 +4,8 @@
 //! one; the connection's writer, or the reader in this process, takes them out in batches. There is no
 //! task and no mailbox between publisher and consumer.
 
+mod held;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,6 +19,7 @@ use super::dead_letter::Letter;
 use super::queue::{Entry, Position, Queue};
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
+pub(super) use held::Held;
 
 /// Bodies that wait to be taken, in bytes: beyond it a queue keeps its messages and the consumer is
 /// parked until the outbox has been emptied. A consumer that does not read slows only itself.
@@ -113,7 +116,7 @@ pub(super) struct Settled {
     pub(super) queue: Arc<Queue>,
     pub(super) count: u64,
     /// In the order of their tags; empty when they are acknowledged.
-    pub(super) entries: Vec<(Position, Entry)>,
+    pub(super) entries: Vec<(Position, Entry, Settle)>,
 }
 
 /// How deliveries are given back.
@@ -247,9 +250,10 @@ impl State {
         position: Position,
         entry: Entry,
         redelivered: bool,
+        counted: bool,
     ) -> (u64, bool) {
         let tag = self.track(consumer, position, &entry);
-        let message = entry.into_shown();
+        let message = entry.into_shown(counted);
         self.bytes += message.body().len();
         (tag, self.push(Event::Deliver(Delivery { tag, consumer, redelivered, message })))
     }
@@ -298,6 +302,11 @@ impl State {
         }
         self.slots.unpark(&mut resumed);
         resumed
+    }
+
+    /// The limit over the whole channel; 0 is none.
+    pub(super) fn prefetch(&self) -> u32 {
+        self.prefetch
     }
 
     /// Limits what is unacked over the whole channel.
@@ -372,7 +381,7 @@ impl State {
         batch[index].count += 1;
         if how != Settle::Ack {
             let Unacked { position, expires, returns, .. } = entry;
-            batch[index].entries.push((position, Entry { message, expires, returns }));
+            batch[index].entries.push((position, Entry { message, expires, returns }, how));
         }
     }
 

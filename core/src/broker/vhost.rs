@@ -16,6 +16,8 @@ use super::queue::{Queue, QueueKind, QueueOptions, QueueStatus, not_found};
 use super::replies::Replies;
 use super::timers::Timers;
 use super::topology::{Found, Topology};
+use super::vhosts::{VhostInfo, VhostLimits, VhostMetadata};
+use crate::auth::{Seats, limit};
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::routing::{self, Envelope};
@@ -28,9 +30,19 @@ pub struct Vhost {
     /// Counts changes of the topology: a route that was found under one number holds as long as it stands.
     generation: AtomicU64,
     pub(super) replies: Replies,
+    /// Guards nothing else; nothing is called under it.
+    pub(super) settings: RwLock<Settings>,
+    pub(super) connections: Seats,
     pub(super) delayed: Arc<Delayed>,
     pub(super) timers: Arc<Timers>,
     pub(super) me: Weak<Vhost>,
+}
+
+/// What an operator sets.
+#[derive(Default)]
+pub(super) struct Settings {
+    pub(super) metadata: VhostMetadata,
+    pub(super) limits: VhostLimits,
 }
 
 /// One end of a binding, by name.
@@ -47,10 +59,27 @@ impl Vhost {
             topology: RwLock::new(Topology::new()),
             generation: AtomicU64::new(0),
             replies: Replies::default(),
+            settings: RwLock::default(),
+            connections: Seats::default(),
             delayed: Delayed::new(me, timers),
             timers: timers.clone(),
             me: me.clone(),
         })
+    }
+
+    pub(super) fn limits(&self) -> VhostLimits {
+        self.settings.read().limits
+    }
+
+    /// What an operator has set, and how many connections there are.
+    pub fn info(&self) -> VhostInfo {
+        let settings = self.settings.read();
+        VhostInfo {
+            name: self.name.to_string(),
+            metadata: settings.metadata.clone(),
+            limits: settings.limits,
+            connections: self.connections.taken(),
+        }
     }
 
     /// Its name.
@@ -89,7 +118,8 @@ impl Vhost {
         self.generation.load(Ordering::Acquire)
     }
 
-    fn changed(&self) {
+    /// What was remembered of routes and permissions is void.
+    pub(super) fn changed(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -115,6 +145,22 @@ impl Vhost {
             found.queues.extend(envelope.more_keys.iter().filter_map(|key| self.replies.get(key)));
         }
         Ok(found)
+    }
+
+    /// Whether there is a topic exchange of this name.
+    pub(super) fn is_topic(&self, exchange: &str) -> bool {
+        let topology = self.topology.read();
+        topology.exchanges.get(exchange).is_some_and(|exchange| exchange.options.kind == routing::Kind::Topic)
+    }
+
+    /// Whether there is an exchange of this name.
+    pub(super) fn has_exchange(&self, name: &str) -> bool {
+        self.topology.read().exchanges.contains_key(name)
+    }
+
+    /// Whether there is a queue of this name.
+    pub(super) fn has_queue(&self, name: &str) -> bool {
+        self.topology.read().queues.contains_key(name)
     }
 
     /// The queues for a message that the broker itself sends on; none where there is no such exchange.
@@ -153,6 +199,11 @@ impl Vhost {
         Ok(queue)
     }
 
+    /// Whether this very queue is still there, and not another of its name.
+    pub(super) fn still_has(&self, queue: &Queue) -> bool {
+        self.topology.read().queues.get(&queue.name).is_some_and(|current| current.id == queue.id)
+    }
+
     /// Declares a queue; true when it is new. An existing one must have been declared alike.
     pub(super) fn declare_queue(
         &self,
@@ -165,6 +216,15 @@ impl Vhost {
             queue.check_access(session, "queue.declare")?;
             check_queue(queue, &options)?;
             return Ok((queue.clone(), false));
+        }
+        if let Some(limit) = limit(self.limits().max_queues)
+            && topology.queues.len() as u64 >= limit
+        {
+            let (queue, vhost) = (name, &self.name);
+            let reason = format!(
+                "cannot declare queue '{queue}': queue limit in vhost '{vhost}' ({limit}) is reached"
+            );
+            return Err(Error::new(Kind::PreconditionFailed, "queue.declare", reason));
         }
         let owner = options.exclusive.then_some(session);
         let queue = Queue::new(name, self, options, &Table::default(), owner);
@@ -193,6 +253,14 @@ impl Vhost {
             }
         }
         queue.delete(wakes)
+    }
+
+    /// Deletes every queue.
+    pub(super) fn delete_queues(&self, wakes: &mut Wakes) {
+        let queues: Vec<_> = self.topology.read().queues.values().cloned().collect();
+        for queue in queues {
+            self.delete_queue(&queue, wakes);
+        }
     }
 
     // --- exchanges ---
@@ -277,7 +345,6 @@ impl Vhost {
     /// Binds a queue or an exchange to an exchange. A new one is given what the exchange remembers.
     pub(super) fn bind(
         &self,
-        operation: &'static str,
         source: &str,
         target: Target<'_>,
         routing_key: &str,
@@ -285,9 +352,22 @@ impl Vhost {
         session: u64,
         wakes: &mut Wakes,
     ) -> Result<()> {
+        let operation = match target {
+            Target::Queue(_) => "queue.bind",
+            Target::Exchange(_) => "exchange.bind",
+        };
         let mut guard = self.topology.write();
         let topology = &mut *guard;
         let destination = self.destination(topology, operation, target, session)?;
+        if let Some(limit) = limit(self.limits().max_bindings)
+            && topology.exchanges.values().map(|exchange| exchange.router.len() as u64).sum::<u64>() >= limit
+        {
+            let reason = format!(
+                "cannot bind to '{source}': binding limit in vhost '{}' ({limit}) is reached",
+                self.name
+            );
+            return Err(Error::new(Kind::PreconditionFailed, operation, reason));
+        }
         let exchange =
             topology.exchanges.get_mut(source).ok_or_else(|| self.no_exchange(operation, source))?;
         if exchange.router.routes_as() == routing::Kind::LocalRandom && routing_key.is_empty() {
@@ -319,13 +399,16 @@ impl Vhost {
     /// Removes a binding. That there is none is no error.
     pub(super) fn unbind(
         &self,
-        operation: &'static str,
         source: &str,
         target: Target<'_>,
         routing_key: &str,
         arguments: &Table,
         session: u64,
     ) -> Result<()> {
+        let operation = match target {
+            Target::Queue(_) => "queue.unbind",
+            Target::Exchange(_) => "exchange.unbind",
+        };
         let mut guard = self.topology.write();
         let topology = &mut *guard;
         let destination = self.destination(topology, operation, target, session)?;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::Channel;
+use super::access::Resource;
+use crate::auth::Right;
 use bytes::Bytes;
 
 use crate::broker::carbon_copies::{CarbonCopies, without_bcc};
@@ -75,13 +77,19 @@ pub(super) struct Publisher {
     /// The number of the first of them.
     run_first: u64,
     route: Option<Route>,
-    returned: Vec<Returned>,
+    pub(super) returned: Vec<Returned>,
     /// The number of messages published since `confirm.select`, and of those confirmed.
     confirms: Option<(u64, u64)>,
     /// Numbers of those that a full queue refused.
     refused: Vec<u64>,
     /// The hidden queue that this channel is answered by.
     pub(super) reply_queue: Option<Arc<str>>,
+}
+
+impl Publisher {
+    pub(super) fn confirms_are_on(&self) -> bool {
+        self.confirms.is_some()
+    }
 }
 
 impl Channel {
@@ -106,6 +114,7 @@ impl Channel {
         let Routed { route, answers, blind, histories } = self.route(key, properties)?;
         if let Some(user) = PropertiesView(properties).user_id()
             && user != &*self.session.user
+            && !self.session.may_impersonate()
         {
             let authenticated = &self.session.user;
             let reason =
@@ -118,11 +127,8 @@ impl Channel {
             with_reply_to = self.answerable(properties)?;
             properties = &with_reply_to;
         }
-        let publisher = &mut self.publisher;
-        let mut number = 0;
-        if let Some((published, _)) = &mut publisher.confirms {
+        if let Some((published, _)) = &mut self.publisher.confirms {
             *published += 1;
-            number = *published;
         }
         let view = PropertiesView(properties);
         let delay = if view.has_headers() && !answers { delay(view) } else { None };
@@ -137,36 +143,53 @@ impl Channel {
             histories.iter().for_each(|history| history.record(&message));
         }
         if route.is_empty() && (mandatory || delay.is_none()) {
-            if number != 0 {
+            if self.publisher.confirms.is_some() {
                 // The numbers of a run follow each other, so that a message in it is known by its place.
                 self.flush(wakes);
             }
             if key == EXTEND {
                 self.extend_by_message(view)?;
             } else if mandatory {
-                self.publisher.returned.push(Returned { message: Message::new(key, properties, body) });
+                self.give_back(Message::new(key, properties, body));
             }
             return Ok(false);
         }
         let message = Message::new(key, properties, body);
+        if answers && mandatory {
+            // No queue that anybody declared took it, so RabbitMQ returns it although it is delivered.
+            self.give_back(message.clone());
+        }
+        match &mut self.tx {
+            // An answer is on its way at once even so: RabbitMQ delivers it while it routes.
+            Some(tx) if !answers => tx.publish(message, route, mandatory, delay),
+            _ => self.enqueue(message, route, delay, wakes),
+        }
+        Ok(true)
+    }
+
+    /// Has a mandatory message returned, on a transactional channel at the commit.
+    fn give_back(&mut self, message: Message) {
+        match &mut self.tx {
+            Some(tx) => tx.publish(message, Route::default(), true, None),
+            None => self.publisher.returned.push(Returned { message }),
+        }
+    }
+
+    /// Adds a message to the run that waits for its queues, or to those that wait for the end of their delay.
+    pub(super) fn enqueue(&mut self, message: Message, route: Route, delay: Option<u64>, wakes: &mut Wakes) {
         if let Some(delay) = delay {
             self.flush(wakes);
             self.session.vhost.delayed.hold(message, delay);
-            return Ok(true);
+            return;
         }
-        if answers && mandatory {
-            // No queue that anybody declared took it, so RabbitMQ returns it although it is delivered.
-            publisher.returned.push(Returned { message: message.clone() });
-        }
-        if !publisher.route.as_ref().is_some_and(|current| Arc::ptr_eq(current, &route)) {
+        if !self.publisher.route.as_ref().is_some_and(|current| Arc::ptr_eq(current, &route)) {
             self.flush(wakes);
             self.publisher.route = Some(route);
         }
         if self.publisher.run.is_empty() {
-            self.publisher.run_first = number;
+            self.publisher.run_first = self.publisher.confirms.map_or(0, |(published, _)| published);
         }
         self.publisher.run.push(message);
-        Ok(true)
     }
 
     /// Refuses a body that is longer than the broker takes (RabbitMQ's `max_message_size` and text).
@@ -195,6 +218,9 @@ impl Channel {
             return Ok(routed);
         }
         let (exchange, routing_key) = route_names(key);
+        self.permit("basic.publish", Right::Write, Resource::Exchange(exchange))?;
+        self.permit_topic("basic.publish", Right::Write, exchange, routing_key)?;
+        let vhost = &self.session.vhost;
         if exchange.is_empty()
             && let Some(queue) = vhost.replies.get(routing_key)
         {
@@ -259,8 +285,23 @@ impl Channel {
     }
 
     /// From now on publishes are numbered and confirmed.
-    pub fn confirm_select(&mut self) {
+    ///
+    /// # Errors
+    /// `PreconditionFailed` on a transactional channel.
+    pub fn confirm_select(&mut self) -> Result<()> {
+        if self.tx.is_some() {
+            let reason = "cannot switch from tx to confirm mode";
+            return Err(Error::new(Kind::PreconditionFailed, "confirm.select", reason));
+        }
         self.publisher.confirms.get_or_insert((0, 0));
+        Ok(())
+    }
+
+    /// Hands everything over, and says how many publishes full queues have refused since the last call. For a channel
+    /// without confirms.
+    pub fn take_refused(&mut self, wakes: &mut Wakes) -> usize {
+        self.flush(wakes);
+        std::mem::take(&mut self.publisher.refused).len()
     }
 
     /// Publishes whose fate is known now.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::log::milliseconds;
 use crate::wire::table::{Table, Value};
 
 /// What happens to a message that a full queue is given (`x-overflow`,
@@ -39,6 +40,8 @@ pub(super) struct Rules {
     /// A message that comes back more often is given up.
     pub(super) delivery_limit: Option<u64>,
     pub(super) consumer_timeout: Option<u64>,
+    /// How long a stream keeps a message.
+    pub(super) max_age: Option<u64>,
 }
 
 impl Rules {
@@ -79,6 +82,7 @@ impl Rules {
             dead_letters,
             delivery_limit: number("delivery-limit"),
             consumer_timeout: number("consumer-timeout"),
+            max_age: text("max-age").and_then(milliseconds),
         }
     }
 

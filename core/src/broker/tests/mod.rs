@@ -4,10 +4,12 @@ use std::collections::{BTreeSet, HashSet};
 
 mod exchanges;
 mod rules;
+mod streams;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::{Kind, Result};
 use crate::message::Body;
 use crate::wire::{Table, Value};
 
@@ -23,7 +25,7 @@ fn session() -> Session {
 }
 
 fn channel(session: &Session) -> Channel {
-    session.channel(Box::new(Deaf))
+    session.channel(Box::new(Deaf)).unwrap()
 }
 
 fn send(channel: &mut Channel, exchange: &str, routing_key: &str, body: &[u8]) -> bool {

@@ -6,17 +6,17 @@ use super::*;
 use crate::message::Message;
 
 /// A broker whose clock stands still, a channel that publishes and declares, and one that consumes.
-struct Stage {
-    broker: Arc<Broker>,
+pub(super) struct Stage {
+    pub(super) broker: Arc<Broker>,
     clock: Clock,
-    channel: Channel,
-    reader: Channel,
+    pub(super) channel: Channel,
+    pub(super) reader: Channel,
 }
 
-const START: u64 = 1_700_000_000_000;
+pub(super) const START: u64 = 1_700_000_000_000;
 
 impl Stage {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let clock = Clock::held(START);
         let broker = Broker::new(Options { clock: clock.clone(), ..Options::default() });
         let session = broker.open("/", "guest").unwrap();
@@ -25,7 +25,7 @@ impl Stage {
         Stage { broker, clock, channel: channels.0, reader: channels.1 }
     }
 
-    fn queue(&mut self, name: &str, arguments: &[(&str, Value)]) {
+    pub(super) fn queue(&mut self, name: &str, arguments: &[(&str, Value)]) {
         let mut table = Table::default();
         for (name, value) in arguments {
             table.insert(name, value.clone());
@@ -34,7 +34,7 @@ impl Stage {
         self.channel.declare_queue(name, options).unwrap();
     }
 
-    fn send(&mut self, queue: &str, body: &[u8]) {
+    pub(super) fn send(&mut self, queue: &str, body: &[u8]) {
         send(&mut self.channel, "", queue, body);
     }
 
@@ -70,7 +70,7 @@ impl Stage {
     }
 
     /// Lets time pass, step by step as the timers would.
-    fn pass(&mut self, ms: u64) {
+    pub(super) fn pass(&mut self, ms: u64) {
         self.clock.advance(Duration::from_millis(ms));
         self.broker.run_due();
     }
@@ -84,16 +84,16 @@ impl Stage {
         std::iter::from_fn(|| self.get(queue)).map(|message| message.body()[0]).collect()
     }
 
-    fn ready(&mut self, queue: &str) -> u64 {
+    pub(super) fn ready(&mut self, queue: &str) -> u64 {
         self.channel.check_queue(queue).unwrap().messages
     }
 }
 
-fn text(text: &str) -> Value {
+pub(super) fn text(text: &str) -> Value {
     Value::LongString(text.to_owned().into())
 }
 
-fn number(number: i64) -> Value {
+pub(super) fn number(number: i64) -> Value {
     Value::I64(number)
 }
 
@@ -198,7 +198,7 @@ fn a_full_queue_drops_its_head_or_refuses() {
     stage.queue("drop", &[("x-max-length", number(2))]);
     stage.queue("refuse", &[("x-max-length", number(2)), ("x-overflow", text("reject-publish"))]);
     stage.queue("bytes", &[("x-max-length-bytes", number(2))]);
-    stage.channel.confirm_select();
+    stage.channel.confirm_select().unwrap();
     for body in [b"a", b"b", b"c"] {
         for queue in ["drop", "refuse", "bytes"] {
             stage.send(queue, body);
