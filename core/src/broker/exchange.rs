@@ -3,6 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use super::history::History;
 use super::next_id;
 use super::queue::Queue;
 use crate::error::{self, Error, Result};
@@ -54,11 +55,21 @@ pub(super) struct Exchange {
     pub(super) name: Arc<str>,
     pub(super) options: ExchangeOptions,
     pub(super) router: Router<Destination>,
+    /// What it remembers, if its type does.
+    pub(super) history: Option<Arc<History>>,
 }
 
 impl Exchange {
-    pub(super) fn new(name: &str, options: ExchangeOptions) -> Self {
-        Exchange { id: next_id(), name: name.into(), router: Router::new(options.kind), options }
+    /// Fails where the type refuses the arguments (406).
+    pub(super) fn new(name: &str, options: ExchangeOptions) -> Result<Self> {
+        let router = Router::new(options.kind, &options.arguments).map_err(|invalid| {
+            Error::new(error::Kind::PreconditionFailed, "exchange.declare", invalid.to_string())
+        })?;
+        let history = match router.routes_as() {
+            Kind::RecentHistory => Some(Arc::new(History::new(&options.arguments)?)),
+            _ => None,
+        };
+        Ok(Exchange { id: next_id(), name: name.into(), router, history, options })
     }
 
     /// The exchange that gets what this one cannot route.
@@ -105,11 +116,13 @@ impl Hash for Destination {
     }
 }
 
-/// The exchange type of this name (503 as RabbitMQ's `rabbit_exchange:check_type`).
+/// The exchange type of this name (406 as RabbitMQ's `rabbit_exchange:check_type` since 3.12.14 and 3.13.3; before,
+/// it closed the connection with 503).
 pub(super) fn parse_kind(name: &str) -> Result<Kind> {
     name.parse().map_err(|_| {
         let known = Kind::ALL.map(Kind::name).join(", ");
-        Error::new(error::Kind::CommandInvalid, "exchange.declare", format!("unknown exchange type '{name}'"))
+        let reason = format!("unknown exchange type '{name}'");
+        Error::new(error::Kind::PreconditionFailed, "exchange.declare", reason)
             .advise(format!("known types are {known}"))
     })
 }

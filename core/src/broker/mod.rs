@@ -13,17 +13,20 @@
 //! | an [`Outbox`]'s state | a channel's deliveries under way: credit, delivery tags, what is unacked, what is not yet taken | adding one run of deliveries, taking a batch, settling |
 //!
 //! A thread that holds one may take those below it, never one above, and never two of the same row.
+//! An exchange's history ([`history`]) is a lock beside these: nothing is taken while it is held.
 //! Sockets are written and waiters woken after all of them are released: whatever became deliverable
 //! is noted in [`Wakes`], which calls each outlet once when it is dropped or [run](Wakes::run).
 
 mod alarms;
 mod arguments;
+mod carbon_copies;
 mod channel;
 mod consumer;
 mod dead_letter;
 mod delay;
 mod equivalence;
 mod exchange;
+mod history;
 mod names;
 mod outbox;
 mod permissions;

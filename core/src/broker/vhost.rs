@@ -7,19 +7,20 @@ use std::sync::{Arc, Weak};
 use parking_lot::RwLock;
 
 use super::arguments::queue_arguments;
+use super::carbon_copies::{CarbonCopies, stripped};
 use super::delay::{Delayed, DelayedMessage};
 use super::equivalence::{check_arguments, check_field};
 use super::exchange::{Destination, Exchange, ExchangeInfo, ExchangeOptions};
 use super::outbox::Wakes;
-use super::queue::{Queue, QueueOptions, QueueStatus, not_found};
+use super::queue::{Queue, QueueKind, QueueOptions, QueueStatus, not_found};
 use super::replies::Replies;
 use super::timers::Timers;
-use super::topology::Topology;
+use super::topology::{Found, Topology};
 use super::vhosts::{VhostInfo, VhostLimits, VhostMetadata};
 use crate::auth::{Seats, limit};
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
-use crate::routing;
+use crate::routing::{self, Envelope};
 use crate::wire::table::Table;
 
 /// A namespace of exchanges, queues and bindings.
@@ -128,13 +129,8 @@ impl Vhost {
             .advise("declare the exchange first, or check its name")
     }
 
-    /// Where a message goes, and whether that depends on exchange and routing key alone.
-    pub(super) fn route(
-        &self,
-        exchange: &str,
-        routing_key: &str,
-        headers: &dyn Fn() -> Table,
-    ) -> Result<(Vec<Arc<Queue>>, bool)> {
+    /// Where a message goes that somebody publishes.
+    pub(super) fn route(&self, exchange: &str, envelope: &Envelope<'_>) -> Result<Found> {
         let topology = self.topology.read();
         if let Some(found) = topology.exchanges.get(exchange)
             && found.options.internal
@@ -143,15 +139,12 @@ impl Vhost {
             return Err(Error::new(Kind::AccessRefused, "basic.publish", reason)
                 .on(format!("exchange '{exchange}' in vhost '{}'", self.name)));
         }
-        let mut headers_read = false;
-        let mut headers = || {
-            headers_read = true;
-            headers()
-        };
-        let queues = topology
-            .route(exchange, routing_key, &mut headers)
-            .ok_or_else(|| self.no_exchange("basic.publish", exchange))?;
-        Ok((queues, !headers_read))
+        let mut found =
+            topology.route(exchange, envelope).ok_or_else(|| self.no_exchange("basic.publish", exchange))?;
+        if exchange.is_empty() {
+            found.queues.extend(envelope.more_keys.iter().filter_map(|key| self.replies.get(key)));
+        }
+        Ok(found)
     }
 
     /// Whether there is a topic exchange of this name.
@@ -172,14 +165,26 @@ impl Vhost {
 
     /// The queues for a message that the broker itself sends on; none where there is no such exchange.
     pub(super) fn route_internally(&self, message: &Message) -> Vec<Arc<Queue>> {
-        let mut headers = || message.properties().headers().unwrap_or_default();
-        let topology = self.topology.read();
-        topology.route(message.exchange(), message.routing_key(), &mut headers).unwrap_or_default()
+        self.route_from(message.exchange(), message)
+    }
+
+    fn route_from(&self, exchange: &str, message: &Message) -> Vec<Arc<Queue>> {
+        let properties = message.properties();
+        // Who published it was told of what is wrong with these headers.
+        let copies = CarbonCopies::of(properties).unwrap_or_default();
+        let envelope = Envelope { routing_key: message.routing_key(), more_keys: &copies.keys, properties };
+        let found = self.topology.read().route(exchange, &envelope);
+        found.map_or_else(Vec::new, |found| {
+            found.histories.iter().for_each(|history| history.record(&stripped(message)));
+            found.queues
+        })
     }
 
     /// Routes a message that the broker itself sends on.
     pub(super) fn send_on(&self, message: &Message, wakes: &mut Wakes) {
-        for queue in self.route_internally(message) {
+        let queues = self.route_internally(message);
+        let message = stripped(message);
+        for queue in queues {
             queue.publish(std::iter::once(message.clone()), |_| (), wakes);
         }
     }
@@ -269,7 +274,7 @@ impl Vhost {
         if name.starts_with("amq.") {
             return Err(self.reserved("exchange.declare", "exchange", name));
         }
-        let exchange = Exchange::new(name, options);
+        let exchange = Exchange::new(name, options)?;
         topology.exchanges.insert(exchange.name.clone(), exchange);
         self.changed();
         Ok(())
@@ -337,16 +342,20 @@ impl Vhost {
         }
     }
 
-    /// Binds a queue or an exchange to an exchange.
+    /// Binds a queue or an exchange to an exchange. A new one is given what the exchange remembers.
     pub(super) fn bind(
         &self,
-        operation: &'static str,
         source: &str,
         target: Target<'_>,
         routing_key: &str,
         arguments: &Table,
         session: u64,
+        wakes: &mut Wakes,
     ) -> Result<()> {
+        let operation = match target {
+            Target::Queue(_) => "queue.bind",
+            Target::Exchange(_) => "exchange.bind",
+        };
         let mut guard = self.topology.write();
         let topology = &mut *guard;
         let destination = self.destination(topology, operation, target, session)?;
@@ -361,14 +370,28 @@ impl Vhost {
         }
         let exchange =
             topology.exchanges.get_mut(source).ok_or_else(|| self.no_exchange(operation, source))?;
+        if exchange.router.routes_as() == routing::Kind::LocalRandom && routing_key.is_empty() {
+            check_local(&destination)?;
+        }
         let new = exchange
             .router
             .bind(routing_key, arguments, destination.clone())
             .map_err(|error| Error::new(Kind::PreconditionFailed, operation, error.to_string()))?;
-        if new {
-            let source = exchange.name.clone();
-            topology.bound(&source, &destination);
-            self.changed();
+        if !new {
+            return Ok(());
+        }
+        let (source, history) = (exchange.name.clone(), exchange.history.clone());
+        topology.bound(&source, &destination);
+        self.changed();
+        drop(guard);
+        for message in history.map(|history| history.messages()).unwrap_or_default() {
+            let queues = match &destination {
+                Destination::Queue(queue) => vec![queue.clone()],
+                Destination::Exchange(_, name) => self.route_from(name, &message),
+            };
+            for queue in queues {
+                queue.publish(std::iter::once(message.clone()), |_| (), wakes);
+            }
         }
         Ok(())
     }
@@ -376,13 +399,16 @@ impl Vhost {
     /// Removes a binding. That there is none is no error.
     pub(super) fn unbind(
         &self,
-        operation: &'static str,
         source: &str,
         target: Target<'_>,
         routing_key: &str,
         arguments: &Table,
         session: u64,
     ) -> Result<()> {
+        let operation = match target {
+            Target::Queue(_) => "queue.unbind",
+            Target::Exchange(_) => "exchange.unbind",
+        };
         let mut guard = self.topology.write();
         let topology = &mut *guard;
         let destination = self.destination(topology, operation, target, session)?;
@@ -400,6 +426,18 @@ impl fmt::Debug for Vhost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Vhost").field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+/// What an `x-local-random` exchange may be bound to; texts as `rabbit_exchange_type_local_random`.
+fn check_local(destination: &Destination) -> Result<()> {
+    let reason = match destination {
+        Destination::Exchange(..) => "Destination not found".to_owned(),
+        Destination::Queue(queue) => match queue.kind {
+            QueueKind::Classic => return Ok(()),
+            other => format!("Queue type rabbit_{}_queue not valid for this exchange type", other.name()),
+        },
+    };
+    Err(Error::new(Kind::PreconditionFailed, "queue.bind", reason))
 }
 
 fn check_queue(queue: &Queue, wanted: &QueueOptions) -> Result<()> {
