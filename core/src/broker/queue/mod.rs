@@ -96,7 +96,7 @@ impl QueueKind {
     }
 
     /// The type that the arguments of a declaration ask for.
-    fn of(arguments: &Table) -> Self {
+    pub(super) fn of(arguments: &Table) -> Self {
         match arguments.get("x-queue-type") {
             Some(Value::LongString(name)) if &name[..] == b"quorum" => QueueKind::Quorum,
             _ => QueueKind::Classic,
