@@ -2,14 +2,15 @@
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::broker::{Broker, Options};
+use crate::broker::{Broker, Definitions, Options};
 use crate::disk;
 use crate::error::{Error, Kind, Result};
 use crate::server::{Limits, LoginFrom, Server, Tls, TlsOptions, Verify};
@@ -57,6 +58,16 @@ struct Serve {
     /// What in a client's certificate is the user's name, for the login mechanism EXTERNAL
     #[arg(long, value_name = "PART", default_value = "distinguished-name")]
     tls_login_from: LoginFrom,
+    /// Take users, virtual hosts, permissions, policies, queues, exchanges and bindings from this file of
+    /// RabbitMQ's definitions. Then there is no user `guest` and no virtual host `/` unless it has them.
+    #[arg(long, value_name = "FILE")]
+    definitions: Option<PathBuf>,
+    /// Users who may connect from this machine only; an empty name for none
+    #[arg(long, value_name = "USER", default_value = "guest")]
+    loopback_user: Vec<String>,
+    /// Connections that there may be at a time [default: any number]
+    #[arg(long, value_name = "NUMBER")]
+    max_connections: Option<u64>,
     /// Bytes of messages in memory from which on publishers are held back, with K, M or G
     /// [default: 40% of the machine's memory]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
@@ -150,7 +161,12 @@ impl Serve {
         if let Some(limit) = self.memory_limit {
             options.memory_limit = limit;
         }
-        let broker = Broker::new(options);
+        options.max_connections = self.max_connections;
+        options.loopback_users = self.loopback_user.clone();
+        let broker = match &self.definitions {
+            None => Broker::new(options),
+            Some(file) => defined(file, options)?,
+        };
         if let Some(limit) =
             self.disk_limit.map(|limit| limit as u64).or(self.data.as_ref().map(|_| disk::LIMIT))
         {
@@ -199,6 +215,18 @@ impl Serve {
         };
         Tls::load(&options).map(Some)
     }
+}
+
+/// A broker with what a file of definitions has, and nothing else.
+fn defined(file: &Path, options: Options) -> Result<Arc<Broker>> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Error::new(Kind::InvalidArgument, "import definitions", error.to_string())
+            .on(file.display().to_string())
+            .caused_by(error)
+    })?;
+    let broker = Broker::empty(options);
+    broker.import(&Definitions::parse(&text)?)?;
+    Ok(broker)
 }
 
 fn start_logging(filter: &str, format: LogFormat) -> Result<()> {

@@ -7,7 +7,8 @@
 //!
 //! | lock | guards | held while |
 //! |---|---|---|
-//! | the broker's virtual hosts, its sessions, its [`Users`](crate::auth::Users) | who there is | a look-up or a change by name; never two of these |
+//! | the broker's virtual hosts, its sessions, its [`Users`](crate::auth::Users) | who there is | a look-up or a change by name; never two of these, but a virtual host's own below them |
+//! | a virtual host's change of policies | that one is carried out at a time | a policy is set or cleared |
 //! | [`Vhost`]'s topology (read/write) | exchanges, bindings, the names of queues | declaring and binding (write), routing a message whose route is not in the channel's cache (read) |
 //! | a [`Queue`]'s state | its waiting messages and its ring of consumers | enqueueing and handing out a batch: bounded, no I/O, no call into foreign code |
 //! | an [`Outbox`]'s state | a channel's deliveries under way: credit, delivery tags, what is unacked, what is not yet taken | adding one run of deliveries, taking a batch, settling |
@@ -23,6 +24,7 @@ mod carbon_copies;
 mod channel;
 mod consumer;
 mod dead_letter;
+mod definitions;
 mod delay;
 mod equivalence;
 mod exchange;
@@ -30,6 +32,7 @@ mod history;
 mod names;
 mod outbox;
 mod permissions;
+mod policy;
 mod queue;
 mod replies;
 mod route;
@@ -51,9 +54,14 @@ use parking_lot::{Mutex, RwLock};
 
 pub use alarms::Alarm;
 pub use channel::{Binding, Channel, Confirmed, ConsumeOptions, Got, Publish, Registered, Returned};
+pub use definitions::{
+    BindingDefinition, Definitions, DestinationType, ExchangeDefinition, Parameter, QueueDefinition,
+    UserDefinition, VhostDefinition,
+};
 pub use delay::DelayedMessage;
-pub use exchange::{ExchangeInfo, ExchangeOptions};
+pub use exchange::{BindingInfo, ExchangeInfo, ExchangeOptions};
 pub use outbox::{Delivery, Event, Outbox, Outlet, Settle, Wakes};
+pub use policy::{ApplyTo, Effective, Policy};
 pub use queue::{Queue, QueueInfo, QueueKind, QueueOptions, QueueStatus};
 pub use session::{Session, SessionInfo};
 pub use vhost::Vhost;

@@ -47,6 +47,7 @@ impl Channel {
         if let Some(info) = self.reply_queue_info(name) {
             return Ok(info);
         }
+        let options = session.vhost.with_default_type(options);
         check_queue_arguments(
             &format!("queue '{name}' in vhost '{}'", session.vhost.name),
             &options.arguments,

@@ -102,7 +102,7 @@ impl QueueKind {
     }
 
     /// The type that the arguments of a declaration ask for.
-    fn of(arguments: &Table) -> Self {
+    pub(super) fn of(arguments: &Table) -> Self {
         match arguments.get("x-queue-type") {
             Some(Value::LongString(name)) if &name[..] == b"quorum" => QueueKind::Quorum,
             Some(Value::LongString(name)) if &name[..] == b"stream" => QueueKind::Stream,
