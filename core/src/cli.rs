@@ -10,10 +10,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::broker::{Broker, Definitions, Options};
+use crate::broker::{Broker, Definitions, Options, Profile};
 use crate::disk;
 use crate::error::{Error, Kind, Result};
 use crate::server::{Limits, LoginFrom, Server, Tls, TlsOptions, Verify};
+use crate::wire::frame::FRAME_MIN_SIZE;
 
 /// RabbitMQ's semantics with SQLite's operations.
 #[derive(Debug, Parser)]
@@ -76,6 +77,21 @@ struct Serve {
     /// [default: 50 MB with --data, else none]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     disk_limit: Option<usize>,
+    /// The RabbitMQ to be like where its versions differ
+    #[arg(long, value_name = "VERSION", default_value = "3.13")]
+    profile: Profile,
+    /// The longest body that is taken, in bytes, with K, M or G [default: 128M, in profile 4.x 16M]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    max_message_size: Option<usize>,
+    /// The largest frame that is offered to clients, in bytes, 0 for any
+    #[arg(long, value_name = "BYTES", default_value_t = 131_072, value_parser = frame_max)]
+    frame_max: u32,
+    /// Channels that a connection may have open, 0 for any number
+    #[arg(long, value_name = "COUNT", default_value_t = 2047)]
+    channel_max: u16,
+    /// Seconds between signs of life that are offered to clients, 0 for none
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    heartbeat: u16,
     /// Microseconds to look for the next request after a small one, before going to sleep; 0 saves the most power.
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 50)]
     spin: u64,
@@ -108,6 +124,13 @@ fn bytes(text: &str) -> Result<usize, String> {
     };
     let number: usize = digits.parse().map_err(|_| "expected a number of bytes, such as 512M".to_owned())?;
     number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
+}
+
+fn frame_max(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(size) if size == 0 || size >= FRAME_MIN_SIZE => Ok(size),
+        _ => Err(format!("expected 0 or a number of at least {FRAME_MIN_SIZE}")),
+    }
 }
 
 /// Runs a command; its exit status: 0 when it went well, 1 when it failed, 2 when it was not understood.
@@ -157,7 +180,10 @@ impl Serve {
         let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
 
-        let mut options = Options::default();
+        let mut options = Options::like(self.profile);
+        if let Some(size) = self.max_message_size {
+            options.max_message_size = size;
+        }
         if let Some(limit) = self.memory_limit {
             options.memory_limit = limit;
         }
@@ -172,7 +198,13 @@ impl Serve {
         {
             disk::watch(&broker, self.data.clone().unwrap_or_else(|| ".".into()), limit)?;
         }
-        let limits = Limits { spin: Duration::from_micros(self.spin), ..Limits::default() };
+        let limits = Limits {
+            frame_max: self.frame_max,
+            channel_max: self.channel_max,
+            heartbeat: self.heartbeat,
+            spin: Duration::from_micros(self.spin),
+            ..Limits::default()
+        };
         let mut servers = Vec::new();
         for address in &self.amqp {
             servers.push(Server::listen(broker.clone(), address, limits.clone()).await?);

@@ -33,6 +33,7 @@ mod names;
 mod outbox;
 mod permissions;
 mod policy;
+mod profile;
 mod queue;
 mod replies;
 mod route;
@@ -62,6 +63,7 @@ pub use delay::DelayedMessage;
 pub use exchange::{BindingInfo, ExchangeInfo, ExchangeOptions};
 pub use outbox::{Delivery, Event, Outbox, Outlet, Settle, Wakes};
 pub use policy::{ApplyTo, Effective, Policy};
+pub use profile::Profile;
 pub use queue::{Queue, QueueInfo, QueueKind, QueueOptions, QueueStatus};
 pub use session::{Session, SessionInfo};
 pub use vhost::Vhost;
@@ -82,8 +84,13 @@ pub struct Options {
     /// Bytes of messages in memory above which publishers are held back. By default 40% of the
     /// machine's memory, as RabbitMQ's `vm_memory_high_watermark`.
     pub memory_limit: usize,
-    /// The longest body that is taken, in bytes: 128 MiB, as RabbitMQ 3.8 to 3.13.
+    /// Whose rules hold where versions of RabbitMQ differ.
+    pub profile: Profile,
+    /// The longest body that is taken, in bytes: as [`Profile::max_message_size`] says.
     pub max_message_size: usize,
+    /// How often a quorum queue that does not say so itself delivers a message again before it gives up: as
+    /// [`Profile::delivery_limit`] says. None is without end.
+    pub delivery_limit: Option<u64>,
     /// Users who may connect from this machine only: by default `guest`, as RabbitMQ's `loopback_users`.
     pub loopback_users: Vec<String>,
     /// Connections over all virtual hosts; none is no limit (RabbitMQ's `connection_max`).
@@ -94,11 +101,20 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
+        Options::like(Profile::default())
+    }
+}
+
+impl Options {
+    /// As usual for a version of RabbitMQ.
+    pub fn like(profile: Profile) -> Self {
         Options {
             name: "warrenmq".into(),
             clock: Clock::System,
             memory_limit: crate::memory::total() / 5 * 2,
-            max_message_size: 128 << 20,
+            profile,
+            max_message_size: profile.max_message_size(),
+            delivery_limit: profile.delivery_limit(),
             loopback_users: vec!["guest".into()],
             max_connections: None,
             max_channels: None,

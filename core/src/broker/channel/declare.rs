@@ -66,6 +66,9 @@ impl Channel {
             name => name,
         };
         let exclusive = options.exclusive;
+        if !self.session.vhost.has_queue(name) {
+            self.session.broker.options().profile.permit_queue(&options)?;
+        }
         self.permit("queue.declare", Right::Configure, Resource::Queue(name))?;
         if let Some(Value::LongString(dead_letters)) = options.arguments.get("x-dead-letter-exchange")
             && !self.session.vhost.has_queue(name)
