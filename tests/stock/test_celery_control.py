@@ -60,9 +60,9 @@ def events(app):
     seen, ready, done = [], threading.Event(), threading.Event()
 
     def watch():
-        with app.connection_for_read() as connection:
-            receiver = app.events.Receiver(connection, handlers={"*": seen.append})
-            with receiver.consumer_context():
+        with app.connection_for_read() as configured:
+            receiver = app.events.Receiver(configured, handlers={"*": seen.append})
+            with receiver.consumer_context() as (connection, _, _):
                 ready.set()
                 while not done.is_set():
                     try:
