@@ -33,10 +33,10 @@ def fail(text):
 
 
 @shared_task(bind=True, max_retries=5)
-def stubborn(self, failures):
+def stubborn(self, failures, pause=0.1):
     """Fails so many times, then tells how often it was tried."""
     if self.request.retries < failures:
-        raise self.retry(countdown=0.1)
+        raise self.retry(countdown=pause)
     return self.request.retries + 1
 
 
