@@ -10,8 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::broker::{Broker, Options};
+use crate::disk;
 use crate::error::{Error, Kind, Result};
-use crate::server::{Limits, Server};
+use crate::server::{Limits, LoginFrom, Server, Tls, TlsOptions, Verify};
 
 /// RabbitMQ's semantics with SQLite's operations.
 #[derive(Debug, Parser)]
@@ -38,10 +39,32 @@ struct Serve {
     /// Listen for AMQP here; port 0 picks a free one. May be given several times.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5672")]
     amqp: Vec<String>,
+    /// Listen for AMQP over TLS here. May be given several times.
+    #[arg(long, value_name = "HOST:PORT", requires = "tls_cert", requires = "tls_key")]
+    amqps: Vec<String>,
+    /// The certificate to show, and those between it and its authority, in PEM.
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's key, in PEM.
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// The authorities that sign clients' certificates, in PEM.
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// Whether clients have to show a certificate
+    #[arg(long, value_name = "WHETHER", default_value = "none")]
+    tls_verify: Verify,
+    /// What in a client's certificate is the user's name, for the login mechanism EXTERNAL
+    #[arg(long, value_name = "PART", default_value = "distinguished-name")]
+    tls_login_from: LoginFrom,
     /// Bytes of messages in memory from which on publishers are held back, with K, M or G
     /// [default: 40% of the machine's memory]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     memory_limit: Option<usize>,
+    /// Bytes that have to be free where the data is, with K, M or G; below it publishers are held back
+    /// [default: 50 MB with --data, else none]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    disk_limit: Option<usize>,
     /// Microseconds to look for the next request after a small one, before going to sleep; 0 saves the most power.
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 50)]
     spin: u64,
@@ -128,6 +151,11 @@ impl Serve {
             options.memory_limit = limit;
         }
         let broker = Broker::new(options);
+        if let Some(limit) =
+            self.disk_limit.map(|limit| limit as u64).or(self.data.as_ref().map(|_| disk::LIMIT))
+        {
+            disk::watch(&broker, self.data.clone().unwrap_or_else(|| ".".into()), limit)?;
+        }
         let limits = Limits { spin: Duration::from_micros(self.spin), ..Limits::default() };
         let mut servers = Vec::new();
         for address in &self.amqp {
@@ -136,8 +164,15 @@ impl Serve {
         if !self.memory {
             tracing::warn!("messages are kept in memory only, and end with this process");
         }
-        let addresses: Vec<String> =
+        let mut addresses: Vec<String> =
             servers.iter().map(|server| format!("amqp://{}", server.address())).collect();
+        if let Some(tls) = self.tls()? {
+            for address in &self.amqps {
+                let server = Server::listen_tls(broker.clone(), address, limits.clone(), tls.clone()).await?;
+                addresses.push(format!("amqps://{}", server.address()));
+                servers.push(server);
+            }
+        }
         // A closed pipe is no reason to stop serving.
         let _ = writeln!(std::io::stdout(), "ready {}", addresses.join(" "));
         let _ = std::io::stdout().flush();
@@ -151,6 +186,18 @@ impl Serve {
             server.stop().await;
         }
         Ok(())
+    }
+
+    fn tls(&self) -> Result<Option<Tls>> {
+        let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
+        let options = TlsOptions {
+            certificate: certificate.clone(),
+            key: key.clone(),
+            authorities: self.tls_ca.clone(),
+            verify: self.tls_verify,
+            login_from: self.tls_login_from,
+        };
+        Tls::load(&options).map(Some)
     }
 }
 

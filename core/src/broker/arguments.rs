@@ -53,7 +53,6 @@ pub(super) fn check_queue_arguments(label: &str, arguments: &Table) -> Result<()
             let reason = format!("invalid arg '{name}' for {label}: {value:?}");
             return Err(Error::new(Kind::PreconditionFailed, "queue.declare", reason).on(label));
         }
-        tracing::warn!("{label}: '{name}' is kept, but has no effect in this version");
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! Consumers: as a queue's ring holds them ([`Consumer`]), and as their channel counts them ([`Slots`]).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use super::outbox::{Outbox, Resumed};
-use super::queue::Queue;
+use super::queue::{Offset, Queue};
 
 /// A consumer in its queue's ring.
 pub(super) struct Consumer {
@@ -15,6 +15,12 @@ pub(super) struct Consumer {
     pub(super) no_ack: bool,
     /// Those of a higher one are served first.
     pub(super) priority: i64,
+    /// When its deliveries must be acknowledged, in milliseconds; None for what the queue says.
+    pub(super) timeout: Option<u64>,
+    /// Where it begins to read a stream.
+    pub(super) offset: Offset,
+    /// The next offset that it reads; changed only under the queue's lock.
+    pub(super) cursor: AtomicU64,
     pub(super) queue: Arc<Queue>,
     turn: AtomicU8,
 }
@@ -25,6 +31,10 @@ pub(super) struct Terms {
     /// The most that may be unacked; 0 is no limit.
     pub(super) prefetch: u32,
     pub(super) priority: i64,
+    /// `x-consumer-timeout`, in milliseconds.
+    pub(super) timeout: Option<u64>,
+    /// `x-stream-offset`
+    pub(super) offset: Offset,
 }
 
 /// Where a consumer stands with its queue; changed only under the queue's lock.
@@ -37,6 +47,8 @@ pub(super) enum Turn {
     InRing,
     /// It had no credit or no room when its turn came, and waits until its channel resumes it.
     Parked,
+    /// Another consumer is the single active one.
+    StandingBy,
 }
 
 impl Consumer {
@@ -44,6 +56,7 @@ impl Consumer {
         match self.turn.load(Relaxed) {
             1 => Turn::InRing,
             2 => Turn::Parked,
+            3 => Turn::StandingBy,
             _ => Turn::Gone,
         }
     }
@@ -55,7 +68,7 @@ impl Consumer {
 
 /// What a channel knows of one consumer, or of its `basic.get`s on one queue.
 pub(super) struct Slot {
-    queue: Arc<Queue>,
+    pub(super) queue: Arc<Queue>,
     /// None for `basic.get`, and once the consumer was cancelled.
     consumer: Option<Arc<Consumer>>,
     pub(super) no_ack: bool,
@@ -103,7 +116,7 @@ impl Slots {
         tag: &Arc<str>,
         terms: Terms,
     ) -> Arc<Consumer> {
-        let Terms { no_ack, prefetch, priority } = terms;
+        let Terms { no_ack, prefetch, priority, timeout, offset } = terms;
         let slot =
             Slot { queue: queue.clone(), consumer: None, no_ack, prefetch, outstanding: 0, parked: false };
         let index = self.put(slot);
@@ -113,6 +126,9 @@ impl Slots {
             slot: index,
             no_ack,
             priority,
+            timeout,
+            offset,
+            cursor: AtomicU64::new(0),
             queue: queue.clone(),
             turn: AtomicU8::new(Turn::Gone as u8),
         });

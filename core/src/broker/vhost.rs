@@ -1,19 +1,25 @@
 //! A virtual host: declare, bind, unbind, delete. RabbitMQ's rules and texts.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::RwLock;
 
 use super::arguments::queue_arguments;
+use super::delay::{Delayed, DelayedMessage};
 use super::equivalence::{check_arguments, check_field};
 use super::exchange::{Destination, Exchange, ExchangeInfo, ExchangeOptions};
 use super::outbox::Wakes;
-use super::queue::{Queue, QueueInfo, QueueOptions, not_found};
+use super::queue::{Queue, QueueOptions, QueueStatus, not_found};
 use super::replies::Replies;
+use super::timers::Timers;
 use super::topology::Topology;
+use super::vhosts::{VhostInfo, VhostLimits, VhostMetadata};
+use crate::auth::{Seats, limit};
 use crate::error::{Error, Kind, Result};
+use crate::message::Message;
+use crate::routing;
 use crate::wire::table::Table;
 
 /// A namespace of exchanges, queues and bindings.
@@ -23,6 +29,19 @@ pub struct Vhost {
     /// Counts changes of the topology: a route that was found under one number holds as long as it stands.
     generation: AtomicU64,
     pub(super) replies: Replies,
+    /// Guards nothing else; nothing is called under it.
+    pub(super) settings: RwLock<Settings>,
+    pub(super) connections: Seats,
+    pub(super) delayed: Arc<Delayed>,
+    pub(super) timers: Arc<Timers>,
+    pub(super) me: Weak<Vhost>,
+}
+
+/// What an operator sets.
+#[derive(Default)]
+pub(super) struct Settings {
+    pub(super) metadata: VhostMetadata,
+    pub(super) limits: VhostLimits,
 }
 
 /// One end of a binding, by name.
@@ -33,12 +52,32 @@ pub(super) enum Target<'a> {
 }
 
 impl Vhost {
-    pub(super) fn new(name: &str) -> Self {
-        Vhost {
+    pub(super) fn new(name: &str, timers: &Arc<Timers>) -> Arc<Self> {
+        Arc::new_cyclic(|me| Vhost {
             name: name.into(),
             topology: RwLock::new(Topology::new()),
             generation: AtomicU64::new(0),
             replies: Replies::default(),
+            settings: RwLock::default(),
+            connections: Seats::default(),
+            delayed: Delayed::new(me, timers),
+            timers: timers.clone(),
+            me: me.clone(),
+        })
+    }
+
+    pub(super) fn limits(&self) -> VhostLimits {
+        self.settings.read().limits
+    }
+
+    /// What an operator has set, and how many connections there are.
+    pub fn info(&self) -> VhostInfo {
+        let settings = self.settings.read();
+        VhostInfo {
+            name: self.name.to_string(),
+            metadata: settings.metadata.clone(),
+            limits: settings.limits,
+            connections: self.connections.taken(),
         }
     }
 
@@ -48,9 +87,19 @@ impl Vhost {
     }
 
     /// Every queue.
-    pub fn queues(&self) -> Vec<QueueInfo> {
+    pub fn queues(&self) -> Vec<QueueStatus> {
         let queues: Vec<_> = self.topology.read().queues.values().cloned().collect();
-        queues.iter().map(|queue| queue.info()).collect()
+        queues.iter().map(|queue| queue.status()).collect()
+    }
+
+    /// The messages that wait for the end of their delay, in the order in which they are due.
+    pub fn delayed(&self) -> Vec<DelayedMessage> {
+        self.delayed.list()
+    }
+
+    /// Takes a delayed message out, so that it is never routed.
+    pub fn cancel_delayed(&self, id: u64) -> Option<Message> {
+        self.delayed.cancel(id)
     }
 
     /// Every exchange but the default one.
@@ -68,7 +117,8 @@ impl Vhost {
         self.generation.load(Ordering::Acquire)
     }
 
-    fn changed(&self) {
+    /// What was remembered of routes and permissions is void.
+    pub(super) fn changed(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -104,6 +154,36 @@ impl Vhost {
         Ok((queues, !headers_read))
     }
 
+    /// Whether there is a topic exchange of this name.
+    pub(super) fn is_topic(&self, exchange: &str) -> bool {
+        let topology = self.topology.read();
+        topology.exchanges.get(exchange).is_some_and(|exchange| exchange.options.kind == routing::Kind::Topic)
+    }
+
+    /// Whether there is an exchange of this name.
+    pub(super) fn has_exchange(&self, name: &str) -> bool {
+        self.topology.read().exchanges.contains_key(name)
+    }
+
+    /// Whether there is a queue of this name.
+    pub(super) fn has_queue(&self, name: &str) -> bool {
+        self.topology.read().queues.contains_key(name)
+    }
+
+    /// The queues for a message that the broker itself sends on; none where there is no such exchange.
+    pub(super) fn route_internally(&self, message: &Message) -> Vec<Arc<Queue>> {
+        let mut headers = || message.properties().headers().unwrap_or_default();
+        let topology = self.topology.read();
+        topology.route(message.exchange(), message.routing_key(), &mut headers).unwrap_or_default()
+    }
+
+    /// Routes a message that the broker itself sends on.
+    pub(super) fn send_on(&self, message: &Message, wakes: &mut Wakes) {
+        for queue in self.route_internally(message) {
+            queue.publish(std::iter::once(message.clone()), |_| (), wakes);
+        }
+    }
+
     // --- queues ---
 
     /// The queue of this name, for a session that may use it.
@@ -112,6 +192,11 @@ impl Vhost {
         let queue = queue.ok_or_else(|| not_found(operation, name, &self.name))?;
         queue.check_access(session, operation)?;
         Ok(queue)
+    }
+
+    /// Whether this very queue is still there, and not another of its name.
+    pub(super) fn still_has(&self, queue: &Queue) -> bool {
+        self.topology.read().queues.get(&queue.name).is_some_and(|current| current.id == queue.id)
     }
 
     /// Declares a queue; true when it is new. An existing one must have been declared alike.
@@ -127,8 +212,17 @@ impl Vhost {
             check_queue(queue, &options)?;
             return Ok((queue.clone(), false));
         }
+        if let Some(limit) = limit(self.limits().max_queues)
+            && topology.queues.len() as u64 >= limit
+        {
+            let (queue, vhost) = (name, &self.name);
+            let reason = format!(
+                "cannot declare queue '{queue}': queue limit in vhost '{vhost}' ({limit}) is reached"
+            );
+            return Err(Error::new(Kind::PreconditionFailed, "queue.declare", reason));
+        }
         let owner = options.exclusive.then_some(session);
-        let queue = Queue::new(name, &self.name, options, owner);
+        let queue = Queue::new(name, self, options, &Table::default(), owner);
         topology.queues.insert(queue.name.clone(), queue.clone());
         self.changed();
         Ok((queue, true))
@@ -154,6 +248,14 @@ impl Vhost {
             }
         }
         queue.delete(wakes)
+    }
+
+    /// Deletes every queue.
+    pub(super) fn delete_queues(&self, wakes: &mut Wakes) {
+        let queues: Vec<_> = self.topology.read().queues.values().cloned().collect();
+        for queue in queues {
+            self.delete_queue(&queue, wakes);
+        }
     }
 
     // --- exchanges ---
@@ -248,6 +350,15 @@ impl Vhost {
         let mut guard = self.topology.write();
         let topology = &mut *guard;
         let destination = self.destination(topology, operation, target, session)?;
+        if let Some(limit) = limit(self.limits().max_bindings)
+            && topology.exchanges.values().map(|exchange| exchange.router.len() as u64).sum::<u64>() >= limit
+        {
+            let reason = format!(
+                "cannot bind to '{source}': binding limit in vhost '{}' ({limit}) is reached",
+                self.name
+            );
+            return Err(Error::new(Kind::PreconditionFailed, operation, reason));
+        }
         let exchange =
             topology.exchanges.get_mut(source).ok_or_else(|| self.no_exchange(operation, source))?;
         let new = exchange

@@ -210,6 +210,34 @@ impl Channel {
         self.0.recover().await
     }
 
+    /// From now on publishes and acknowledgements of this channel take effect together, at
+    /// [`Channel::tx_commit`], or not at all. For a channel on which nothing was published yet: at the wire,
+    /// publishing without transactions is confirmed, and a channel cannot go from one to the other.
+    ///
+    /// # Errors
+    /// `PreconditionFailed` on a channel with confirms, which closes it.
+    pub async fn tx_select(&self) -> Result<()> {
+        self.0.tx_select().await
+    }
+
+    /// Has all that was published and acknowledged since the last commit or rollback take effect. Which of
+    /// the messages no queue took, counted from 0.
+    ///
+    /// # Errors
+    /// `PreconditionFailed` on a channel without transactions.
+    pub async fn tx_commit(&self) -> Result<Vec<usize>> {
+        self.0.tx_commit().await
+    }
+
+    /// Forgets what was published and acknowledged since the last commit or rollback. What had been
+    /// acknowledged is unacknowledged again, and not delivered again ([`Channel::recover`] does that).
+    ///
+    /// # Errors
+    /// `PreconditionFailed` on a channel without transactions.
+    pub async fn tx_rollback(&self) -> Result<()> {
+        self.0.tx_rollback().await
+    }
+
     /// Closes the channel; what was not acknowledged goes back. Closing twice is no error.
     pub async fn close(&self) -> Result<()> {
         self.0.close().await

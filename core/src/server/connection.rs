@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use hashbrown::{HashMap, HashSet};
-use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
@@ -15,6 +14,7 @@ use super::Limits;
 use super::channel::{Channel, Next};
 use super::handshake::{Client, Greeted, Tuned};
 use super::link::Link;
+use super::socket::Reader;
 use crate::broker::{Session, Wakes};
 use crate::error::{Error, Kind, Result, Scope};
 use crate::wire::{Frame, FrameKind, Method, ShortString, channel, connection, method_id, next_frame};
@@ -26,8 +26,8 @@ const BUFFER_MAX: usize = 256 << 10;
 const UNSENT_MAX: usize = 4 << 20;
 /// Reads up to this size are request and response, or a client that waits for a TCP acknowledgement.
 const INTERACTIVE: usize = 4 << 10;
-/// How often a publisher that is held back looks whether there is memory again.
-const MEMORY_POLL: Duration = Duration::from_millis(20);
+/// How often a publisher that is held back looks whether it may go on.
+const ALARM_POLL: Duration = Duration::from_millis(20);
 /// How long a client may take to answer `connection.close`.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -59,10 +59,11 @@ enum End {
 
 /// Reads the connection until it ends.
 pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::Receiver<bool>) {
-    let Greeted { socket, peer, mut buffer, session, tuned, client } = greeted;
-    let (mut socket, write_half) = socket.into_split();
-    let link = Link::new(write_half);
+    let Greeted { mut reader, writer, peer, mut buffer, session, tuned, client } = greeted;
+    let link = Link::new(writer);
     link.negotiated(tuned.frame_max, client.has("consumer_cancel_notify"));
+    let told = link.clone();
+    session.on_ended(Box::new(move || told.attention.notify_one()));
     let mut connection = Connection {
         link: link.clone(),
         session: Some(session),
@@ -96,7 +97,7 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
         }
         tokio::select! {
             biased;
-            read = socket.read_buf(&mut buffer), if may_read => match read {
+            read = reader.read(&mut buffer), if may_read => match read {
                 Ok(0) => end = Some(End::Lost("the client closed the socket without connection.close".into())),
                 Ok(count) => {
                     silent_beats = 0;
@@ -109,9 +110,11 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
                         tokio::task::yield_now().await; // others of this thread have their turn
                     }
                     attentive = (count <= INTERACTIVE).then(|| Instant::now() + limits.spin);
-                    if std::mem::take(&mut connection.published) && connection.short_of_memory() {
+                    if std::mem::take(&mut connection.published)
+                        && let Some(reason) = connection.blocked()
+                    {
                         blocked = true;
-                        connection.tell_blocked();
+                        connection.tell_blocked(reason);
                     }
                 }
                 Err(error) => end = Some(End::Lost(error.to_string())),
@@ -122,12 +125,14 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
                     // Linux forgets this with every delayed ACK. Clients with Nagle's algorithm on (amqplib) hold
                     // back the second of two small writes for 40 ms unless we acknowledge the first. Before this
                     // moment an answer may still take the acknowledgement along.
-                    let _ = rustix::net::sockopt::set_tcp_quickack(link.socket(), true);
+                    link.socket.quickack();
                 }
             }
             () = link.attention.notified() => {
                 if link.has_failed() {
                     end = Some(End::Lost("cannot write to the socket".into()));
+                } else if let Some(reason) = connection.ended_by_broker() {
+                    end = Some(End::ByUs(reason, 0));
                 }
                 link.flush();
             }
@@ -149,8 +154,8 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
                     buffer = BytesMut::new();
                 }
             }
-            () = sleep(MEMORY_POLL), if blocked => {
-                if !connection.short_of_memory() {
+            () = sleep(ALARM_POLL), if blocked => {
+                if connection.blocked().is_none() {
                     blocked = false;
                     connection.tell_unblocked();
                 }
@@ -166,7 +171,7 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
     match end {
         Some(End::ByClient) => {
             link.send(0, &Method::ConnectionCloseOk(connection::CloseOk {}));
-            goodbye(&link, &mut socket, &mut buffer, false).await;
+            goodbye(&link, &mut reader, &mut buffer, false).await;
             tracing::info!(%peer, "connection closed");
         }
         Some(End::ByUs(error, method)) => {
@@ -178,7 +183,7 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
                 method_id: method as u16,
             };
             link.send(0, &Method::ConnectionClose(close));
-            goodbye(&link, &mut socket, &mut buffer, true).await;
+            goodbye(&link, &mut reader, &mut buffer, true).await;
         }
         Some(End::Lost(reason)) => tracing::warn!(%peer, reason, "connection lost"),
         None => {}
@@ -193,12 +198,7 @@ async fn look_again() {
 
 /// Writes what is left; then, if we close, listens for the client's close-ok: to close a socket with unread
 /// bytes in it would reset the connection, and our reason would be lost.
-async fn goodbye(
-    link: &Link,
-    socket: &mut tokio::net::tcp::OwnedReadHalf,
-    buffer: &mut BytesMut,
-    await_close_ok: bool,
-) {
+async fn goodbye(link: &Link, reader: &mut Reader, buffer: &mut BytesMut, await_close_ok: bool) {
     let farewell = async {
         link.flush();
         while link.is_full() && !link.has_failed() && link.drained().await.is_ok() {}
@@ -216,7 +216,7 @@ async fn goodbye(
                 buffer.clear(); // garbage: only its end is of interest
             }
             buffer.reserve(BUFFER_MIN);
-            if !matches!(socket.read_buf(buffer).await, Ok(count) if count > 0) {
+            if !matches!(reader.read(buffer).await, Ok(count) if count > 0) {
                 return;
             }
             if buffer.len() > BUFFER_MAX {
@@ -225,6 +225,7 @@ async fn goodbye(
         }
     };
     let _ = timeout(CLOSE_TIMEOUT, farewell).await;
+    link.socket.finish();
 }
 
 impl Connection {
@@ -278,7 +279,7 @@ impl Connection {
                 self.listed.push(*number);
             }
             match channel.frame(&frame, &self.link, &mut self.wakes) {
-                Ok(Next::Continue) => self.published |= frame.kind == FrameKind::Body,
+                Ok(Next::Continue) => self.published |= frame.kind != FrameKind::Method,
                 Ok(Next::Closed) => current = None,
                 Err(error) => {
                     let method = channel.method;
@@ -358,6 +359,12 @@ impl Connection {
         }
         match (on, id) {
             (0, Some(connection::Close::ID)) => Ok(ControlFlow::Break(End::ByClient)),
+            // Our users' passwords are looked at once, when they log in: a new one changes nothing here.
+            (0, Some(connection::UpdateSecret::ID)) => {
+                Method::decode(frame.payload)?;
+                self.link.send(0, &Method::ConnectionUpdateSecretOk(connection::UpdateSecretOk {}));
+                Ok(ControlFlow::Continue(()))
+            }
             (0, Some(_)) => {
                 let method = Method::decode(frame.payload)?;
                 let reason = format!("unexpected {} on channel 0 of an open connection", method.name());
@@ -385,20 +392,25 @@ impl Connection {
             return Err(Error::new(Kind::NotAllowed, "channel.open", reason));
         }
         if let Some(session) = &self.session {
-            self.channels.insert(number, Box::new(Channel::open(number, session, &self.link)));
+            self.channels.insert(number, Box::new(Channel::open(number, session, &self.link)?));
             self.link.send(number, &Method::ChannelOpenOk(channel::OpenOk::default()));
         }
         Ok(())
     }
 
-    fn short_of_memory(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| session.broker().over_memory_limit())
+    /// Why the broker has ended the session: the virtual host or the user is deleted, or an operator wants it.
+    fn ended_by_broker(&self) -> Option<Error> {
+        self.session.as_ref()?.ended()
     }
 
-    fn tell_blocked(&self) {
-        tracing::warn!(peer = %self.peer, "publisher blocked: low on memory");
+    fn blocked(&self) -> Option<&'static str> {
+        self.session.as_ref()?.broker().blocked()
+    }
+
+    fn tell_blocked(&self, reason: &str) {
+        tracing::warn!(peer = %self.peer, reason, "publisher blocked");
         if self.client.has("connection.blocked") {
-            let reason = ShortString::truncated("low on memory");
+            let reason = ShortString::truncated(reason);
             self.link.send(0, &Method::ConnectionBlocked(connection::Blocked { reason }));
             self.link.flush();
         }

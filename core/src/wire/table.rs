@@ -101,6 +101,12 @@ impl Table {
         self.0.iter().find(|(key, _)| &**key == name).map(|(_, value)| value)
     }
 
+    /// Takes out the value under `name`.
+    pub fn remove(&mut self, name: &str) -> Option<Value> {
+        let index = self.0.iter().position(|(key, _)| &**key == name)?;
+        Some(self.0.remove(index).1)
+    }
+
     /// True when there is no entry.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Channel;
+use super::access::Resource;
+use crate::auth::Right;
 use crate::broker::arguments::check_queue_arguments;
 use crate::broker::exchange::{ExchangeOptions, parse_kind};
 use crate::broker::names;
@@ -12,7 +14,7 @@ use crate::broker::queue::{Queue, QueueInfo, QueueOptions};
 use crate::broker::replies::PSEUDO_QUEUE;
 use crate::broker::vhost::Target;
 use crate::error::{Error, Kind, Result};
-use crate::wire::table::Table;
+use crate::wire::table::{Table, Value};
 
 /// A binding from an exchange, to a queue or to another exchange.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +65,15 @@ impl Channel {
             name => name,
         };
         let exclusive = options.exclusive;
+        self.permit("queue.declare", Right::Configure, Resource::Queue(name))?;
+        if let Some(Value::LongString(dead_letters)) = options.arguments.get("x-dead-letter-exchange")
+            && !self.session.vhost.has_queue(name)
+        {
+            self.permit("queue.declare", Right::Read, Resource::Queue(name))?;
+            let exchange = String::from_utf8_lossy(dead_letters);
+            self.permit("queue.declare", Right::Write, Resource::Exchange(&exchange))?;
+        }
+        let session = &self.session;
         let (queue, new) = session.vhost.declare_queue(name, options, session.id)?;
         if new && exclusive {
             session.owns(&queue);
@@ -89,6 +100,7 @@ impl Channel {
 
     fn declared(&mut self, queue: &Arc<Queue>) -> QueueInfo {
         self.last_queue = Some(queue.name.clone());
+        queue.touch();
         queue.info()
     }
 
@@ -101,6 +113,7 @@ impl Channel {
         wakes: &mut Wakes,
     ) -> Result<u64> {
         let name = self.queue_name("queue.delete", name)?;
+        self.permit("queue.delete", Right::Configure, Resource::Queue(&name))?;
         let session = &self.session;
         let queue = match session.vhost.queue(&name, session.id, "queue.delete") {
             Ok(queue) => queue,
@@ -115,29 +128,29 @@ impl Channel {
     /// Drops what is ready in a queue; how many messages that were.
     pub fn purge_queue(&mut self, name: &str) -> Result<u64> {
         let name = self.queue_name("queue.purge", name)?;
-        Ok(self.session.vhost.queue(&name, self.session.id, "queue.purge")?.purge())
+        self.permit("queue.purge", Right::Read, Resource::Queue(&name))?;
+        let queue = self.session.vhost.queue(&name, self.session.id, "queue.purge")?;
+        queue.check_destructive("queue.purge", "queue.purge")?;
+        Ok(queue.purge())
     }
 
     /// Binds a queue to an exchange. With an empty queue name and an empty key, the key is the name of
     /// the queue that this channel declared last (AMQP 0-9-1 reference, `queue.bind`).
     pub fn bind_queue(&mut self, binding: Binding<'_>) -> Result<()> {
-        let (queue, key) = self.expand("queue.bind", binding)?;
+        const OPERATION: &str = "queue.bind";
+        let (queue, key) = self.expand(OPERATION, binding)?;
         let Binding { source, arguments, .. } = binding;
-        self.session.vhost.bind("queue.bind", source, Target::Queue(&queue), &key, arguments, self.session.id)
+        self.permit_binding(OPERATION, source, Target::Queue(&queue), &key)?;
+        self.session.vhost.bind(OPERATION, source, Target::Queue(&queue), &key, arguments, self.session.id)
     }
 
     /// Removes a queue's binding.
     pub fn unbind_queue(&mut self, binding: Binding<'_>) -> Result<()> {
-        let (queue, key) = self.expand("queue.unbind", binding)?;
+        const OPERATION: &str = "queue.unbind";
+        let (queue, key) = self.expand(OPERATION, binding)?;
         let Binding { source, arguments, .. } = binding;
-        self.session.vhost.unbind(
-            "queue.unbind",
-            source,
-            Target::Queue(&queue),
-            &key,
-            arguments,
-            self.session.id,
-        )
+        self.permit_binding(OPERATION, source, Target::Queue(&queue), &key)?;
+        self.session.vhost.unbind(OPERATION, source, Target::Queue(&queue), &key, arguments, self.session.id)
     }
 
     fn expand<'a>(
@@ -145,7 +158,6 @@ impl Channel {
         operation: &'static str,
         binding: Binding<'a>,
     ) -> Result<(Cow<'a, str>, Cow<'a, str>)> {
-        not_default(operation, binding.source)?;
         names::check(operation, "routing key", binding.routing_key)?;
         let queue = self.queue_name(operation, binding.destination)?;
         let key = match (binding.destination, binding.routing_key) {
@@ -155,11 +167,39 @@ impl Channel {
         Ok((queue, key))
     }
 
+    /// Refuses a binding that the user has no permission for (rabbit_channel, `binding_action`).
+    fn permit_binding(
+        &mut self,
+        operation: &'static str,
+        source: &str,
+        target: Target<'_>,
+        routing_key: &str,
+    ) -> Result<()> {
+        match target {
+            Target::Queue(name) => self.permit(operation, Right::Write, Resource::Queue(name))?,
+            Target::Exchange(name) => {
+                self.permit(operation, Right::Write, Resource::Exchange(name))?;
+                not_default(operation, name)?;
+            }
+        }
+        not_default(operation, source)?;
+        self.permit(operation, Right::Read, Resource::Exchange(source))?;
+        self.permit_topic(operation, Right::Read, source, routing_key)
+    }
+
     /// Declares an exchange of the type named `kind`.
     pub fn declare_exchange(&mut self, name: &str, kind: &str, options: ExchangeOptions) -> Result<()> {
         names::check("exchange.declare", "exchange name", name)?;
         let kind = parse_kind(kind)?;
         not_default("exchange.declare", name)?;
+        self.permit("exchange.declare", Right::Configure, Resource::Exchange(name))?;
+        if let Some(Value::LongString(alternate)) = options.arguments.get("alternate-exchange")
+            && !self.session.vhost.has_exchange(name)
+        {
+            self.permit("exchange.declare", Right::Read, Resource::Exchange(name))?;
+            let alternate = String::from_utf8_lossy(alternate);
+            self.permit("exchange.declare", Right::Write, Resource::Exchange(&alternate))?;
+        }
         self.session.vhost.declare_exchange(name, ExchangeOptions { kind, ..options })
     }
 
@@ -172,26 +212,27 @@ impl Channel {
     /// Deletes an exchange. That there is none is no error.
     pub fn delete_exchange(&mut self, name: &str, if_unused: bool) -> Result<()> {
         not_default("exchange.delete", name)?;
+        self.permit("exchange.delete", Right::Configure, Resource::Exchange(name))?;
         self.session.vhost.delete_exchange(name, if_unused)
     }
 
     /// Binds an exchange to another one (RabbitMQ's extension: <https://www.rabbitmq.com/docs/e2e>).
     pub fn bind_exchange(&mut self, binding: Binding<'_>) -> Result<()> {
+        const OPERATION: &str = "exchange.bind";
         let Binding { source, destination, routing_key, arguments } = binding;
-        not_default("exchange.bind", source)?;
-        not_default("exchange.bind", destination)?;
-        names::check("exchange.bind", "routing key", routing_key)?;
+        names::check(OPERATION, "routing key", routing_key)?;
         let target = Target::Exchange(destination);
-        self.session.vhost.bind("exchange.bind", source, target, routing_key, arguments, self.session.id)
+        self.permit_binding(OPERATION, source, target, routing_key)?;
+        self.session.vhost.bind(OPERATION, source, target, routing_key, arguments, self.session.id)
     }
 
     /// Removes an exchange's binding.
     pub fn unbind_exchange(&mut self, binding: Binding<'_>) -> Result<()> {
+        const OPERATION: &str = "exchange.unbind";
         let Binding { source, destination, routing_key, arguments } = binding;
-        not_default("exchange.unbind", source)?;
-        not_default("exchange.unbind", destination)?;
         let target = Target::Exchange(destination);
-        self.session.vhost.unbind("exchange.unbind", source, target, routing_key, arguments, self.session.id)
+        self.permit_binding(OPERATION, source, target, routing_key)?;
+        self.session.vhost.unbind(OPERATION, source, target, routing_key, arguments, self.session.id)
     }
 }
 

@@ -2,9 +2,13 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+mod rules;
+mod streams;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::{Kind, Result};
 use crate::message::Body;
 use crate::wire::{Table, Value};
 
@@ -20,7 +24,7 @@ fn session() -> Session {
 }
 
 fn channel(session: &Session) -> Channel {
-    session.channel(Box::new(Deaf))
+    session.channel(Box::new(Deaf)).unwrap()
 }
 
 fn send(channel: &mut Channel, exchange: &str, routing_key: &str, body: &[u8]) -> bool {
@@ -159,7 +163,7 @@ impl World {
                 self.consuming[at] = false;
             }
             Act::Get(at) => {
-                let got = self.channels[at].get("q", false).unwrap();
+                let got = self.channels[at].get("q", false, &mut wakes).unwrap();
                 let first = self.ready.pop_first();
                 assert_eq!(got.as_ref().map(|got| id(&got.message)), first);
                 if let (Some(got), Some(first)) = (got, first) {
@@ -411,7 +415,7 @@ fn a_direct_reply_reaches_the_asking_channel_only() {
     };
     asker.publish(publish, &mut Wakes::default()).unwrap();
     asker.flush(&mut Wakes::default());
-    let request = server.get("rpc", true).unwrap().unwrap();
+    let request = server.get("rpc", true, &mut Wakes::default()).unwrap().unwrap();
     let address = request.message.properties().reply_to().unwrap().to_owned();
     assert!(address.len() > pseudo.len() + 20, "{address} cannot be guessed");
     assert!(send(&mut server, "", &address, b"!"));
