@@ -13,7 +13,9 @@ CLASSIC = (
     Queue("refusing", queue_arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "refused"}),
     Broadcast("everybody"),
 )
-QUORUM = (Queue("replicated", Exchange("replicated", "topic"), "replicated", queue_arguments={"x-queue-type": "quorum"}),)
+QUORUM = (
+    Queue("replicated", Exchange("replicated", "topic"), "replicated", queue_arguments={"x-queue-type": "quorum"}),
+)
 URGENT = (Queue("urgent", max_priority=10),)
 
 
