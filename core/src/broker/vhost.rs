@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::RwLock;
 
-use super::arguments::queue_arguments;
+use super::arguments::{self, queue_arguments};
 use super::carbon_copies::{CarbonCopies, stripped};
 use super::delay::{Delayed, DelayedMessage};
 use super::equivalence::{check_arguments, check_field};
@@ -226,6 +226,7 @@ impl Vhost {
             );
             return Err(Error::new(Kind::PreconditionFailed, "queue.declare", reason));
         }
+        arguments::check_queue(&format!("queue '{name}' in vhost '{}'", self.name), &options)?;
         let owner = options.exclusive.then_some(session);
         let queue = Queue::new(name, self, options, &Table::default(), owner);
         topology.queues.insert(queue.name.clone(), queue.clone());
@@ -274,6 +275,9 @@ impl Vhost {
         if name.starts_with("amq.") {
             return Err(self.reserved("exchange.declare", "exchange", name));
         }
+        let label = format!("exchange '{name}' in vhost '{}'", self.name);
+        let operation = "exchange.declare";
+        arguments::check_exchange_name(operation, &label, "alternate-exchange", &options.arguments)?;
         let exchange = Exchange::new(name, options)?;
         topology.exchanges.insert(exchange.name.clone(), exchange);
         self.changed();
@@ -449,5 +453,5 @@ fn check_queue(queue: &Queue, wanted: &QueueOptions) -> Result<()> {
     let operation = "queue.declare";
     check_field(operation, &label, "durable", &wanted.durable, &current.durable)?;
     check_field(operation, &label, "auto_delete", &wanted.auto_delete, &current.auto_delete)?;
-    check_arguments(operation, &label, queue_arguments(), &wanted.arguments, &current.arguments)
+    check_arguments(operation, &label, queue_arguments(queue.kind), &wanted.arguments, &current.arguments)
 }

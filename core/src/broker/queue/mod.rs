@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 
 pub(super) use duplicates::Duplicates;
 pub(super) use lines::{Entry, Position};
-pub(super) use log::Offset;
+pub(super) use log::{Offset, milliseconds};
 pub(super) use rules::DeadLetters;
 
 use super::consumer::{Consumer, Turn};
@@ -102,7 +102,7 @@ impl QueueKind {
     }
 
     /// The type that the arguments of a declaration ask for.
-    fn of(arguments: &Table) -> Self {
+    pub(super) fn of(arguments: &Table) -> Self {
         match arguments.get("x-queue-type") {
             Some(Value::LongString(name)) if &name[..] == b"quorum" => QueueKind::Quorum,
             Some(Value::LongString(name)) if &name[..] == b"stream" => QueueKind::Stream,
