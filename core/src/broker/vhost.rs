@@ -4,14 +4,17 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use parking_lot::RwLock;
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
 
 use super::arguments::{self, queue_arguments};
 use super::carbon_copies::{CarbonCopies, stripped};
+use super::definitions::DestinationType;
 use super::delay::{Delayed, DelayedMessage};
 use super::equivalence::{check_arguments, check_field};
-use super::exchange::{Destination, Exchange, ExchangeInfo, ExchangeOptions};
+use super::exchange::{BindingInfo, Destination, Exchange, ExchangeInfo, ExchangeOptions};
 use super::outbox::Wakes;
+use super::policy::{Effective, Policies, Policy, Side, Subject};
 use super::queue::{Queue, QueueKind, QueueOptions, QueueStatus, not_found};
 use super::replies::Replies;
 use super::timers::Timers;
@@ -21,7 +24,7 @@ use crate::auth::{Seats, limit};
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::routing::{self, Envelope};
-use crate::wire::table::Table;
+use crate::wire::table::{Table, Value};
 
 /// A namespace of exchanges, queues and bindings.
 pub struct Vhost {
@@ -32,6 +35,11 @@ pub struct Vhost {
     pub(super) replies: Replies,
     /// Guards nothing else; nothing is called under it.
     pub(super) settings: RwLock<Settings>,
+    /// Changed only under the topology's lock, so that whatever is declared follows the policies there are.
+    policies: RwLock<Policies>,
+    /// Held while a change of policies is carried out: queues follow one after the other, outside of the
+    /// topology's lock, and must not follow an older change last.
+    changing_policies: Mutex<()>,
     pub(super) connections: Seats,
     pub(super) delayed: Arc<Delayed>,
     pub(super) timers: Arc<Timers>,
@@ -60,6 +68,8 @@ impl Vhost {
             generation: AtomicU64::new(0),
             replies: Replies::default(),
             settings: RwLock::default(),
+            policies: RwLock::default(),
+            changing_policies: Mutex::default(),
             connections: Seats::default(),
             delayed: Delayed::new(me, timers),
             timers: timers.clone(),
@@ -110,6 +120,7 @@ impl Vhost {
             name: exchange.name.clone(),
             options: exchange.options.clone(),
             bindings: exchange.router.len(),
+            effective: exchange.effective.clone(),
         };
         topology.exchanges.values().map(info).collect()
     }
@@ -189,6 +200,70 @@ impl Vhost {
         }
     }
 
+    /// Every binding but those of the default exchange.
+    pub fn bindings(&self) -> Vec<BindingInfo> {
+        let topology = self.topology.read();
+        let bindings = topology.exchanges.values().flat_map(|exchange| {
+            exchange.router.bindings().map(|binding| {
+                let (destination, destination_type) = match binding.destination {
+                    Destination::Queue(queue) => (queue.name.clone(), DestinationType::Queue),
+                    Destination::Exchange(_, name) => (name.clone(), DestinationType::Exchange),
+                };
+                BindingInfo {
+                    source: exchange.name.clone(),
+                    destination,
+                    destination_type,
+                    routing_key: binding.routing_key.to_owned(),
+                    arguments: binding.arguments.clone(),
+                }
+            })
+        });
+        bindings.collect()
+    }
+
+    // --- policies ---
+
+    /// Every policy of a side, by name.
+    pub(super) fn policies(&self, side: Side) -> Vec<Policy> {
+        self.policies.read().list(side)
+    }
+
+    /// What policies say of a queue.
+    pub fn effective_of(&self, queue: &QueueStatus) -> Effective {
+        self.policies.read().effective(Subject::Queue(&queue.info.name, queue.kind))
+    }
+
+    /// Changes the policies, and has exchanges and queues follow those that apply to them then.
+    pub(super) fn change_policies(
+        &self,
+        change: impl FnOnce(&mut Policies) -> Result<()>,
+        wakes: &mut Wakes,
+    ) -> Result<()> {
+        let _one = self.changing_policies.lock();
+        let mut concerned = Vec::new();
+        {
+            let mut topology = self.topology.write();
+            let mut policies = self.policies.write();
+            let before = policies.clone();
+            change(&mut policies)?;
+            for exchange in topology.exchanges.values_mut() {
+                exchange.effective = policies.effective(Subject::Exchange(&exchange.name));
+            }
+            for queue in topology.queues.values() {
+                let subject = Subject::Queue(&queue.name, queue.kind);
+                let after = policies.effective(subject).definition;
+                if after != before.effective(subject).definition {
+                    concerned.push((queue.clone(), after));
+                }
+            }
+            self.changed(); // of routes, through alternate exchanges
+        }
+        for (queue, definition) in concerned {
+            queue.configure(&definition, wakes);
+        }
+        Ok(())
+    }
+
     // --- queues ---
 
     /// The queue of this name, for a session that may use it.
@@ -202,6 +277,19 @@ impl Vhost {
     /// Whether this very queue is still there, and not another of its name.
     pub(super) fn still_has(&self, queue: &Queue) -> bool {
         self.topology.read().queues.get(&queue.name).is_some_and(|current| current.id == queue.id)
+    }
+
+    /// A declaration without a type is one of the default type, where the queue can be of that
+    /// (`rabbit_amqqueue:augment_declare_args`).
+    pub(super) fn with_default_type(&self, mut options: QueueOptions) -> QueueOptions {
+        const TYPE: &str = "x-queue-type";
+        if options.arguments.get(TYPE).is_none()
+            && let Some(kind) = &self.settings.read().metadata.default_queue_type
+            && (kind == "classic" || (options.durable && !options.exclusive && !options.auto_delete))
+        {
+            options.arguments.insert(TYPE, Value::LongString(Bytes::copy_from_slice(kind.as_bytes())));
+        }
+        options
     }
 
     /// Declares a queue; true when it is new. An existing one must have been declared alike.
@@ -228,7 +316,9 @@ impl Vhost {
         }
         arguments::check_queue(&format!("queue '{name}' in vhost '{}'", self.name), &options)?;
         let owner = options.exclusive.then_some(session);
-        let queue = Queue::new(name, self, options, &Table::default(), owner);
+        let kind = QueueKind::of(&options.arguments);
+        let effective = self.policies.read().effective(Subject::Queue(name, kind));
+        let queue = Queue::new(name, self, options, &effective.definition, owner);
         topology.queues.insert(queue.name.clone(), queue.clone());
         self.changed();
         Ok((queue, true))
@@ -278,7 +368,8 @@ impl Vhost {
         let label = format!("exchange '{name}' in vhost '{}'", self.name);
         let operation = "exchange.declare";
         arguments::check_exchange_name(operation, &label, "alternate-exchange", &options.arguments)?;
-        let exchange = Exchange::new(name, options)?;
+        let mut exchange = Exchange::new(name, options)?;
+        exchange.effective = self.policies.read().effective(Subject::Exchange(name));
         topology.exchanges.insert(exchange.name.clone(), exchange);
         self.changed();
         Ok(())

@@ -46,6 +46,7 @@ impl Channel {
         if let Some(info) = self.reply_queue_info(name) {
             return Ok(info);
         }
+        let options = session.vhost.with_default_type(options);
         // An exclusive queue cannot outlive its connection, so it is never durable (rabbit_channel, `queue.declare`).
         let options = QueueOptions { durable: options.durable && !options.exclusive, ..options };
         if name.starts_with("amq.") {
@@ -65,6 +66,9 @@ impl Channel {
             name => name,
         };
         let exclusive = options.exclusive;
+        if !self.session.vhost.has_queue(name) {
+            self.session.broker.options().profile.permit_queue(&options)?;
+        }
         self.permit("queue.declare", Right::Configure, Resource::Queue(name))?;
         if let Some(Value::LongString(dead_letters)) = options.arguments.get("x-dead-letter-exchange")
             && !self.session.vhost.has_queue(name)

@@ -118,6 +118,9 @@ impl Channel {
             let reason = format!("prefetch_size!=0 ({size})");
             return Err(Error::new(Kind::NotImplemented, "basic.qos", reason));
         }
+        if global && count != 0 {
+            self.session.broker.options().profile.permit_global_prefetch()?;
+        }
         if !global {
             self.prefetch = count.into();
         }

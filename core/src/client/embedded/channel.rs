@@ -347,6 +347,7 @@ impl EmbeddedChannel {
             let refused = channel.take_refused(wakes);
             channel.take_returned();
             match refused {
+                0 if channel.is_transactional() => Ok(BatchOutcome::default()),
                 0 => Ok(outcome),
                 refused => Err(nacked_of_batch(refused, outcome.confirmed)),
             }
