@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
-use super::arguments::queue_arguments;
+use super::arguments::{self, queue_arguments};
 use super::carbon_copies::{CarbonCopies, stripped};
 use super::definitions::DestinationType;
 use super::delay::{Delayed, DelayedMessage};
@@ -317,6 +317,7 @@ impl Vhost {
             );
             return Err(Error::new(Kind::PreconditionFailed, "queue.declare", reason));
         }
+        arguments::check_queue(&format!("queue '{name}' in vhost '{}'", self.name), &options)?;
         let owner = options.exclusive.then_some(session);
         let kind = QueueKind::of(&options.arguments);
         let effective = self.policies.read().effective(Subject::Queue(name, kind));
@@ -367,6 +368,9 @@ impl Vhost {
         if name.starts_with("amq.") {
             return Err(self.reserved("exchange.declare", "exchange", name));
         }
+        let label = format!("exchange '{name}' in vhost '{}'", self.name);
+        let operation = "exchange.declare";
+        arguments::check_exchange_name(operation, &label, "alternate-exchange", &options.arguments)?;
         let mut exchange = Exchange::new(name, options)?;
         exchange.effective = self.policies.read().effective(Subject::Exchange(name));
         topology.exchanges.insert(exchange.name.clone(), exchange);
@@ -543,5 +547,5 @@ fn check_queue(queue: &Queue, wanted: &QueueOptions) -> Result<()> {
     let operation = "queue.declare";
     check_field(operation, &label, "durable", &wanted.durable, &current.durable)?;
     check_field(operation, &label, "auto_delete", &wanted.auto_delete, &current.auto_delete)?;
-    check_arguments(operation, &label, queue_arguments(), &wanted.arguments, &current.arguments)
+    check_arguments(operation, &label, queue_arguments(queue.kind), &wanted.arguments, &current.arguments)
 }

@@ -7,6 +7,7 @@ use super::access::Resource;
 use crate::auth::Right;
 use bytes::Bytes;
 
+use crate::broker::arguments::check_expiration;
 use crate::broker::carbon_copies::{CarbonCopies, without_bcc};
 use crate::broker::delay::delay;
 use crate::broker::history::History;
@@ -120,6 +121,10 @@ impl Channel {
             let reason =
                 format!("user_id property set to '{user}' but authenticated user was '{authenticated}'");
             return Err(Error::new(Kind::PreconditionFailed, "basic.publish", reason));
+        }
+        // Without one, this is a look at the flags.
+        if let Some(expiration) = PropertiesView(properties).expiration() {
+            check_expiration(expiration)?;
         }
         let with_reply_to;
         let mut properties = properties;

@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 
 pub(super) use duplicates::Duplicates;
 pub(super) use lines::{Entry, Position};
-pub(super) use log::Offset;
+pub(super) use log::{Offset, milliseconds};
 pub(super) use rules::DeadLetters;
 
 use super::consumer::{Consumer, Turn};
