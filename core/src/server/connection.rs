@@ -14,7 +14,7 @@ use super::channel::{Channel, Next};
 use super::handshake::{Client, Greeted, Tuned};
 use super::link::Link;
 use super::socket::Reader;
-use super::{Limits, reply_text};
+use super::{Limits, frame_error, reply_text, unexpected_frame};
 use crate::broker::{Session, Wakes};
 use crate::error::{Error, Kind, Result, Scope};
 use crate::wire::{Frame, FrameKind, Method, ShortString, channel, connection, method_id, next_frame};
@@ -342,8 +342,8 @@ impl Connection {
         if frame.kind == FrameKind::Heartbeat {
             return match frame.payload.len() {
                 0 if on == 0 => Ok(ControlFlow::Continue(())),
-                0 => Err(Error::new(Kind::UnexpectedFrame, "frame", format!("heartbeat on channel {on}"))),
-                _ => Err(Error::new(Kind::FrameError, "frame", "type 8, heartbeat with a payload")),
+                0 => Err(unexpected_frame(frame)),
+                _ => Err(frame_error(frame)),
             };
         }
         let id = method_id(frame.payload).filter(|_| frame.kind == FrameKind::Method);
@@ -351,6 +351,10 @@ impl Connection {
             match id {
                 Some(channel::CloseOk::ID) => {
                     self.closing.remove(&on);
+                }
+                // Texts as rabbit_channel's: this is asked before whether the channel closes.
+                Some(channel::Open::ID) => {
+                    return Err(Error::new(Kind::ChannelError, "channel.open", "second 'channel.open' seen"));
                 }
                 Some(channel::Close::ID) => self.link.send(on, &Method::ChannelCloseOk(channel::CloseOk {})),
                 _ => {}
@@ -367,12 +371,14 @@ impl Connection {
             }
             (0, Some(_)) => {
                 let method = Method::decode(frame.payload)?;
-                let reason = format!("unexpected {} on channel 0 of an open connection", method.name());
-                Err(Error::new(Kind::ChannelError, "method", reason))
+                let reason = "unexpected method in connection state running";
+                Err(Error::new(Kind::ChannelError, method.name(), reason))
             }
+            (_, None) if frame.kind == FrameKind::Method => Err(frame_error(frame)),
+            (0, None) => Err(unexpected_frame(frame)),
             (_, None) => {
-                let reason = format!("unexpected {:?} frame on channel {on}", frame.kind);
-                Err(Error::new(Kind::UnexpectedFrame, "frame", reason))
+                let reason = "expected method frame, got non method frame instead";
+                Err(Error::new(Kind::UnexpectedFrame, "frame", reason).on(format!("channel {on}")))
             }
             (_, Some(channel::Open::ID)) => {
                 self.open_channel(on)?;

@@ -133,16 +133,6 @@ impl Channel {
         Ok(())
     }
 
-    /// Stops and starts deliveries on this channel (`channel.flow`).
-    pub fn flow(&mut self, active: bool, wakes: &mut Wakes) {
-        let resumed = {
-            let mut outbox = self.outbox.lock();
-            outbox.set_flow(active);
-            outbox.resume()
-        };
-        resume(resumed, wakes);
-    }
-
     /// Registers a consumer. Its first deliveries may be in the outbox when this returns.
     pub fn consume(&mut self, options: &ConsumeOptions<'_>, wakes: &mut Wakes) -> Result<Registered> {
         // Those whose queues were deleted.
@@ -163,7 +153,7 @@ impl Channel {
                 self.session.vhost.queue(&name, self.session.id, "basic.consume")?
             }
         };
-        let priority = priority(&options.arguments)?;
+        let priority = priority(&queue, &options.arguments)?;
         let terms = Terms {
             no_ack: options.no_ack,
             prefetch: self.prefetch,
@@ -188,11 +178,11 @@ impl Channel {
     fn reply_queue(&mut self, options: &ConsumeOptions<'_>) -> Result<Arc<Queue>> {
         let refuse =
             |reason| Err(Error::new(Kind::PreconditionFailed, "basic.consume", reason).on(PSEUDO_QUEUE));
-        if self.publisher.reply_queue.is_some() {
-            return refuse("reply consumer already set");
-        }
         if !options.no_ack {
             return refuse("reply consumer cannot acknowledge");
+        }
+        if self.publisher.reply_queue.is_some() {
+            return refuse("reply consumer already set");
         }
         let name = names::generate(PREFIX);
         let vhost = &self.session.vhost;
@@ -315,12 +305,13 @@ impl Channel {
 }
 
 /// <https://www.rabbitmq.com/docs/consumer-priority>
-fn priority(arguments: &Table) -> Result<i64> {
+fn priority(queue: &Queue, arguments: &Table) -> Result<i64> {
     match arguments.get("x-priority") {
         None => Ok(0),
         Some(value) => value.as_integer().ok_or_else(|| {
-            let reason = format!("invalid arg 'x-priority' in 'basic.consume': {value:?} is no integer");
-            Error::new(Kind::PreconditionFailed, "basic.consume", reason)
+            let (queue, found) = (queue.label(), value.type_name());
+            let reason = format!("invalid arg 'x-priority' for {queue}: \"expected integer, got {found}\"");
+            Error::new(Kind::PreconditionFailed, "basic.consume", reason).on(queue)
         }),
     }
 }
