@@ -11,6 +11,7 @@
 //! | `link` | the writing half, on which any thread may send what became deliverable |
 //! | `output` | frames on their way to the socket |
 //! | `identity` | what the broker says of itself |
+//! | `loopback` | a connection without a socket, for tests |
 //!
 //! A connection is one task. It reads what is there, hands all of it to the broker, and writes what that
 //! made deliverable, to its own socket and to those of the consumers: a message goes through without
@@ -23,6 +24,7 @@ mod distinguished_name;
 mod handshake;
 mod identity;
 mod link;
+mod loopback;
 mod output;
 mod socket;
 mod tls;
@@ -43,6 +45,8 @@ use crate::error::{Error, Kind, Result};
 use crate::wire::term::Term;
 use crate::wire::{Frame, ShortString, Value};
 use handshake::Visitor;
+
+pub use loopback::Loopback;
 
 pub use certificates::{LoginFrom, Tls, TlsOptions, Verify};
 
