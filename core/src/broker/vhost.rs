@@ -456,6 +456,10 @@ impl Vhost {
         };
         let mut guard = self.topology.write();
         let topology = &mut *guard;
+        // Of two that are missing RabbitMQ names the source (`rabbit_binding:not_found_or_absent_errs`).
+        if !topology.exchanges.contains_key(source) {
+            return Err(self.no_exchange(operation, source));
+        }
         let destination = self.destination(topology, operation, target, session)?;
         if let Some(limit) = limit(self.limits().max_bindings)
             && topology.exchanges.values().map(|exchange| exchange.router.len() as u64).sum::<u64>() >= limit
@@ -494,7 +498,7 @@ impl Vhost {
         Ok(())
     }
 
-    /// Removes a binding. That there is none is no error.
+    /// Removes a binding. That there is none, or not even its ends, is no error.
     pub(super) fn unbind(
         &self,
         source: &str,
@@ -509,9 +513,11 @@ impl Vhost {
         };
         let mut guard = self.topology.write();
         let topology = &mut *guard;
-        let destination = self.destination(topology, operation, target, session)?;
-        let exchange =
-            topology.exchanges.get_mut(source).ok_or_else(|| self.no_exchange(operation, source))?;
+        let destination = match self.destination(topology, operation, target, session) {
+            Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+            destination => destination?,
+        };
+        let Some(exchange) = topology.exchanges.get_mut(source) else { return Ok(()) };
         if exchange.router.unbind(routing_key, arguments, &destination) {
             topology.unbound(source, &destination);
             self.changed();
