@@ -163,6 +163,14 @@ def adding_workers(stage: Stage) -> None:
         stage.run("measure.py", stage.broker_pid, name=f"measure.py with {workers}")
 
 
+def transactions(stage: Stage) -> None:
+    """Publishes and acknowledgements take effect together or not at all."""
+    stage.run("order.mjs")
+    stage.run("book.py")
+    stage.run("order.py")
+    stage.run("book.mjs")
+
+
 def free_port() -> str:
     """A port where nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -185,4 +193,5 @@ SCENARIOS = {
     "16-batch-work": batch_work,
     "17-registration": registration,
     "18-adding-workers": adding_workers,
+    "19-transactions": transactions,
 }

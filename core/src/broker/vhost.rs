@@ -41,6 +41,8 @@ pub struct Vhost {
     /// topology's lock, and must not follow an older change last.
     changing_policies: Mutex<()>,
     pub(super) connections: Seats,
+    /// Of quorum queues that are not told otherwise.
+    pub(super) delivery_limit: Option<u64>,
     pub(super) delayed: Arc<Delayed>,
     pub(super) timers: Arc<Timers>,
     pub(super) me: Weak<Vhost>,
@@ -61,7 +63,7 @@ pub(super) enum Target<'a> {
 }
 
 impl Vhost {
-    pub(super) fn new(name: &str, timers: &Arc<Timers>) -> Arc<Self> {
+    pub(super) fn new(name: &str, timers: &Arc<Timers>, delivery_limit: Option<u64>) -> Arc<Self> {
         Arc::new_cyclic(|me| Vhost {
             name: name.into(),
             topology: RwLock::new(Topology::new()),
@@ -71,6 +73,7 @@ impl Vhost {
             policies: RwLock::default(),
             changing_policies: Mutex::default(),
             connections: Seats::default(),
+            delivery_limit,
             delayed: Delayed::new(me, timers),
             timers: timers.clone(),
             me: me.clone(),

@@ -39,7 +39,7 @@ impl Stage {
         send(&mut self.channel, "", queue, body);
     }
 
-    fn send_with(
+    pub(super) fn send_with(
         &mut self,
         exchange: &str,
         key: &str,
@@ -76,7 +76,7 @@ impl Stage {
         self.broker.run_due();
     }
 
-    fn get(&mut self, queue: &str) -> Option<Message> {
+    pub(super) fn get(&mut self, queue: &str) -> Option<Message> {
         let mut wakes = Wakes::default();
         self.reader.get(queue, true, &mut wakes).unwrap().map(|got| got.message)
     }
