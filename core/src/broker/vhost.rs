@@ -382,7 +382,7 @@ impl Vhost {
         let current = &exchange.options;
         let label = || format!("exchange '{}' in vhost '{}'", exchange.name, self.name);
         let operation = "exchange.declare";
-        check_field(operation, &label, "type", &wanted.kind, &current.kind)?;
+        check_field(operation, &label, "type", &atom(wanted.kind), &atom(current.kind))?;
         check_field(operation, &label, "durable", &wanted.durable, &current.durable)?;
         check_field(operation, &label, "auto_delete", &wanted.auto_delete, &current.auto_delete)?;
         check_field(operation, &label, "internal", &wanted.internal, &current.internal)?;
@@ -530,6 +530,12 @@ impl fmt::Debug for Vhost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Vhost").field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+/// The name of a type as RabbitMQ's text has it: an Erlang atom, which needs quotes for its hyphens.
+fn atom(kind: routing::Kind) -> String {
+    let name = kind.name();
+    if name.contains('-') { format!("'{name}'") } else { name.into() }
 }
 
 /// What an `x-local-random` exchange may be bound to; texts as `rabbit_exchange_type_local_random`.
