@@ -153,8 +153,9 @@ impl Channel {
                 self.flush(wakes);
             }
             if key == EXTEND {
-                self.extend_by_message(view)?;
-            } else if mandatory {
+                return self.extend_by_message(view).map(|()| true);
+            }
+            if mandatory {
                 self.give_back(Message::new(key, properties, body));
             }
             return Ok(false);
