@@ -18,6 +18,9 @@ const QUEUE = {
   consumerTimeout: ['x-consumer-timeout', 60_000],
   type: ['x-queue-type', 'quorum'],
   deduplication: ['x-message-deduplication', true],
+  deduplicationHeader: ['x-deduplication-header', 'id'],
+  deduplicationCacheSize: ['x-cache-size', 100],
+  deduplicationCacheTtl: ['x-cache-ttl', 60_000],
   maxAge: ['x-max-age', '7D'],
 }
 

@@ -22,6 +22,9 @@ QUEUE = {
     "consumer_timeout": ("x-consumer-timeout", 60_000),
     "type": ("x-queue-type", "quorum"),
     "deduplication": ("x-message-deduplication", True),
+    "deduplication_header": ("x-deduplication-header", "id"),
+    "deduplication_cache_size": ("x-cache-size", 100),
+    "deduplication_cache_ttl": ("x-cache-ttl", 60_000),
     "max_age": ("x-max-age", "7D"),
 }
 

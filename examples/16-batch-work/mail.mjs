@@ -15,7 +15,12 @@ console.log('ready')
 for await (const message of messages) {
   const { name, user } = message.headers
   try {
-    await server.sendMail({ from: 'pictures@example.com', to: `${user}@example.com`, subject: name, text: 'Thank you!' })
+    await server.sendMail({
+      from: 'pictures@example.com',
+      to: `${user}@example.com`,
+      subject: name,
+      text: 'Thank you!',
+    })
     message.ack()
     console.log(`thanked ${user} for ${name}`)
   } catch (error) {

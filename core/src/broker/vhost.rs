@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
-use super::arguments::queue_arguments;
+use super::arguments::{self, queue_arguments};
 use super::carbon_copies::{CarbonCopies, stripped};
 use super::definitions::DestinationType;
 use super::delay::{Delayed, DelayedMessage};
@@ -41,6 +41,8 @@ pub struct Vhost {
     /// topology's lock, and must not follow an older change last.
     changing_policies: Mutex<()>,
     pub(super) connections: Seats,
+    /// Of quorum queues that are not told otherwise.
+    pub(super) delivery_limit: Option<u64>,
     pub(super) delayed: Arc<Delayed>,
     pub(super) timers: Arc<Timers>,
     pub(super) me: Weak<Vhost>,
@@ -61,7 +63,7 @@ pub(super) enum Target<'a> {
 }
 
 impl Vhost {
-    pub(super) fn new(name: &str, timers: &Arc<Timers>) -> Arc<Self> {
+    pub(super) fn new(name: &str, timers: &Arc<Timers>, delivery_limit: Option<u64>) -> Arc<Self> {
         Arc::new_cyclic(|me| Vhost {
             name: name.into(),
             topology: RwLock::new(Topology::new()),
@@ -71,6 +73,7 @@ impl Vhost {
             policies: RwLock::default(),
             changing_policies: Mutex::default(),
             connections: Seats::default(),
+            delivery_limit,
             delayed: Delayed::new(me, timers),
             timers: timers.clone(),
             me: me.clone(),
@@ -314,6 +317,7 @@ impl Vhost {
             );
             return Err(Error::new(Kind::PreconditionFailed, "queue.declare", reason));
         }
+        arguments::check_queue(&format!("queue '{name}' in vhost '{}'", self.name), &options)?;
         let owner = options.exclusive.then_some(session);
         let kind = QueueKind::of(&options.arguments);
         let effective = self.policies.read().effective(Subject::Queue(name, kind));
@@ -364,6 +368,9 @@ impl Vhost {
         if name.starts_with("amq.") {
             return Err(self.reserved("exchange.declare", "exchange", name));
         }
+        let label = format!("exchange '{name}' in vhost '{}'", self.name);
+        let operation = "exchange.declare";
+        arguments::check_exchange_name(operation, &label, "alternate-exchange", &options.arguments)?;
         let mut exchange = Exchange::new(name, options)?;
         exchange.effective = self.policies.read().effective(Subject::Exchange(name));
         topology.exchanges.insert(exchange.name.clone(), exchange);
@@ -375,7 +382,7 @@ impl Vhost {
         let current = &exchange.options;
         let label = || format!("exchange '{}' in vhost '{}'", exchange.name, self.name);
         let operation = "exchange.declare";
-        check_field(operation, &label, "type", &wanted.kind, &current.kind)?;
+        check_field(operation, &label, "type", &atom(wanted.kind), &atom(current.kind))?;
         check_field(operation, &label, "durable", &wanted.durable, &current.durable)?;
         check_field(operation, &label, "auto_delete", &wanted.auto_delete, &current.auto_delete)?;
         check_field(operation, &label, "internal", &wanted.internal, &current.internal)?;
@@ -525,6 +532,12 @@ impl fmt::Debug for Vhost {
     }
 }
 
+/// The name of a type as RabbitMQ's text has it: an Erlang atom, which needs quotes for its hyphens.
+fn atom(kind: routing::Kind) -> String {
+    let name = kind.name();
+    if name.contains('-') { format!("'{name}'") } else { name.into() }
+}
+
 /// What an `x-local-random` exchange may be bound to; texts as `rabbit_exchange_type_local_random`.
 fn check_local(destination: &Destination) -> Result<()> {
     let reason = match destination {
@@ -546,5 +559,5 @@ fn check_queue(queue: &Queue, wanted: &QueueOptions) -> Result<()> {
     let operation = "queue.declare";
     check_field(operation, &label, "durable", &wanted.durable, &current.durable)?;
     check_field(operation, &label, "auto_delete", &wanted.auto_delete, &current.auto_delete)?;
-    check_arguments(operation, &label, queue_arguments(), &wanted.arguments, &current.arguments)
+    check_arguments(operation, &label, queue_arguments(queue.kind), &wanted.arguments, &current.arguments)
 }

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use super::Channel;
 use super::access::Resource;
 use crate::auth::Right;
-use crate::broker::arguments::check_queue_arguments;
 use crate::broker::exchange::{ExchangeOptions, parse_kind};
 use crate::broker::names;
 use crate::broker::outbox::Wakes;
-use crate::broker::queue::{Queue, QueueInfo, QueueOptions, not_found};
+use crate::broker::queue::{Queue, QueueInfo, QueueKind, QueueOptions, not_found};
 use crate::broker::replies::PSEUDO_QUEUE;
 use crate::broker::vhost::Target;
 use crate::error::{Error, Kind, Result};
@@ -56,10 +55,6 @@ impl Channel {
             return Ok(info);
         }
         let options = session.vhost.with_default_type(options);
-        check_queue_arguments(
-            &format!("queue '{name}' in vhost '{}'", session.vhost.name),
-            &options.arguments,
-        )?;
         // An exclusive queue cannot outlive its connection, so it is never durable (rabbit_channel, `queue.declare`).
         let options = QueueOptions { durable: options.durable && !options.exclusive, ..options };
         if name.starts_with(PSEUDO_QUEUE) {
@@ -70,6 +65,11 @@ impl Channel {
         }
         let generated;
         let name = match name {
+            "" if !matches!(QueueKind::of(&options.arguments), QueueKind::Classic) => {
+                let kind = QueueKind::of(&options.arguments).name();
+                let reason = format!("Cannot declare a server-named queue for type rabbit_{kind}_queue");
+                return Err(Error::new(Kind::PreconditionFailed, "queue.declare", reason));
+            }
             "" => {
                 generated = names::generate("amq.gen-");
                 &generated

@@ -7,6 +7,7 @@ use super::access::Resource;
 use crate::auth::Right;
 use bytes::Bytes;
 
+use crate::broker::arguments::check_expiration;
 use crate::broker::carbon_copies::{CarbonCopies, without_bcc};
 use crate::broker::delay::delay;
 use crate::broker::history::History;
@@ -121,6 +122,10 @@ impl Channel {
                 format!("user_id property set to '{user}' but authenticated user was '{authenticated}'");
             return Err(Error::new(Kind::PreconditionFailed, "basic.publish", reason));
         }
+        // Without one, this is a look at the flags.
+        if let Some(expiration) = PropertiesView(properties).expiration() {
+            check_expiration(expiration)?;
+        }
         let with_reply_to;
         let mut properties = properties;
         if PropertiesView(properties).reply_to() == Some(PSEUDO_QUEUE) {
@@ -148,8 +153,9 @@ impl Channel {
                 self.flush(wakes);
             }
             if key == EXTEND {
-                self.extend_by_message(view)?;
-            } else if mandatory {
+                return self.extend_by_message(view).map(|()| true);
+            }
+            if mandatory {
                 self.give_back(Message::new(key, properties, body));
             }
             return Ok(false);

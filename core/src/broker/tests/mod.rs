@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 mod exchanges;
+mod places;
 mod rules;
 mod streams;
 
