@@ -306,12 +306,13 @@ impl Channel {
     }
 }
 
-/// `x-consumer-timeout`, in milliseconds.
+/// `x-consumer-timeout`, in milliseconds. 0 is none: a delivery that lapses at once would come again for ever.
 fn timeout(arguments: &Table) -> Option<u64> {
     arguments
         .get("x-consumer-timeout")
         .and_then(Value::as_integer)
         .and_then(|after| u64::try_from(after).ok())
+        .filter(|after| *after > 0)
 }
 
 fn give_back(batch: Batch, wakes: &mut Wakes) {
