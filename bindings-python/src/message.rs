@@ -1,12 +1,13 @@
 //! Messages.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyString};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use warrenmq::client::Settle;
+use warrenmq::wire::Value;
 use warrenmq::{Error, Kind, message};
 
 use crate::acks::{self, Acks};
@@ -30,7 +31,8 @@ pub(crate) struct Message {
     body: PyOnceLock<Py<PyBytes>>,
     tag: u64,
     redelivered: bool,
-    settled: AtomicBool,
+    /// 0, or the mark of when it was settled; see `Acks::mark`.
+    settled: AtomicU64,
     /// None when there is nothing to acknowledge.
     acks: Option<Arc<Acks>>,
 }
@@ -43,7 +45,7 @@ impl Message {
         redelivered: bool,
         acks: Option<Arc<Acks>>,
     ) -> Self {
-        Message { message, body: PyOnceLock::new(), tag, redelivered, settled: AtomicBool::new(false), acks }
+        Message { message, body: PyOnceLock::new(), tag, redelivered, settled: AtomicU64::new(0), acks }
     }
 
     /// A message that came back, or one that needs no acknowledgement.
@@ -58,11 +60,21 @@ impl Message {
             let reason = "nothing to acknowledge: it was received with no_ack=True, or came back unrouted";
             return Err(exception(py, &Error::new(Kind::PreconditionFailed, operation, reason)));
         };
-        acks.check(operation).or_raise(py)?;
-        if self.settled.swap(true, Relaxed) {
-            return Err(exception(py, &acks::settled(operation)));
+        let mark = acks.mark(operation).or_raise(py)?;
+        match self.settled.compare_exchange(0, mark, Relaxed, Relaxed) {
+            Ok(_) => Ok(acks),
+            Err(before)
+                if acks.is_undone(before)
+                    && self.settled.compare_exchange(before, mark, Relaxed, Relaxed).is_ok() =>
+            {
+                Ok(acks)
+            }
+            Err(_) => Err(exception(py, &acks::settled(operation))),
         }
-        Ok(acks)
+    }
+
+    fn header(&self, name: &str) -> Option<Value> {
+        self.message.properties().headers()?.get(name).cloned()
     }
 
     fn decoded(&self, py: Python<'_>) -> PyResult<Py<PyString>> {
@@ -178,6 +190,24 @@ impl Message {
     #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         table::to_dict(py, &self.message.properties().headers().unwrap_or_default())
+    }
+
+    /// How often it was delivered before and came back (the header ``x-delivery-count``); 0 if the broker does not
+    /// count.
+    #[getter]
+    fn delivery_count(&self) -> i64 {
+        self.header("x-delivery-count").and_then(|count| count.as_integer()).unwrap_or(0)
+    }
+
+    /// Why it was dead-lettered, the latest first (the header ``x-death``): each with ``queue``, ``reason``
+    /// (``expired``, ``rejected``, ``maxlen`` or ``delivery_limit``), ``count``, ``exchange``, ``routing-keys`` and
+    /// ``time``. Empty if it was not.
+    #[getter]
+    fn deaths<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self.header("x-death") {
+            Some(deaths @ Value::Array(_)) => table::to_object(py, &deaths),
+            _ => Ok(PyList::empty(py).into_any()),
+        }
     }
 
     /// The properties that it has, under the names that ``send`` takes; and ``delivery_mode``, 2 if it is persistent.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use warrenmq::Kind;
+use warrenmq::auth::{Permissions, User, UserLimits};
 use warrenmq::broker::{Broker, Options};
 use warrenmq::client::{
     ConnectOptions, Connection, ConsumeOptions, Delivery, Publish, Publishing, QueueOptions, runtime,
@@ -38,10 +39,13 @@ impl Authority {
         fs::write(directory.join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
         let authority = Authority { directory, issuer: Issuer::new(params, key) };
         authority.sign("broker", CertificateParams::new(vec!["localhost".into()]).unwrap());
-        let mut client = CertificateParams::default();
-        client.distinguished_name.push(DnType::OrganizationName, "Rabbits, Ltd");
-        client.distinguished_name.push(DnType::CommonName, "guest");
-        authority.sign("client", client);
+        for name in ["guest", "worker"] {
+            let mut client = CertificateParams::default();
+            client.distinguished_name.remove(DnType::CommonName);
+            client.distinguished_name.push(DnType::OrganizationName, "Rabbits, Ltd");
+            client.distinguished_name.push(DnType::CommonName, name);
+            authority.sign(name, client);
+        }
         authority
     }
 
@@ -66,6 +70,12 @@ impl Authority {
         };
         let limits = Limits { handshake: Duration::from_millis(700), ..Limits::default() };
         let broker = Broker::new(Options::default());
+        let name = r"CN=worker,O=Rabbits\, Ltd";
+        broker
+            .users()
+            .add(User { name: name.into(), tags: vec![], limits: UserLimits::default(), password: None })
+            .unwrap();
+        broker.set_permissions(Permissions::all(name, "/")).unwrap();
         run(Server::listen_tls(broker, "127.0.0.1:0", limits, Tls::load(&options).unwrap())).unwrap()
     }
 
@@ -75,8 +85,8 @@ impl Authority {
         format!("amqps://localhost:{port}?cacertfile={}{more}", self.file("ca.pem").display())
     }
 
-    fn shown(&self) -> String {
-        let (certificate, key) = (self.file("client.pem"), self.file("client.key"));
+    fn shown(&self, name: &str) -> String {
+        let (certificate, key) = (self.file(&format!("{name}.pem")), self.file(&format!("{name}.key")));
         format!("&certfile={}&keyfile={}", certificate.display(), key.display())
     }
 }
@@ -156,8 +166,11 @@ fn who_has_to_show_a_certificate_is_refused_without_one() {
     let error = open(&authority.url(&server, "")).unwrap_err();
     assert_eq!(error.kind(), Kind::Unreachable, "{error}");
     let stranger = Authority::new("stranger");
-    assert_eq!(open(&authority.url(&server, &stranger.shown())).unwrap_err().kind(), Kind::Unreachable);
-    assert!(works(&open(&authority.url(&server, &authority.shown())).unwrap(), &[vec![1]]));
+    assert_eq!(
+        open(&authority.url(&server, &stranger.shown("guest"))).unwrap_err().kind(),
+        Kind::Unreachable
+    );
+    assert!(works(&open(&authority.url(&server, &authority.shown("guest"))).unwrap(), &[vec![1]]));
 }
 
 #[test]
@@ -165,7 +178,7 @@ fn a_certificate_is_a_login_where_certificates_are_verified() {
     let authority = Authority::new("external");
     let external = |more: String| format!("{more}&auth_mechanism=external");
     let server = authority.listen(Verify::Peer, LoginFrom::CommonName);
-    let url = authority.url(&server, &external(authority.shown()));
+    let url = authority.url(&server, &external(authority.shown("guest")));
     assert!(works(&open(&url).unwrap(), &[vec![1]]));
     let refused = |server: &Server, more: String| {
         let error = open(&authority.url(server, &external(more))).unwrap_err();
@@ -176,9 +189,11 @@ fn a_certificate_is_a_login_where_certificates_are_verified() {
         );
     };
     refused(&server, String::new());
-    // Nobody is called `CN=guest,O=Rabbits\, Ltd` here.
-    refused(&authority.listen(Verify::Peer, LoginFrom::DistinguishedName), authority.shown());
-    refused(&authority.listen(Verify::None, LoginFrom::CommonName), authority.shown());
+    let by_subject = authority.listen(Verify::Peer, LoginFrom::DistinguishedName);
+    refused(&by_subject, authority.shown("guest"));
+    let worker = authority.url(&by_subject, &external(authority.shown("worker")));
+    assert!(works(&open(&worker).unwrap(), &[vec![1]]));
+    refused(&authority.listen(Verify::None, LoginFrom::CommonName), authority.shown("guest"));
     // A password does as well.
     assert!(works(&open(&authority.url(&server, "")).unwrap(), &[vec![1]]));
 }
@@ -208,7 +223,7 @@ fn files_that_do_not_fit_are_named() {
     let authority = Authority::new("files");
     let options = TlsOptions {
         certificate: authority.file("broker.pem"),
-        key: authority.file("client.key"),
+        key: authority.file("guest.key"),
         authorities: None,
         verify: Verify::None,
         login_from: LoginFrom::default(),

@@ -15,6 +15,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT = 60  # seconds; RabbitMQ takes 5 to 10, more on a busy machine
 STOP_TIMEOUT = 30  # seconds
+# What RabbitMQ ships and has to be asked for: the exchange types beyond the four of AMQP.
+RABBITMQ_PLUGINS = (
+    "rabbitmq_consistent_hash_exchange",
+    "rabbitmq_random_exchange",
+    "rabbitmq_recent_history_exchange",
+    "rabbitmq_sharding",
+)
 
 
 class Unavailable(Exception):
@@ -73,7 +80,7 @@ def start_rabbitmq(port=None):
     directory = _temporary()
     free, distribution = _free_ports(2)
     port = port or free
-    (directory / "plugins").write_text("[].\n")
+    (directory / "plugins").write_text(f"[{','.join(RABBITMQ_PLUGINS)}].\n")
     (directory / "rabbitmq.conf").write_text("log.console.level = warning\n")
     environment = {
         "HOME": directory,  # the Erlang cookie lives there

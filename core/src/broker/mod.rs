@@ -7,26 +7,33 @@
 //!
 //! | lock | guards | held while |
 //! |---|---|---|
-//! | the broker's virtual hosts, its sessions, its [`Users`](crate::auth::Users) | who there is | a look-up or a change by name; never two of these |
+//! | the broker's virtual hosts, its sessions, its [`Users`](crate::auth::Users) | who there is | a look-up or a change by name; never two of these, but a virtual host's own below them |
+//! | a virtual host's change of policies | that one is carried out at a time | a policy is set or cleared |
 //! | [`Vhost`]'s topology (read/write) | exchanges, bindings, the names of queues | declaring and binding (write), routing a message whose route is not in the channel's cache (read) |
 //! | a [`Queue`]'s state | its waiting messages and its ring of consumers | enqueueing and handing out a batch: bounded, no I/O, no call into foreign code |
 //! | an [`Outbox`]'s state | a channel's deliveries under way: credit, delivery tags, what is unacked, what is not yet taken | adding one run of deliveries, taking a batch, settling |
 //!
 //! A thread that holds one may take those below it, never one above, and never two of the same row.
+//! An exchange's history ([`history`]) is a lock beside these: nothing is taken while it is held.
 //! Sockets are written and waiters woken after all of them are released: whatever became deliverable
 //! is noted in [`Wakes`], which calls each outlet once when it is dropped or [run](Wakes::run).
 
 mod alarms;
 mod arguments;
+mod carbon_copies;
 mod channel;
 mod consumer;
 mod dead_letter;
+mod definitions;
 mod delay;
 mod equivalence;
 mod exchange;
+mod history;
 mod names;
 mod outbox;
 mod permissions;
+mod policy;
+mod profile;
 mod queue;
 mod replies;
 mod route;
@@ -48,9 +55,15 @@ use parking_lot::{Mutex, RwLock};
 
 pub use alarms::Alarm;
 pub use channel::{Binding, Channel, Confirmed, ConsumeOptions, Got, Publish, Registered, Returned};
+pub use definitions::{
+    BindingDefinition, Definitions, DestinationType, ExchangeDefinition, Parameter, QueueDefinition,
+    UserDefinition, VhostDefinition,
+};
 pub use delay::DelayedMessage;
-pub use exchange::{ExchangeInfo, ExchangeOptions};
+pub use exchange::{BindingInfo, ExchangeInfo, ExchangeOptions};
 pub use outbox::{Delivery, Event, Outbox, Outlet, Settle, Wakes};
+pub use policy::{ApplyTo, Effective, Policy};
+pub use profile::Profile;
 pub use queue::{Queue, QueueInfo, QueueKind, QueueOptions, QueueStatus};
 pub use session::{Session, SessionInfo};
 pub use vhost::Vhost;
@@ -71,8 +84,13 @@ pub struct Options {
     /// Bytes of messages in memory above which publishers are held back. By default 40% of the
     /// machine's memory, as RabbitMQ's `vm_memory_high_watermark`.
     pub memory_limit: usize,
-    /// The longest body that is taken, in bytes: 128 MiB, as RabbitMQ 3.8 to 3.13.
+    /// Whose rules hold where versions of RabbitMQ differ.
+    pub profile: Profile,
+    /// The longest body that is taken, in bytes: as [`Profile::max_message_size`] says.
     pub max_message_size: usize,
+    /// How often a quorum queue that does not say so itself delivers a message again before it gives up: as
+    /// [`Profile::delivery_limit`] says. None is without end.
+    pub delivery_limit: Option<u64>,
     /// Users who may connect from this machine only: by default `guest`, as RabbitMQ's `loopback_users`.
     pub loopback_users: Vec<String>,
     /// Connections over all virtual hosts; none is no limit (RabbitMQ's `connection_max`).
@@ -83,11 +101,20 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
+        Options::like(Profile::default())
+    }
+}
+
+impl Options {
+    /// As usual for a version of RabbitMQ.
+    pub fn like(profile: Profile) -> Self {
         Options {
             name: "warrenmq".into(),
             clock: Clock::System,
             memory_limit: crate::memory::total() / 5 * 2,
-            max_message_size: 128 << 20,
+            profile,
+            max_message_size: profile.max_message_size(),
+            delivery_limit: profile.delivery_limit(),
             loopback_users: vec!["guest".into()],
             max_connections: None,
             max_channels: None,

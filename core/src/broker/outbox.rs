@@ -353,6 +353,7 @@ impl State {
         Ok(())
     }
 
+    #[inline]
     fn sweep(&mut self) {
         while self.unacked.front().is_some_and(Unacked::is_hole) {
             self.unacked.pop_front();

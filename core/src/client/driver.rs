@@ -52,7 +52,8 @@ impl fmt::Debug for Publishing {
 /// What happened to a batch of messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BatchOutcome {
-    /// How many the broker has taken responsibility for: all of them, or the call failed.
+    /// How many the broker has taken responsibility for: all of them, or the call failed. On a transactional
+    /// channel none, before the commit.
     pub confirmed: usize,
     /// Which of them no queue took, counted from 0.
     pub unrouted: Vec<usize>,

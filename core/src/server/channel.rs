@@ -289,7 +289,7 @@ impl Channel {
             Method::ExchangeBind(m) => {
                 let (source, destination) = (&*m.source, &*m.destination);
                 let (routing_key, arguments) = (&*m.routing_key, &m.arguments);
-                broker.bind_exchange(Binding { source, destination, routing_key, arguments })?;
+                broker.bind_exchange(Binding { source, destination, routing_key, arguments }, wakes)?;
                 reply(m.nowait, Method::ExchangeBindOk(exchange::BindOk {}));
             }
             Method::ExchangeUnbind(m) => {
@@ -321,7 +321,7 @@ impl Channel {
             Method::QueueBind(m) => {
                 let (source, destination) = (&*m.exchange, &*m.queue);
                 let (routing_key, arguments) = (&*m.routing_key, &m.arguments);
-                broker.bind_queue(Binding { source, destination, routing_key, arguments })?;
+                broker.bind_queue(Binding { source, destination, routing_key, arguments }, wakes)?;
                 reply(m.nowait, Method::QueueBindOk(queue::BindOk {}));
             }
             Method::QueueUnbind(m) => {

@@ -10,11 +10,11 @@ use hashbrown::{HashMap, HashSet};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
-use super::Limits;
 use super::channel::{Channel, Next};
 use super::handshake::{Client, Greeted, Tuned};
 use super::link::Link;
 use super::socket::Reader;
+use super::{Limits, reply_text};
 use crate::broker::{Session, Wakes};
 use crate::error::{Error, Kind, Result, Scope};
 use crate::wire::{Frame, FrameKind, Method, ShortString, channel, connection, method_id, next_frame};
@@ -178,7 +178,7 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
             tracing::warn!(%peer, %error, "connection closed by the broker");
             let close = connection::Close {
                 reply_code: error.kind().code(),
-                reply_text: ShortString::truncated(&error.reply_text()),
+                reply_text: reply_text(&error),
                 class_id: (method >> 16) as u16,
                 method_id: method as u16,
             };
@@ -328,7 +328,7 @@ impl Connection {
         channel.close(&mut self.wakes);
         let close = channel::Close {
             reply_code: error.kind().code(),
-            reply_text: ShortString::truncated(&error.reply_text()),
+            reply_text: reply_text(error),
             class_id: (method >> 16) as u16,
             method_id: method as u16,
         };

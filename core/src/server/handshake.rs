@@ -6,13 +6,13 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use tokio::time::{Instant, timeout_at};
 
-use super::Limits;
 use super::identity;
 use super::socket::{Reader, Writer};
+use super::{Limits, reply_text};
 use crate::broker::{Broker, Session};
 use crate::error::{Error, Kind, Result};
 use crate::wire::frame::{FRAME_MIN_SIZE, Handshake, PROTOCOL_HEADER, read_protocol_header};
-use crate::wire::{FrameKind, Method, ShortString, Table, Value, connection, next_frame};
+use crate::wire::{FrameKind, Method, Table, Value, connection, next_frame};
 
 /// Somebody who wants to come in.
 #[derive(Debug)]
@@ -215,7 +215,9 @@ impl Greeter {
         }))
         .await?;
         let tuned = match self.method().await? {
-            Some(Method::ConnectionTuneOk(tune)) => agree(&tune, limits)?,
+            Some(Method::ConnectionTuneOk(tune)) => {
+                agree(&tune, limits, broker.options().profile.frame_min())?
+            }
             other => return unexpected(other, "connection.tune-ok"),
         };
         let open = match self.method().await? {
@@ -272,7 +274,7 @@ impl Greeter {
         }
         let close = connection::Close {
             reply_code: error.kind().code(),
-            reply_text: ShortString::truncated(&error.reply_text()),
+            reply_text: reply_text(error),
             class_id: 0,
             method_id: 0,
         };
@@ -345,7 +347,7 @@ fn amqplain(response: &[u8]) -> Result<(String, Vec<u8>)> {
 }
 
 /// Checks a client's tuning against ours, as `rabbit_reader:validate_negotiated_integer_value`.
-fn agree(tune: &connection::TuneOk, limits: &Limits) -> Result<Tuned> {
+fn agree(tune: &connection::TuneOk, limits: &Limits, frame_min: u32) -> Result<Tuned> {
     let check = |field: &str, client: u32, server: u32, minimum: u32| {
         let refuse = |comparison: &str, bound: u32| {
             let reason = format!("negotiated {field} = {client} is {comparison} allowed value ({bound})");
@@ -359,7 +361,7 @@ fn agree(tune: &connection::TuneOk, limits: &Limits) -> Result<Tuned> {
             Ok(())
         }
     };
-    check("frame_max", tune.frame_max, limits.frame_max, FRAME_MIN_SIZE)?;
+    check("frame_max", tune.frame_max, limits.frame_max, frame_min)?;
     check("channel_max", tune.channel_max.into(), limits.channel_max.into(), 1)?;
     Ok(Tuned { channel_max: tune.channel_max, frame_max: tune.frame_max, heartbeat: tune.heartbeat })
 }
@@ -381,8 +383,8 @@ mod tests {
     fn a_client_may_lower_what_is_offered_but_not_raise_it() {
         let limits = Limits::default();
         let tune = |frame_max, channel_max| connection::TuneOk { frame_max, channel_max, heartbeat: 7 };
-        assert!(agree(&tune(4096, 1), &limits).is_ok());
-        let text = |tune| agree(&tune, &limits).err().map(|error| error.reply_text());
+        assert!(agree(&tune(4096, 1), &limits, 4096).is_ok());
+        let text = |tune| agree(&tune, &limits, 4096).err().map(|error| error.reply_text());
         assert_eq!(
             text(tune(0, 1)).as_deref(),
             Some("NOT_ALLOWED - negotiated frame_max = 0 is higher than the maximum allowed value (131072)")

@@ -39,6 +39,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::broker::Broker;
 use crate::error::{Error, Kind, Result};
+use crate::wire::ShortString;
 use handshake::Visitor;
 
 pub use certificates::{LoginFrom, Tls, TlsOptions, Verify};
@@ -191,6 +192,14 @@ async fn admit(socket: TcpStream, peer: SocketAddr, tls: Option<&Tls>, deadline:
         Ok(Err(error)) => Err(tls::explain(error)),
         Err(_) => Err(Error::new(Kind::Timeout, "TLS handshake", "not finished in time")),
     }
+}
+
+/// An error as `close` methods say it: cut off as RabbitMQ does it (`rabbit_binary_generator:map_exception`).
+fn reply_text(error: &Error) -> ShortString {
+    let text = error.reply_text();
+    ShortString::try_from(&*text).unwrap_or_else(|_| {
+        ShortString::truncated(&format!("{}...", &text[..text.floor_char_boundary(ShortString::MAX - 3)]))
+    })
 }
 
 impl fmt::Debug for Server {

@@ -116,6 +116,12 @@ impl<'a> PropertiesView<'a> {
         self.flags() & flag(EXPIRATION) != 0
     }
 
+    /// Several headers, found in one walk, the others undecoded.
+    #[inline]
+    pub fn headers_named<const N: usize>(self, names: [&str; N]) -> [Option<Value>; N] {
+        self.headers_raw().map_or([const { None }; N], |raw| table::find_all(raw, names))
+    }
+
     /// Whether there are headers. Looks at the flags only.
     #[inline(always)]
     pub fn has_headers(self) -> bool {

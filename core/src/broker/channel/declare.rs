@@ -6,11 +6,10 @@ use std::sync::Arc;
 use super::Channel;
 use super::access::Resource;
 use crate::auth::Right;
-use crate::broker::arguments::check_queue_arguments;
 use crate::broker::exchange::{ExchangeOptions, parse_kind};
 use crate::broker::names;
 use crate::broker::outbox::Wakes;
-use crate::broker::queue::{Queue, QueueInfo, QueueOptions};
+use crate::broker::queue::{Queue, QueueInfo, QueueKind, QueueOptions};
 use crate::broker::replies::PSEUDO_QUEUE;
 use crate::broker::vhost::Target;
 use crate::error::{Error, Kind, Result};
@@ -47,10 +46,7 @@ impl Channel {
         if let Some(info) = self.reply_queue_info(name) {
             return Ok(info);
         }
-        check_queue_arguments(
-            &format!("queue '{name}' in vhost '{}'", session.vhost.name),
-            &options.arguments,
-        )?;
+        let options = session.vhost.with_default_type(options);
         // An exclusive queue cannot outlive its connection, so it is never durable (rabbit_channel, `queue.declare`).
         let options = QueueOptions { durable: options.durable && !options.exclusive, ..options };
         if name.starts_with("amq.") {
@@ -58,6 +54,11 @@ impl Channel {
         }
         let generated;
         let name = match name {
+            "" if !matches!(QueueKind::of(&options.arguments), QueueKind::Classic) => {
+                let kind = QueueKind::of(&options.arguments).name();
+                let reason = format!("Cannot declare a server-named queue for type rabbit_{kind}_queue");
+                return Err(Error::new(Kind::PreconditionFailed, "queue.declare", reason));
+            }
             "" => {
                 generated = names::generate("amq.gen-");
                 &generated
@@ -65,6 +66,9 @@ impl Channel {
             name => name,
         };
         let exclusive = options.exclusive;
+        if !self.session.vhost.has_queue(name) {
+            self.session.broker.options().profile.permit_queue(&options)?;
+        }
         self.permit("queue.declare", Right::Configure, Resource::Queue(name))?;
         if let Some(Value::LongString(dead_letters)) = options.arguments.get("x-dead-letter-exchange")
             && !self.session.vhost.has_queue(name)
@@ -136,12 +140,15 @@ impl Channel {
 
     /// Binds a queue to an exchange. With an empty queue name and an empty key, the key is the name of
     /// the queue that this channel declared last (AMQP 0-9-1 reference, `queue.bind`).
-    pub fn bind_queue(&mut self, binding: Binding<'_>) -> Result<()> {
+    pub fn bind_queue(&mut self, binding: Binding<'_>, wakes: &mut Wakes) -> Result<()> {
         const OPERATION: &str = "queue.bind";
         let (queue, key) = self.expand(OPERATION, binding)?;
         let Binding { source, arguments, .. } = binding;
-        self.permit_binding(OPERATION, source, Target::Queue(&queue), &key)?;
-        self.session.vhost.bind(OPERATION, source, Target::Queue(&queue), &key, arguments, self.session.id)
+        let target = Target::Queue(&queue);
+        self.permit_binding(OPERATION, source, target, &key)?;
+        // What this channel published before comes first.
+        self.flush(wakes);
+        self.session.vhost.bind(source, target, &key, arguments, self.session.id, wakes)
     }
 
     /// Removes a queue's binding.
@@ -150,7 +157,7 @@ impl Channel {
         let (queue, key) = self.expand(OPERATION, binding)?;
         let Binding { source, arguments, .. } = binding;
         self.permit_binding(OPERATION, source, Target::Queue(&queue), &key)?;
-        self.session.vhost.unbind(OPERATION, source, Target::Queue(&queue), &key, arguments, self.session.id)
+        self.session.vhost.unbind(source, Target::Queue(&queue), &key, arguments, self.session.id)
     }
 
     fn expand<'a>(
@@ -217,13 +224,14 @@ impl Channel {
     }
 
     /// Binds an exchange to another one (RabbitMQ's extension: <https://www.rabbitmq.com/docs/e2e>).
-    pub fn bind_exchange(&mut self, binding: Binding<'_>) -> Result<()> {
+    pub fn bind_exchange(&mut self, binding: Binding<'_>, wakes: &mut Wakes) -> Result<()> {
         const OPERATION: &str = "exchange.bind";
         let Binding { source, destination, routing_key, arguments } = binding;
         names::check(OPERATION, "routing key", routing_key)?;
         let target = Target::Exchange(destination);
         self.permit_binding(OPERATION, source, target, routing_key)?;
-        self.session.vhost.bind(OPERATION, source, target, routing_key, arguments, self.session.id)
+        self.flush(wakes);
+        self.session.vhost.bind(source, target, routing_key, arguments, self.session.id, wakes)
     }
 
     /// Removes an exchange's binding.
@@ -232,7 +240,7 @@ impl Channel {
         let Binding { source, destination, routing_key, arguments } = binding;
         let target = Target::Exchange(destination);
         self.permit_binding(OPERATION, source, target, routing_key)?;
-        self.session.vhost.unbind(OPERATION, source, target, routing_key, arguments, self.session.id)
+        self.session.vhost.unbind(source, target, routing_key, arguments, self.session.id)
     }
 }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 pub use declare::Binding;
 pub use publisher::{Confirmed, Publish, Returned};
 
+use super::arguments::check_consumer;
 use super::consumer::{Consumer, Terms, Turn};
 use super::names;
 use super::outbox::{Batch, Outbox, Outlet, Settle, Wakes, resume};
@@ -58,7 +59,7 @@ pub struct ConsumeOptions<'a> {
     pub no_ack: bool,
     /// Nobody else may consume from the queue.
     pub exclusive: bool,
-    /// `x-priority` is known.
+    /// `x-priority` (<https://www.rabbitmq.com/docs/consumer-priority>) and what else consumers of the queue's type have.
     pub arguments: Table,
 }
 
@@ -117,6 +118,9 @@ impl Channel {
             let reason = format!("prefetch_size!=0 ({size})");
             return Err(Error::new(Kind::NotImplemented, "basic.qos", reason));
         }
+        if global && count != 0 {
+            self.session.broker.options().profile.permit_global_prefetch()?;
+        }
         if !global {
             self.prefetch = count.into();
         }
@@ -160,7 +164,8 @@ impl Channel {
                 self.session.vhost.queue(&name, self.session.id, "basic.consume")?
             }
         };
-        let priority = priority(&options.arguments)?;
+        check_consumer(&queue.label(), queue.kind, &options.arguments)?;
+        let priority = options.arguments.get("x-priority").and_then(Value::as_integer).unwrap_or(0);
         let terms = Terms {
             no_ack: options.no_ack,
             prefetch: self.prefetch,
@@ -308,17 +313,6 @@ impl Channel {
         if let Some(queue) = self.publisher.reply_queue.take() {
             self.session.vhost.replies.remove(&queue);
         }
-    }
-}
-
-/// <https://www.rabbitmq.com/docs/consumer-priority>
-fn priority(arguments: &Table) -> Result<i64> {
-    match arguments.get("x-priority") {
-        None => Ok(0),
-        Some(value) => value.as_integer().ok_or_else(|| {
-            let reason = format!("invalid arg 'x-priority' in 'basic.consume': {value:?} is no integer");
-            Error::new(Kind::PreconditionFailed, "basic.consume", reason)
-        }),
     }
 }
 

@@ -7,13 +7,17 @@ use super::access::Resource;
 use crate::auth::Right;
 use bytes::Bytes;
 
+use crate::broker::arguments::check_expiration;
+use crate::broker::carbon_copies::{CarbonCopies, without_bcc};
 use crate::broker::delay::delay;
+use crate::broker::history::History;
 use crate::broker::names;
 use crate::broker::outbox::Wakes;
 use crate::broker::replies::PSEUDO_QUEUE;
 use crate::broker::route::{Route, Routes};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Body, Message, route_key, route_names};
+use crate::routing::Envelope;
 use crate::wire::properties::PropertiesView;
 
 /// The route of `amq.warrenmq.extend` in the default exchange (see [`route_key`]).
@@ -50,6 +54,18 @@ pub struct Confirmed {
     pub last: u64,
     /// The numbers of those among them that a full queue refused, in order: `basic.nack`.
     pub refused: Vec<u64>,
+}
+
+/// Where a message goes.
+#[derive(Default)]
+struct Routed {
+    route: Route,
+    /// It is a direct reply.
+    answers: bool,
+    /// It has a header that receivers must not see.
+    blind: bool,
+    /// The exchanges that remember it.
+    histories: Vec<Arc<History>>,
 }
 
 /// The publishing half of a channel.
@@ -96,7 +112,7 @@ impl Channel {
         body: Body<'_>,
         wakes: &mut Wakes,
     ) -> Result<bool> {
-        let (route, answers) = self.route(key, properties)?;
+        let Routed { route, answers, blind, histories } = self.route(key, properties)?;
         if let Some(user) = PropertiesView(properties).user_id()
             && user != &*self.session.user
             && !self.session.may_impersonate()
@@ -105,6 +121,10 @@ impl Channel {
             let reason =
                 format!("user_id property set to '{user}' but authenticated user was '{authenticated}'");
             return Err(Error::new(Kind::PreconditionFailed, "basic.publish", reason));
+        }
+        // Without one, this is a look at the flags.
+        if let Some(expiration) = PropertiesView(properties).expiration() {
+            check_expiration(expiration)?;
         }
         let with_reply_to;
         let mut properties = properties;
@@ -117,6 +137,16 @@ impl Channel {
         }
         let view = PropertiesView(properties);
         let delay = if view.has_headers() && !answers { delay(view) } else { None };
+        let seen_by_receivers;
+        if blind && delay.is_none() {
+            // A delayed message keeps it: it is routed later.
+            seen_by_receivers = without_bcc(view);
+            properties = &seen_by_receivers;
+        }
+        if !histories.is_empty() && delay.is_none() {
+            let message = Message::new(key, properties, body.again());
+            histories.iter().for_each(|history| history.record(&message));
+        }
         if route.is_empty() && (mandatory || delay.is_none()) {
             if self.publisher.confirms.is_some() {
                 // The numbers of a run follow each other, so that a message in it is known by its place.
@@ -177,13 +207,20 @@ impl Channel {
         Err(Error::new(Kind::PreconditionFailed, "basic.publish", reason))
     }
 
-    /// Where a message goes, and whether that is a direct reply.
-    fn route(&mut self, key: &[u8], properties: &[u8]) -> Result<(Route, bool)> {
+    /// Where a message goes.
+    fn route(&mut self, key: &[u8], properties: &[u8]) -> Result<Routed> {
         let vhost = &self.session.vhost;
         // Read before routing: a change meanwhile makes what is remembered here void, never wrong.
         let generation = vhost.generation();
-        if let Some(route) = self.publisher.routes.get(generation, key) {
-            return Ok((route, false));
+        let properties = PropertiesView(properties);
+        // Messages without headers pay a look at the flags.
+        let copies =
+            if properties.has_headers() { CarbonCopies::of(properties)? } else { CarbonCopies::default() };
+        let known = if copies.keys.is_empty() { self.publisher.routes.get(generation, key) } else { None };
+        let mut routed = Routed { blind: copies.blind, ..Routed::default() };
+        if let Some(route) = known {
+            routed.route = route;
+            return Ok(routed);
         }
         let (exchange, routing_key) = route_names(key);
         self.permit("basic.publish", Right::Write, Resource::Exchange(exchange))?;
@@ -192,15 +229,16 @@ impl Channel {
         if exchange.is_empty()
             && let Some(queue) = vhost.replies.get(routing_key)
         {
-            return Ok((Arc::from([queue]), true));
+            return Ok(Routed { route: Arc::from([queue]), answers: true, ..routed });
         }
-        let headers = || PropertiesView(properties).headers().unwrap_or_default();
-        let (queues, repeatable) = vhost.route(exchange, routing_key, &headers)?;
-        let route = Route::from(queues);
-        if repeatable {
-            self.publisher.routes.put(generation, key, &route);
+        let envelope = Envelope { routing_key, more_keys: &copies.keys, properties };
+        let found = vhost.route(exchange, &envelope)?;
+        routed.route = Route::from(found.queues);
+        routed.histories = found.histories;
+        if found.by_routing_key && copies.keys.is_empty() && routed.histories.is_empty() {
+            self.publisher.routes.put(generation, key, &routed.route);
         }
-        Ok((route, false))
+        Ok(routed)
     }
 
     /// The properties with the secret name in `reply_to`.

@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 
 pub(super) use duplicates::Duplicates;
 pub(super) use lines::{Entry, Position};
-pub(super) use log::Offset;
+pub(super) use log::{Offset, milliseconds};
 pub(super) use rules::DeadLetters;
 
 use super::consumer::{Consumer, Turn};
@@ -102,7 +102,7 @@ impl QueueKind {
     }
 
     /// The type that the arguments of a declaration ask for.
-    fn of(arguments: &Table) -> Self {
+    pub(super) fn of(arguments: &Table) -> Self {
         match arguments.get("x-queue-type") {
             Some(Value::LongString(name)) if &name[..] == b"quorum" => QueueKind::Quorum,
             Some(Value::LongString(name)) if &name[..] == b"stream" => QueueKind::Stream,
@@ -122,6 +122,8 @@ pub struct Queue {
     timers: Arc<Timers>,
     pub(super) options: QueueOptions,
     pub(super) kind: QueueKind,
+    /// Unless told otherwise.
+    delivery_limit: Option<u64>,
     /// The session that owns it, when it is exclusive.
     pub(super) owner: Option<u64>,
     /// Counted apart from the state, so that acks that free nobody's credit need not lock the queue.
@@ -179,9 +181,10 @@ impl Queue {
         let arguments = &options.arguments;
         let highest = arguments.get("x-max-priority").and_then(Value::as_integer).unwrap_or(0);
         let lines = Lines::new(highest.clamp(0, 255) as u8);
-        let rules = Rules::new(arguments, policy);
-        let duplicates = Duplicates::new(arguments);
         let kind = QueueKind::of(arguments);
+        let limit = home.delivery_limit.filter(|_| kind == QueueKind::Quorum);
+        let rules = Rules::new(arguments, policy, limit);
+        let duplicates = Duplicates::new(arguments);
         let state = State {
             deleted: false,
             plain: rules.plain() && duplicates.is_none() && lines.single() && kind != QueueKind::Stream,
@@ -207,6 +210,7 @@ impl Queue {
             kind,
             options,
             owner,
+            delivery_limit: limit,
             unacked: AtomicU64::new(0),
             state: Mutex::new(state),
         });
@@ -252,7 +256,7 @@ impl Queue {
     /// there keep the times at which they expire.
     pub(super) fn configure(self: &Arc<Self>, policy: &Table, wakes: &mut Wakes) {
         let mut state = self.state.lock();
-        state.rules = Rules::new(&self.options.arguments, policy);
+        state.rules = Rules::new(&self.options.arguments, policy, self.delivery_limit);
         state.plain =
             state.rules.plain() && state.duplicates.is_none() && state.lines.single() && state.log.is_none();
         self.trim(&mut state, wakes);

@@ -45,10 +45,12 @@ pub(super) struct Rules {
 }
 
 impl Rules {
+    /// `delivery_limit` is that of a queue that is not told one.
+    ///
     /// Reads arguments (`x-message-ttl`) and a policy (`message-ttl`). Where both speak, the smaller number and
     /// otherwise the argument holds (<https://www.rabbitmq.com/docs/parameters#how-policies-work>;
     /// RabbitMQ's `rabbit_queue_type_util:args_policy_lookup`).
-    pub(super) fn new(arguments: &Table, policy: &Table) -> Self {
+    pub(super) fn new(arguments: &Table, policy: &Table, delivery_limit: Option<u64>) -> Self {
         let either = |key: &str| arguments.get(&format!("x-{key}")).or_else(|| policy.get(key));
         let text = |key: &str| match either(key) {
             Some(Value::LongString(text)) => std::str::from_utf8(text).ok(),
@@ -80,7 +82,11 @@ impl Rules {
             max_length_bytes: number("max-length-bytes"),
             overflow,
             dead_letters,
-            delivery_limit: number("delivery-limit"),
+            // Told to be without end (-1), it is; told nothing, it is the broker's.
+            delivery_limit: match either("delivery-limit") {
+                Some(_) => number("delivery-limit"),
+                None => delivery_limit,
+            },
             consumer_timeout: number("consumer-timeout"),
             max_age: text("max-age").and_then(milliseconds),
         }

@@ -30,7 +30,9 @@ impl Stage {
         for (name, value) in arguments {
             table.insert(name, value.clone());
         }
-        let options = QueueOptions { arguments: table, ..QueueOptions::default() };
+        // Quorum queues and streams are always durable.
+        let durable = table.get("x-queue-type").is_some();
+        let options = QueueOptions { durable, arguments: table, ..QueueOptions::default() };
         self.channel.declare_queue(name, options).unwrap();
     }
 
@@ -38,7 +40,7 @@ impl Stage {
         send(&mut self.channel, "", queue, body);
     }
 
-    fn send_with(
+    pub(super) fn send_with(
         &mut self,
         exchange: &str,
         key: &str,
@@ -75,7 +77,7 @@ impl Stage {
         self.broker.run_due();
     }
 
-    fn get(&mut self, queue: &str) -> Option<Message> {
+    pub(super) fn get(&mut self, queue: &str) -> Option<Message> {
         let mut wakes = Wakes::default();
         self.reader.get(queue, true, &mut wakes).unwrap().map(|got| got.message)
     }
@@ -282,9 +284,10 @@ fn a_cycle_in_which_nobody_refuses_ends() {
 fn at_least_once_the_source_keeps_a_message_until_its_target_has_it() {
     let mut stage = Stage::new();
     let strategy = ("x-dead-letter-strategy", text("at-least-once"));
+    let kind = ("x-queue-type", text("quorum"));
     let [exchange, key] = dead_letters_to("dead");
     let overflow = ("x-overflow", text("reject-publish"));
-    stage.queue("q", &[("x-message-ttl", number(10)), strategy, exchange, key, overflow]);
+    stage.queue("q", &[kind, ("x-message-ttl", number(10)), strategy, exchange, key, overflow]);
     stage.send("q", b"a");
     stage.pass(10);
     assert_eq!(stage.ready("q"), 1, "there is no target yet");

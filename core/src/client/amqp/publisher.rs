@@ -71,6 +71,8 @@ pub(super) enum Reply {
 pub(super) struct Batch {
     answer: Option<(oneshot::Sender<Result<BatchOutcome>>, Ticket)>,
     size: usize,
+    /// Those that did not fail.
+    done: usize,
     outcome: BatchOutcome,
     /// What messages failed with, by their places.
     failed: BTreeMap<usize, Error>,
@@ -86,6 +88,7 @@ impl Batch {
         Arc::new(Mutex::new(Batch {
             answer,
             size,
+            done: 0,
             outcome: BatchOutcome::default(),
             failed: BTreeMap::new(),
         }))
@@ -103,7 +106,8 @@ impl Reply {
                 let batch = &mut *batch.lock();
                 match result {
                     Ok(outcome) => {
-                        batch.outcome.confirmed += 1;
+                        batch.done += 1;
+                        batch.outcome.confirmed += usize::from(outcome.confirmed);
                         if !outcome.routed {
                             batch.outcome.unrouted.push(place);
                         }
@@ -122,7 +126,7 @@ impl Drop for Batch {
         let mut outcome = mem::take(&mut self.outcome);
         outcome.unrouted.sort_unstable();
         let _ = answer.send(match self.failed.pop_first() {
-            None if outcome.confirmed < self.size => return, // the channel is gone: so says the lost answer
+            None if self.done < self.size => return, // the channel is gone: so says the lost answer
             None => Ok(outcome),
             Some((place, error)) => {
                 let reason = match self.failed.len() {

@@ -251,7 +251,7 @@ impl ChannelDriver for EmbeddedChannel {
     }
 
     fn bind_queue(&self, binding: Binding<'_>) -> Answer<()> {
-        now(self.act("queue.bind", |channel, _| channel.bind_queue(binding)))
+        now(self.act("queue.bind", |channel, wakes| channel.bind_queue(binding, wakes)))
     }
 
     fn unbind_queue(&self, binding: Binding<'_>) -> Answer<()> {
@@ -259,7 +259,7 @@ impl ChannelDriver for EmbeddedChannel {
     }
 
     fn bind_exchange(&self, binding: Binding<'_>) -> Answer<()> {
-        now(self.act("exchange.bind", |channel, _| channel.bind_exchange(binding)))
+        now(self.act("exchange.bind", |channel, wakes| channel.bind_exchange(binding, wakes)))
     }
 
     fn unbind_exchange(&self, binding: Binding<'_>) -> Answer<()> {
@@ -347,6 +347,7 @@ impl EmbeddedChannel {
             let refused = channel.take_refused(wakes);
             channel.take_returned();
             match refused {
+                0 if channel.is_transactional() => Ok(BatchOutcome::default()),
                 0 => Ok(outcome),
                 refused => Err(nacked_of_batch(refused, outcome.confirmed)),
             }
