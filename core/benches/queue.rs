@@ -18,10 +18,10 @@ impl Outlet for Deaf {
 /// A queue with `consumers` consumers, each on a channel of its own.
 fn open(consumers: usize, no_ack: bool) -> (Session, Channel, Vec<Channel>) {
     let session = Broker::new(Options::default()).open("/", "guest").expect("the vhost is there");
-    let mut publisher = session.channel(Box::new(Deaf));
+    let mut publisher = session.channel(Box::new(Deaf)).expect("opens");
     publisher.declare_queue("q", QueueOptions::default()).expect("declares");
     let consume = |_| {
-        let mut channel = session.channel(Box::new(Deaf));
+        let mut channel = session.channel(Box::new(Deaf)).expect("opens");
         let options = ConsumeOptions { queue: "q", no_ack, ..ConsumeOptions::default() };
         channel.consume(&options, &mut Wakes::default()).expect("consumes");
         channel

@@ -15,6 +15,7 @@ use triomphe::ThinArc;
 
 use crate::memory;
 use crate::wire::properties::PropertiesView;
+use crate::wire::table::Table;
 
 /// Bodies up to this size are copied beside the properties; longer ones stay where they were read.
 ///
@@ -61,6 +62,14 @@ impl Body<'_> {
     /// Whether it has no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The same body for another message.
+    pub fn again(&self) -> Body<'_> {
+        match self {
+            Body::Slice(bytes) => Body::Slice(bytes),
+            Body::Owned(bytes) => Body::Owned(bytes.clone()),
+        }
     }
 
     fn as_slice(&self) -> &[u8] {
@@ -159,6 +168,26 @@ impl Message {
     /// The body when it is kept apart, so that it can be sent or handed on without a copy.
     pub fn long_body(&self) -> Option<&Bytes> {
         self.head().body.as_deref()
+    }
+
+    /// The same message with its headers changed.
+    pub fn with_headers(&self, change: impl FnOnce(&mut Table)) -> Message {
+        let mut headers = self.properties().headers().unwrap_or_default();
+        change(&mut headers);
+        self.with_properties(&self.properties().with_headers(&headers))
+    }
+
+    /// The same message with other properties, encoded as flags and list.
+    pub fn with_properties(&self, properties: &[u8]) -> Message {
+        Message::new(self.route(), properties, self.shared_body())
+    }
+
+    /// The body for another message: a long one is shared.
+    pub fn shared_body(&self) -> Body<'_> {
+        match self.long_body() {
+            Some(body) => Body::Owned(body.clone()),
+            None => Body::Slice(self.body()),
+        }
     }
 
     /// Bytes of memory that it takes.

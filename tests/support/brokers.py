@@ -60,25 +60,26 @@ class Broker:
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def start(name):
-    """Start the broker of this name and return it once clients can connect."""
-    return {"warrenmq": start_warrenmq, "rabbitmq": start_rabbitmq}[name]()
+def start(name, port=None):
+    """Start the broker of this name, on this port or a free one, and return it once clients can connect."""
+    return {"warrenmq": start_warrenmq, "rabbitmq": start_rabbitmq}[name](port=port)
 
 
-def start_warrenmq(*options):
+def start_warrenmq(*options, port=None):
     """`warrenmq serve` in memory; WARRENMQ_BIN names the binary if it is not the release build."""
     binary = Path(os.environ.get("WARRENMQ_BIN", ROOT / "target/release/warrenmq"))
     if not binary.exists():
         raise FileNotFoundError(f"no WarrenMQ at {binary}: run `cargo build --release`, or set WARRENMQ_BIN")
-    command = [binary, "serve", "--memory", "--amqp", "127.0.0.1:0", *options]
+    command = [binary, "serve", "--memory", "--amqp", f"127.0.0.1:{port or 0}", *options]
     return _launch("warrenmq", command, r"^ready amqp://[^ ]*:(?P<port>\d+)", _temporary())
 
 
-def start_rabbitmq():
+def start_rabbitmq(port=None):
     """A RabbitMQ node of its own: own name, ports, data and cookie."""
     script = _rabbitmq_script()
     directory = _temporary()
-    port, distribution = _free_ports(2)
+    free, distribution = _free_ports(2)
+    port = port or free
     (directory / "plugins").write_text(f"[{','.join(RABBITMQ_PLUGINS)}].\n")
     (directory / "rabbitmq.conf").write_text("log.console.level = warning\n")
     environment = {

@@ -7,48 +7,72 @@
 //!
 //! | lock | guards | held while |
 //! |---|---|---|
+//! | the broker's virtual hosts, its sessions, its [`Users`](crate::auth::Users) | who there is | a look-up or a change by name; never two of these, but a virtual host's own below them |
+//! | a virtual host's change of policies | that one is carried out at a time | a policy is set or cleared |
 //! | [`Vhost`]'s topology (read/write) | exchanges, bindings, the names of queues | declaring and binding (write), routing a message whose route is not in the channel's cache (read) |
 //! | a [`Queue`]'s state | its waiting messages and its ring of consumers | enqueueing and handing out a batch: bounded, no I/O, no call into foreign code |
 //! | an [`Outbox`]'s state | a channel's deliveries under way: credit, delivery tags, what is unacked, what is not yet taken | adding one run of deliveries, taking a batch, settling |
 //!
 //! A thread that holds one may take those below it, never one above, and never two of the same row.
+//! An exchange's history ([`history`]) is a lock beside these: nothing is taken while it is held.
 //! Sockets are written and waiters woken after all of them are released: whatever became deliverable
 //! is noted in [`Wakes`], which calls each outlet once when it is dropped or [run](Wakes::run).
 
+mod alarms;
 mod arguments;
+mod carbon_copies;
 mod channel;
 mod consumer;
+mod dead_letter;
+mod definitions;
+mod delay;
 mod equivalence;
 mod exchange;
+mod history;
 mod names;
 mod outbox;
+mod permissions;
+mod policy;
+mod profile;
 mod queue;
 mod replies;
 mod route;
 mod session;
+mod timers;
 mod topology;
 mod vhost;
+mod vhosts;
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 
 use hashbrown::HashMap;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
-pub use channel::{Binding, Channel, ConsumeOptions, Got, Publish, Registered, Returned};
-pub use exchange::{ExchangeInfo, ExchangeOptions};
+pub use alarms::Alarm;
+pub use channel::{Binding, Channel, Confirmed, ConsumeOptions, Got, Publish, Registered, Returned};
+pub use definitions::{
+    BindingDefinition, Definitions, DestinationType, ExchangeDefinition, Parameter, QueueDefinition,
+    UserDefinition, VhostDefinition,
+};
+pub use delay::DelayedMessage;
+pub use exchange::{BindingInfo, ExchangeInfo, ExchangeOptions};
 pub use outbox::{Delivery, Event, Outbox, Outlet, Settle, Wakes};
-pub use queue::{Queue, QueueInfo, QueueOptions};
-pub use session::Session;
+pub use policy::{ApplyTo, Effective, Policy};
+pub use profile::Profile;
+pub use queue::{Queue, QueueInfo, QueueKind, QueueOptions, QueueStatus};
+pub use session::{Session, SessionInfo};
 pub use vhost::Vhost;
+pub use vhosts::{VhostInfo, VhostLimits, VhostMetadata};
 
-use crate::auth::Users;
+use timers::Timers;
+
+use crate::auth::{Permissions, Seats, Users};
 use crate::clock::Clock;
-use crate::error::{Error, Kind, Result};
 
 /// What a broker can be told at its start.
 #[derive(Clone, Debug)]
@@ -60,17 +84,40 @@ pub struct Options {
     /// Bytes of messages in memory above which publishers are held back. By default 40% of the
     /// machine's memory, as RabbitMQ's `vm_memory_high_watermark`.
     pub memory_limit: usize,
-    /// The longest body that is taken, in bytes: 128 MiB, as RabbitMQ 3.8 to 3.13.
+    /// Whose rules hold where versions of RabbitMQ differ.
+    pub profile: Profile,
+    /// The longest body that is taken, in bytes: as [`Profile::max_message_size`] says.
     pub max_message_size: usize,
+    /// How often a quorum queue that does not say so itself delivers a message again before it gives up: as
+    /// [`Profile::delivery_limit`] says. None is without end.
+    pub delivery_limit: Option<u64>,
+    /// Users who may connect from this machine only: by default `guest`, as RabbitMQ's `loopback_users`.
+    pub loopback_users: Vec<String>,
+    /// Connections over all virtual hosts; none is no limit (RabbitMQ's `connection_max`).
+    pub max_connections: Option<u64>,
+    /// Channels over all connections; none is no limit (RabbitMQ's `channel_max_per_node`).
+    pub max_channels: Option<u64>,
 }
 
 impl Default for Options {
     fn default() -> Self {
+        Options::like(Profile::default())
+    }
+}
+
+impl Options {
+    /// As usual for a version of RabbitMQ.
+    pub fn like(profile: Profile) -> Self {
         Options {
             name: "warrenmq".into(),
             clock: Clock::System,
             memory_limit: crate::memory::total() / 5 * 2,
-            max_message_size: 128 << 20,
+            profile,
+            max_message_size: profile.max_message_size(),
+            delivery_limit: profile.delivery_limit(),
+            loopback_users: vec!["guest".into()],
+            max_connections: None,
+            max_channels: None,
         }
     }
 }
@@ -78,20 +125,47 @@ impl Default for Options {
 /// A broker: its virtual hosts and users. Lives until the last handle is gone.
 pub struct Broker {
     options: Options,
+    timers: Arc<Timers>,
     users: Users,
     vhosts: RwLock<HashMap<Box<str>, Arc<Vhost>>>,
-    sessions: AtomicU64,
+    /// Taken when a session begins and ends, and to list or end them.
+    sessions: Mutex<HashMap<u64, Weak<session::Shared>>>,
+    next_session: AtomicU64,
+    connections: Seats,
+    channels: Seats,
+    alarms: alarms::Alarms,
 }
 
 impl Broker {
     /// A broker with the virtual host `/` and the user `guest`.
     pub fn new(options: Options) -> Arc<Self> {
-        let root = Arc::new(Vhost::new("/"));
+        let users = Users::none(options.loopback_users.clone()).with_guest();
+        let broker = Self::with_users(options, users);
+        let known = broker
+            .add_vhost("/", VhostMetadata::default())
+            .and_then(|()| broker.set_permissions(Permissions::all("guest", "/")));
+        debug_assert!(known.is_ok(), "{known:?}");
+        broker
+    }
+
+    /// A broker without virtual hosts and users, for one that gets its definitions from elsewhere.
+    pub fn empty(options: Options) -> Arc<Self> {
+        let users = Users::none(options.loopback_users.clone());
+        Self::with_users(options, users)
+    }
+
+    fn with_users(options: Options, users: Users) -> Arc<Self> {
+        let timers = Arc::new(Timers::new(options.clock.clone()));
         Arc::new(Broker {
             options,
-            users: Users::default(),
-            vhosts: RwLock::new(HashMap::from_iter([(Box::from("/"), root)])),
-            sessions: AtomicU64::new(1),
+            timers,
+            users,
+            vhosts: RwLock::default(),
+            sessions: Mutex::default(),
+            next_session: AtomicU64::new(1),
+            connections: Seats::default(),
+            channels: Seats::default(),
+            alarms: alarms::Alarms::default(),
         })
     }
 
@@ -105,24 +179,24 @@ impl Broker {
         &self.users
     }
 
-    /// The virtual host of this name.
-    pub fn vhost(&self, name: &str) -> Option<Arc<Vhost>> {
-        self.vhosts.read().get(name).cloned()
+    /// Does what has become due: with a held [`Clock`], after it was advanced. With the machine's clock this
+    /// happens by itself.
+    pub fn run_due(&self) {
+        self.timers.run();
     }
 
-    /// Opens a session of `user` in a virtual host: what a connection is to the broker.
-    pub fn open(self: &Arc<Self>, vhost: &str, user: &str) -> Result<Session> {
-        // The text is RabbitMQ's (rabbit_reader, `handle_method0(connection.open)`).
-        let found = self.vhost(vhost).ok_or_else(|| {
-            Error::new(Kind::NotAllowed, "connection.open", format!("vhost {vhost} not found"))
-                .on(format!("vhost '{vhost}'"))
-        })?;
-        Ok(Session::new(self.clone(), found, user, self.sessions.fetch_add(1, Relaxed)))
+    /// Why publishers are to be held back now, in the words of `connection.blocked`: more messages are in
+    /// memory than allowed, or an alarm was raised.
+    pub fn blocked(&self) -> Option<&'static str> {
+        self.alarms.reason(crate::memory::held() > self.options.memory_limit)
     }
 
-    /// True while publishers are to be held back: more messages are in memory than allowed.
-    pub fn over_memory_limit(&self) -> bool {
-        crate::memory::held() > self.options.memory_limit
+    /// Raises or clears an alarm by hand. While one is raised, connections that publish are told so
+    /// (`connection.blocked`) and no longer read, and publishing in this process waits.
+    pub fn set_alarm(&self, alarm: Alarm, raised: bool) {
+        if self.alarms.set(alarm, raised) {
+            tracing::warn!(?alarm, raised, "resource alarm");
+        }
     }
 }
 

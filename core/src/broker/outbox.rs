@@ -4,6 +4,8 @@
 //! one; the connection's writer, or the reader in this process, takes them out in batches. There is no
 //! task and no mailbox between publisher and consumer.
 
+mod held;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,9 +15,11 @@ use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
 use super::consumer::{Consumer, Slots};
-use super::queue::Queue;
+use super::dead_letter::Letter;
+use super::queue::{Entry, Position, Queue};
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
+pub(super) use held::Held;
 
 /// Bodies that wait to be taken, in bytes: beyond it a queue keeps its messages and the consumer is
 /// parked until the outbox has been emptied. A consumer that does not read slows only itself.
@@ -61,10 +65,29 @@ pub trait Outlet: Send + Sync {
 struct Unacked {
     tag: u64,
     /// Its place in the queue, to which a requeue puts it back.
-    position: u64,
+    position: Position,
+    expires: u64,
     consumer: u32,
+    returns: u16,
+    /// It was not acknowledged in time and is back in its queue. What is left is its consumer's credit, which
+    /// a late acknowledgement frees: who is too slow gets nothing more meanwhile.
+    lapsed: bool,
     /// None once it is settled: a hole that goes when those before it are settled, or when holes prevail.
     message: Option<Message>,
+}
+
+impl Unacked {
+    fn is_hole(&self) -> bool {
+        self.message.is_none() && !self.lapsed
+    }
+
+    /// Leaves a hole in the delivery's place; None where there is one.
+    fn settle(&mut self) -> Option<Unacked> {
+        if self.is_hole() {
+            return None;
+        }
+        Some(Unacked { message: self.message.take(), lapsed: std::mem::take(&mut self.lapsed), ..*self })
+    }
 }
 
 /// The channel's end of its queues; shared by the channel and by the consumers in the queues' rings.
@@ -75,7 +98,6 @@ pub struct Outbox {
 
 pub(super) struct State {
     closed: bool,
-    flow: bool,
     /// The outlet has been told and has not yet emptied the events.
     armed: bool,
     next_tag: u64,
@@ -92,8 +114,8 @@ pub(super) struct State {
 pub(super) struct Settled {
     pub(super) queue: Arc<Queue>,
     pub(super) count: u64,
-    /// Position and message, in the order of their positions; empty unless they are to be requeued.
-    pub(super) messages: Vec<(u64, Message)>,
+    /// In the order of their tags; empty when they are acknowledged.
+    pub(super) entries: Vec<(Position, Entry, Settle)>,
 }
 
 /// How deliveries are given back.
@@ -114,7 +136,6 @@ impl Outbox {
     pub(super) fn new(outlet: Box<dyn Outlet>) -> Arc<Self> {
         let state = State {
             closed: false,
-            flow: true,
             armed: false,
             next_tag: 1,
             events: VecDeque::new(),
@@ -205,14 +226,13 @@ fn weight(event: &Event) -> usize {
 impl State {
     /// Whether the consumer takes one more message now; if not, it is parked until [`State::resume`].
     pub(super) fn accepts(&mut self, consumer: u32) -> bool {
-        let room =
-            !self.closed && self.flow && self.bytes < BYTES_WAITING && self.events.len() < EVENTS_WAITING;
+        let room = !self.closed && self.bytes < BYTES_WAITING && self.events.len() < EVENTS_WAITING;
         let prefetch = self.prefetch;
         let outstanding = self.slots.outstanding;
         let Some(slot) = self.slots.get_mut(consumer) else { return false };
-        let credit = slot.no_ack
-            || ((slot.prefetch == 0 || slot.outstanding < slot.prefetch)
-                && (prefetch == 0 || outstanding < prefetch));
+        // The channel's limit stops also those who acknowledge nothing (`rabbit_limiter`, `can_send`).
+        let credit = (slot.no_ack || slot.prefetch == 0 || slot.outstanding < slot.prefetch)
+            && (prefetch == 0 || outstanding < prefetch);
         let accepts = room && credit;
         if !accepts {
             self.slots.park(consumer);
@@ -220,25 +240,35 @@ impl State {
         accepts
     }
 
-    /// Adds a delivery for a consumer that [`State::accepts`] it. True when the outlet must be told.
+    /// Adds a delivery for a consumer that [`State::accepts`] it: its tag, and whether the outlet must be told.
     pub(super) fn deliver(
         &mut self,
         consumer: u32,
-        position: u64,
-        message: Message,
+        position: Position,
+        entry: Entry,
         redelivered: bool,
-    ) -> bool {
-        let tag = self.track(consumer, position, &message);
+        counted: bool,
+    ) -> (u64, bool) {
+        let tag = self.track(consumer, position, &entry);
+        let message = entry.into_shown(counted);
         self.bytes += message.body().len();
-        self.push(Event::Deliver(Delivery { tag, consumer, redelivered, message }))
+        (tag, self.push(Event::Deliver(Delivery { tag, consumer, redelivered, message })))
     }
 
     /// Numbers a delivery and, unless its consumer acknowledges nothing, remembers it.
-    pub(super) fn track(&mut self, consumer: u32, position: u64, message: &Message) -> u64 {
+    pub(super) fn track(&mut self, consumer: u32, position: Position, entry: &Entry) -> u64 {
         let tag = self.next_tag;
         self.next_tag += 1;
         if self.slots.lend(consumer) {
-            self.unacked.push_back(Unacked { tag, position, consumer, message: Some(message.clone()) });
+            self.unacked.push_back(Unacked {
+                tag,
+                position,
+                expires: entry.expires,
+                consumer,
+                returns: entry.returns,
+                lapsed: false,
+                message: Some(entry.message.clone()),
+            });
         }
         tag
     }
@@ -258,7 +288,6 @@ impl State {
         // Half empty before anyone goes on, so that a reader and a publisher do not take turns at one message each.
         if !self.slots.any_parked()
             || self.closed
-            || !self.flow
             || self.bytes > BYTES_WAITING / 2
             || self.events.len() > EVENTS_WAITING / 2
         {
@@ -271,14 +300,14 @@ impl State {
         resumed
     }
 
+    /// The limit over the whole channel; 0 is none.
+    pub(super) fn prefetch(&self) -> u32 {
+        self.prefetch
+    }
+
     /// Limits what is unacked over the whole channel.
     pub(super) fn set_prefetch(&mut self, prefetch: u32) {
         self.prefetch = prefetch;
-    }
-
-    /// Stops and starts deliveries (`channel.flow`).
-    pub(super) fn set_flow(&mut self, active: bool) {
-        self.flow = active;
     }
 
     fn find(&self, tag: u64) -> Option<usize> {
@@ -297,57 +326,54 @@ impl State {
         if multiple {
             let end = match tag {
                 0 => self.unacked.len(),
-                _ => {
-                    self.find(tag)
-                        .filter(|&i| self.unacked[i].message.is_some())
-                        .ok_or_else(|| unknown(tag))?
-                        + 1
-                }
+                _ => self.find(tag).filter(|&i| !self.unacked[i].is_hole()).ok_or_else(|| unknown(tag))? + 1,
             };
             for _ in 0..end {
                 if let Some(entry) = self.unacked.pop_front() {
-                    match entry.message {
-                        Some(message) => self.give_back(entry.consumer, entry.position, message, how, batch),
-                        None => self.holes -= 1,
-                    }
+                    self.holes -= usize::from(entry.is_hole());
+                    self.give_back(entry, how, batch);
                 }
             }
         } else {
             let index = self.find(tag).ok_or_else(|| unknown(tag))?;
-            let entry = &mut self.unacked[index];
-            let (consumer, position) = (entry.consumer, entry.position);
-            let message = entry.message.take().ok_or_else(|| unknown(tag))?;
-            self.give_back(consumer, position, message, how, batch);
+            let entry = self.unacked[index].settle().ok_or_else(|| unknown(tag))?;
             self.holes += 1;
+            self.give_back(entry, how, batch);
         }
         self.sweep();
         Ok(())
     }
 
+    #[inline]
     fn sweep(&mut self) {
-        while self.unacked.front().is_some_and(|entry| entry.message.is_none()) {
+        while self.unacked.front().is_some_and(Unacked::is_hole) {
             self.unacked.pop_front();
             self.holes -= 1;
         }
         // One delivery that is never acked must not keep a hole for each of the millions behind it.
         if self.holes > 1024 && self.holes > self.unacked.len() / 2 {
-            self.unacked.retain(|entry| entry.message.is_some());
+            self.unacked.retain(|entry| !entry.is_hole());
             self.holes = 0;
         }
     }
 
-    fn give_back(&mut self, consumer: u32, position: u64, message: Message, how: Settle, batch: &mut Batch) {
-        let Some(queue) = self.slots.give_back(consumer) else { return };
+    fn give_back(&mut self, entry: Unacked, how: Settle, batch: &mut Batch) {
+        if entry.is_hole() {
+            return;
+        }
+        let Some(queue) = self.slots.give_back(entry.consumer) else { return };
+        let Some(message) = entry.message else { return };
         let index = match batch.iter().rposition(|settled| Arc::ptr_eq(&settled.queue, &queue)) {
             Some(index) => index,
             None => {
-                batch.push(Settled { queue, count: 0, messages: Vec::new() });
+                batch.push(Settled { queue, count: 0, entries: Vec::new() });
                 batch.len() - 1
             }
         };
         batch[index].count += 1;
-        if how == Settle::Requeue {
-            batch[index].messages.push((position, message));
+        if how != Settle::Ack {
+            let Unacked { position, expires, returns, .. } = entry;
+            batch[index].entries.push((position, Entry { message, expires, returns }, how));
         }
     }
 
@@ -357,6 +383,29 @@ impl State {
         self.events.clear();
         self.bytes = 0;
         let _ = self.settle(0, true, Settle::Requeue, batch);
+    }
+
+    /// Takes back a delivery that was not acknowledged in time. Its consumer's credit stays taken.
+    pub(super) fn lapse(&mut self, tag: u64) -> Option<(Position, Entry)> {
+        let index = self.find(tag)?;
+        let delivery = &mut self.unacked[index];
+        let message = delivery.message.take()?;
+        delivery.lapsed = true;
+        let Unacked { position, expires, returns, .. } = *delivery;
+        Some((position, Entry { message, expires, returns }))
+    }
+
+    /// The queue that a delivery came from, while it waits for its acknowledgement.
+    pub(super) fn queue_of(&mut self, tag: u64) -> Option<Arc<Queue>> {
+        let delivery = &self.unacked[self.find(tag)?];
+        delivery.message.as_ref()?;
+        let consumer = delivery.consumer;
+        Some(self.slots.get_mut(consumer)?.queue.clone())
+    }
+
+    /// Whether a delivery waits for its acknowledgement.
+    pub(super) fn waits(&self, tag: u64) -> bool {
+        self.find(tag).is_some_and(|index| self.unacked[index].message.is_some())
     }
 
     /// Deliveries that wait for their acknowledgement.
@@ -370,16 +419,25 @@ fn unknown(tag: u64) -> Error {
         .advise("acknowledge each delivery once, on the channel that it came by")
 }
 
-/// Outlets to be told once the broker's locks are released.
+/// What remains to be done once the broker's locks are released: outlets to be told, dead letters to be sent.
 #[derive(Default)]
-pub struct Wakes(SmallVec<[Arc<Outbox>; 4]>);
+pub struct Wakes {
+    outboxes: SmallVec<[Arc<Outbox>; 4]>,
+    letters: Vec<Letter>,
+}
 
 impl Wakes {
     pub(super) fn add(&mut self, outbox: &Arc<Outbox>) {
-        self.0.push(outbox.clone());
+        self.outboxes.push(outbox.clone());
     }
 
-    /// Tells them.
+    pub(super) fn post(&mut self, letter: Letter) {
+        self.letters.push(letter);
+    }
+
+    /// Does it.
+    ///
+    /// A letter can have its target give up others; they are sent after it, in the order in which they were posted.
     ///
     /// An outlet that is told takes from its outbox, which can make room for more deliveries and so wake
     /// others. Those wait until it is done, so that a long row of consumers cannot exhaust the stack.
@@ -387,12 +445,17 @@ impl Wakes {
         thread_local! {
             static WAITING: RefCell<Option<Vec<Arc<Outbox>>>> = const { RefCell::new(None) };
         }
-        if self.0.is_empty() {
+        while !self.letters.is_empty() {
+            for letter in std::mem::take(&mut self.letters) {
+                letter.send(self);
+            }
+        }
+        if self.outboxes.is_empty() {
             return;
         }
         let outermost = WAITING.with_borrow_mut(|waiting| match waiting {
             Some(waiting) => {
-                waiting.extend(self.0.drain(..));
+                waiting.extend(self.outboxes.drain(..));
                 false
             }
             None => {
@@ -403,7 +466,7 @@ impl Wakes {
         if !outermost {
             return;
         }
-        for outbox in self.0.drain(..) {
+        for outbox in self.outboxes.drain(..) {
             outbox.outlet.ready();
         }
         while let Some(outbox) = WAITING.with_borrow_mut(|waiting| waiting.as_mut().and_then(Vec::pop)) {
@@ -421,6 +484,6 @@ impl Drop for Wakes {
 
 impl fmt::Debug for Wakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Wakes").field(&self.0.len()).finish()
+        f.debug_tuple("Wakes").field(&self.outboxes.len()).finish()
     }
 }

@@ -10,6 +10,8 @@ use super::channel::Channel;
 use super::outbox::{Outlet, Wakes};
 use super::queue::Queue;
 use super::vhost::Vhost;
+use crate::auth::{Grants, Seat};
+use crate::error::{Error, Kind, Result};
 
 /// A user at work in a virtual host. When it is dropped, its exclusive queues are deleted.
 pub struct Session(Arc<Shared>);
@@ -18,28 +20,110 @@ pub(super) struct Shared {
     pub(super) broker: Arc<Broker>,
     pub(super) vhost: Arc<Vhost>,
     pub(super) user: Box<str>,
+    pub(super) authority: Authority,
     pub(super) id: u64,
     opened_at: u64,
     /// Guards nothing else; taken only while declaring and closing.
     exclusive: Mutex<Vec<Arc<Queue>>>,
+    /// Guards nothing else, and nothing is called under it.
+    ending: Mutex<Ending>,
+}
+
+/// By what right a session acts.
+pub(super) enum Authority {
+    /// It is the program's own that the broker lives in: it may do everything, and nothing is checked.
+    Host,
+    /// It may do what its user may, and has its places among the connections that limits allow.
+    User { impersonator: bool, _seats: [Seat; 3] },
+}
+
+#[derive(Default)]
+struct Ending {
+    reason: Option<Error>,
+    tell: Option<Box<dyn FnOnce() + Send>>,
+}
+
+/// What listings say of a session.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    /// Numbers the broker's sessions, from 1.
+    pub id: u64,
+    /// The user's name.
+    pub user: String,
+    /// The virtual host's name.
+    pub vhost: Arc<str>,
+    /// When it was opened, in milliseconds since 1970.
+    pub opened_at: u64,
 }
 
 impl Session {
-    pub(super) fn new(broker: Arc<Broker>, vhost: Arc<Vhost>, user: &str, id: u64) -> Self {
+    pub(super) fn new(
+        broker: Arc<Broker>,
+        vhost: Arc<Vhost>,
+        user: &str,
+        authority: Authority,
+        id: u64,
+    ) -> Self {
         let opened_at = broker.options().clock.now_ms();
         Session(Arc::new(Shared {
             broker,
             vhost,
             user: user.into(),
+            authority,
             id,
             opened_at,
             exclusive: Mutex::default(),
+            ending: Mutex::default(),
         }))
     }
 
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
     /// Opens a channel whose deliveries are announced to `outlet`.
-    pub fn channel(&self, outlet: Box<dyn Outlet>) -> Channel {
-        Channel::new(self.0.clone(), outlet)
+    ///
+    /// # Errors
+    /// `NotAllowed` when the user, or the broker, has as many channels as are allowed.
+    pub fn channel(&self, outlet: Box<dyn Outlet>) -> Result<Channel> {
+        let refuse = |reason: String| Error::new(Kind::NotAllowed, "channel.open", reason).on("channel");
+        let shared = &self.0;
+        let mut seats = Vec::new();
+        if matches!(shared.authority, Authority::User { .. }) {
+            // Texts as RabbitMQ's rabbit_reader.
+            let broker = &shared.broker;
+            let user = &shared.user;
+            seats.push(broker.users().take_channel(user).map_err(|limit| {
+                refuse(format!(
+                    "number of channels opened for user '{user}' has reached the maximum allowed user limit of ({limit})"
+                ))
+            })?);
+            seats.push(broker.channels.take(broker.options().max_channels).map_err(|limit| {
+                refuse(format!(
+                    "number of channels opened on node '{}' has reached the maximum allowed limit of ({limit})",
+                    broker.options().name
+                ))
+            })?);
+        }
+        Ok(Channel::new(shared.clone(), outlet, seats))
+    }
+
+    /// Has `tell` called once, when the broker ends the session of its own accord, with no lock held; at once if
+    /// it has done so already. Must not block.
+    pub fn on_ended(&self, tell: Box<dyn FnOnce() + Send>) {
+        let mut ending = self.0.ending.lock();
+        match ending.reason {
+            None => ending.tell = Some(tell),
+            Some(_) => {
+                drop(ending);
+                tell();
+            }
+        }
+    }
+
+    /// Why the broker has ended the session, if it has: its connection is to be closed with this.
+    pub fn ended(&self) -> Option<Error> {
+        self.0.ending.lock().reason.clone()
     }
 
     /// The broker.
@@ -73,10 +157,47 @@ impl Shared {
     pub(super) fn disown(&self, queue: &Queue) {
         self.exclusive.lock().retain(|other| other.id != queue.id);
     }
+
+    /// What its user may do here, now. None for a session that may do everything.
+    pub(super) fn grants(&self) -> Option<Arc<Grants>> {
+        match self.authority {
+            Authority::Host => None,
+            Authority::User { .. } => {
+                Some(self.broker.users().grants(&self.user, &self.vhost.name).unwrap_or_default())
+            }
+        }
+    }
+
+    /// It may publish in the name of others.
+    pub(super) fn may_impersonate(&self) -> bool {
+        matches!(self.authority, Authority::User { impersonator: true, .. })
+    }
+
+    /// Ends it from the broker's side; the first reason counts.
+    pub(super) fn end(&self, reason: Error) {
+        let tell = {
+            let mut ending = self.ending.lock();
+            ending.reason.get_or_insert(reason);
+            ending.tell.take()
+        };
+        if let Some(tell) = tell {
+            tell();
+        }
+    }
+
+    pub(super) fn info(&self) -> SessionInfo {
+        SessionInfo {
+            id: self.id,
+            user: self.user.to_string(),
+            vhost: self.vhost.name.clone(),
+            opened_at: self.opened_at,
+        }
+    }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.0.broker.sessions.lock().remove(&self.0.id);
         let mut wakes = Wakes::default();
         for queue in std::mem::take(&mut *self.0.exclusive.lock()) {
             self.0.vhost.delete_queue(&queue, &mut wakes);

@@ -1,20 +1,30 @@
 //! A virtual host: declare, bind, unbind, delete. RabbitMQ's rules and texts.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
-use parking_lot::RwLock;
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
 
-use super::arguments::queue_arguments;
+use super::arguments::{self, queue_arguments};
+use super::carbon_copies::{CarbonCopies, stripped};
+use super::definitions::DestinationType;
+use super::delay::{Delayed, DelayedMessage};
 use super::equivalence::{check_arguments, check_field};
-use super::exchange::{Destination, Exchange, ExchangeInfo, ExchangeOptions};
+use super::exchange::{BindingInfo, Destination, Exchange, ExchangeInfo, ExchangeOptions};
 use super::outbox::Wakes;
-use super::queue::{Queue, QueueInfo, QueueOptions, not_found};
+use super::policy::{Effective, Policies, Policy, Side, Subject};
+use super::queue::{Queue, QueueKind, QueueOptions, QueueStatus, not_found};
 use super::replies::Replies;
-use super::topology::Topology;
+use super::timers::Timers;
+use super::topology::{Found, Topology};
+use super::vhosts::{VhostInfo, VhostLimits, VhostMetadata};
+use crate::auth::{Seats, limit};
 use crate::error::{Error, Kind, Result};
-use crate::wire::table::Table;
+use crate::message::Message;
+use crate::routing::{self, Envelope};
+use crate::wire::table::{Table, Value};
 
 /// A namespace of exchanges, queues and bindings.
 pub struct Vhost {
@@ -23,6 +33,26 @@ pub struct Vhost {
     /// Counts changes of the topology: a route that was found under one number holds as long as it stands.
     generation: AtomicU64,
     pub(super) replies: Replies,
+    /// Guards nothing else; nothing is called under it.
+    pub(super) settings: RwLock<Settings>,
+    /// Changed only under the topology's lock, so that whatever is declared follows the policies there are.
+    policies: RwLock<Policies>,
+    /// Held while a change of policies is carried out: queues follow one after the other, outside of the
+    /// topology's lock, and must not follow an older change last.
+    changing_policies: Mutex<()>,
+    pub(super) connections: Seats,
+    /// Of quorum queues that are not told otherwise.
+    pub(super) delivery_limit: Option<u64>,
+    pub(super) delayed: Arc<Delayed>,
+    pub(super) timers: Arc<Timers>,
+    pub(super) me: Weak<Vhost>,
+}
+
+/// What an operator sets.
+#[derive(Default)]
+pub(super) struct Settings {
+    pub(super) metadata: VhostMetadata,
+    pub(super) limits: VhostLimits,
 }
 
 /// One end of a binding, by name.
@@ -33,12 +63,35 @@ pub(super) enum Target<'a> {
 }
 
 impl Vhost {
-    pub(super) fn new(name: &str) -> Self {
-        Vhost {
+    pub(super) fn new(name: &str, timers: &Arc<Timers>, delivery_limit: Option<u64>) -> Arc<Self> {
+        Arc::new_cyclic(|me| Vhost {
             name: name.into(),
             topology: RwLock::new(Topology::new()),
             generation: AtomicU64::new(0),
             replies: Replies::default(),
+            settings: RwLock::default(),
+            policies: RwLock::default(),
+            changing_policies: Mutex::default(),
+            connections: Seats::default(),
+            delivery_limit,
+            delayed: Delayed::new(me, timers),
+            timers: timers.clone(),
+            me: me.clone(),
+        })
+    }
+
+    pub(super) fn limits(&self) -> VhostLimits {
+        self.settings.read().limits
+    }
+
+    /// What an operator has set, and how many connections there are.
+    pub fn info(&self) -> VhostInfo {
+        let settings = self.settings.read();
+        VhostInfo {
+            name: self.name.to_string(),
+            metadata: settings.metadata.clone(),
+            limits: settings.limits,
+            connections: self.connections.taken(),
         }
     }
 
@@ -48,9 +101,19 @@ impl Vhost {
     }
 
     /// Every queue.
-    pub fn queues(&self) -> Vec<QueueInfo> {
+    pub fn queues(&self) -> Vec<QueueStatus> {
         let queues: Vec<_> = self.topology.read().queues.values().cloned().collect();
-        queues.iter().map(|queue| queue.info()).collect()
+        queues.iter().map(|queue| queue.status()).collect()
+    }
+
+    /// The messages that wait for the end of their delay, in the order in which they are due.
+    pub fn delayed(&self) -> Vec<DelayedMessage> {
+        self.delayed.list()
+    }
+
+    /// Takes a delayed message out, so that it is never routed.
+    pub fn cancel_delayed(&self, id: u64) -> Option<Message> {
+        self.delayed.cancel(id)
     }
 
     /// Every exchange but the default one.
@@ -60,6 +123,7 @@ impl Vhost {
             name: exchange.name.clone(),
             options: exchange.options.clone(),
             bindings: exchange.router.len(),
+            effective: exchange.effective.clone(),
         };
         topology.exchanges.values().map(info).collect()
     }
@@ -68,7 +132,8 @@ impl Vhost {
         self.generation.load(Ordering::Acquire)
     }
 
-    fn changed(&self) {
+    /// What was remembered of routes and permissions is void.
+    pub(super) fn changed(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -78,13 +143,8 @@ impl Vhost {
             .advise("declare the exchange first, or check its name")
     }
 
-    /// Where a message goes, and whether that depends on exchange and routing key alone.
-    pub(super) fn route(
-        &self,
-        exchange: &str,
-        routing_key: &str,
-        headers: &dyn Fn() -> Table,
-    ) -> Result<(Vec<Arc<Queue>>, bool)> {
+    /// Where a message goes that somebody publishes.
+    pub(super) fn route(&self, exchange: &str, envelope: &Envelope<'_>) -> Result<Found> {
         let topology = self.topology.read();
         if let Some(found) = topology.exchanges.get(exchange)
             && found.options.internal
@@ -93,15 +153,118 @@ impl Vhost {
             return Err(Error::new(Kind::AccessRefused, "basic.publish", reason)
                 .on(format!("exchange '{exchange}' in vhost '{}'", self.name)));
         }
-        let mut headers_read = false;
-        let mut headers = || {
-            headers_read = true;
-            headers()
-        };
-        let queues = topology
-            .route(exchange, routing_key, &mut headers)
-            .ok_or_else(|| self.no_exchange("basic.publish", exchange))?;
-        Ok((queues, !headers_read))
+        let mut found =
+            topology.route(exchange, envelope).ok_or_else(|| self.no_exchange("basic.publish", exchange))?;
+        if exchange.is_empty() {
+            found.queues.extend(envelope.more_keys.iter().filter_map(|key| self.replies.get(key)));
+        }
+        Ok(found)
+    }
+
+    /// Whether there is a topic exchange of this name.
+    pub(super) fn is_topic(&self, exchange: &str) -> bool {
+        let topology = self.topology.read();
+        topology.exchanges.get(exchange).is_some_and(|exchange| exchange.options.kind == routing::Kind::Topic)
+    }
+
+    /// Whether there is an exchange of this name.
+    pub(super) fn has_exchange(&self, name: &str) -> bool {
+        self.topology.read().exchanges.contains_key(name)
+    }
+
+    /// Whether there is a queue of this name.
+    pub(super) fn has_queue(&self, name: &str) -> bool {
+        self.topology.read().queues.contains_key(name)
+    }
+
+    /// The queues for a message that the broker itself sends on; none where there is no such exchange.
+    pub(super) fn route_internally(&self, message: &Message) -> Vec<Arc<Queue>> {
+        self.route_from(message.exchange(), message)
+    }
+
+    fn route_from(&self, exchange: &str, message: &Message) -> Vec<Arc<Queue>> {
+        let properties = message.properties();
+        // Who published it was told of what is wrong with these headers.
+        let copies = CarbonCopies::of(properties).unwrap_or_default();
+        let envelope = Envelope { routing_key: message.routing_key(), more_keys: &copies.keys, properties };
+        let found = self.topology.read().route(exchange, &envelope);
+        found.map_or_else(Vec::new, |found| {
+            found.histories.iter().for_each(|history| history.record(&stripped(message)));
+            found.queues
+        })
+    }
+
+    /// Routes a message that the broker itself sends on.
+    pub(super) fn send_on(&self, message: &Message, wakes: &mut Wakes) {
+        let queues = self.route_internally(message);
+        let message = stripped(message);
+        for queue in queues {
+            queue.publish(std::iter::once(message.clone()), |_| (), wakes);
+        }
+    }
+
+    /// Every binding but those of the default exchange.
+    pub fn bindings(&self) -> Vec<BindingInfo> {
+        let topology = self.topology.read();
+        let bindings = topology.exchanges.values().flat_map(|exchange| {
+            exchange.router.bindings().map(|binding| {
+                let (destination, destination_type) = match binding.destination {
+                    Destination::Queue(queue) => (queue.name.clone(), DestinationType::Queue),
+                    Destination::Exchange(_, name) => (name.clone(), DestinationType::Exchange),
+                };
+                BindingInfo {
+                    source: exchange.name.clone(),
+                    destination,
+                    destination_type,
+                    routing_key: binding.routing_key.to_owned(),
+                    arguments: binding.arguments.clone(),
+                }
+            })
+        });
+        bindings.collect()
+    }
+
+    // --- policies ---
+
+    /// Every policy of a side, by name.
+    pub(super) fn policies(&self, side: Side) -> Vec<Policy> {
+        self.policies.read().list(side)
+    }
+
+    /// What policies say of a queue.
+    pub fn effective_of(&self, queue: &QueueStatus) -> Effective {
+        self.policies.read().effective(Subject::Queue(&queue.info.name, queue.kind))
+    }
+
+    /// Changes the policies, and has exchanges and queues follow those that apply to them then.
+    pub(super) fn change_policies(
+        &self,
+        change: impl FnOnce(&mut Policies) -> Result<()>,
+        wakes: &mut Wakes,
+    ) -> Result<()> {
+        let _one = self.changing_policies.lock();
+        let mut concerned = Vec::new();
+        {
+            let mut topology = self.topology.write();
+            let mut policies = self.policies.write();
+            let before = policies.clone();
+            change(&mut policies)?;
+            for exchange in topology.exchanges.values_mut() {
+                exchange.effective = policies.effective(Subject::Exchange(&exchange.name));
+            }
+            for queue in topology.queues.values() {
+                let subject = Subject::Queue(&queue.name, queue.kind);
+                let after = policies.effective(subject).definition;
+                if after != before.effective(subject).definition {
+                    concerned.push((queue.clone(), after));
+                }
+            }
+            self.changed(); // of routes, through alternate exchanges
+        }
+        for (queue, definition) in concerned {
+            queue.configure(&definition, wakes);
+        }
+        Ok(())
     }
 
     // --- queues ---
@@ -112,6 +275,24 @@ impl Vhost {
         let queue = queue.ok_or_else(|| not_found(operation, name, &self.name))?;
         queue.check_access(session, operation)?;
         Ok(queue)
+    }
+
+    /// Whether this very queue is still there, and not another of its name.
+    pub(super) fn still_has(&self, queue: &Queue) -> bool {
+        self.topology.read().queues.get(&queue.name).is_some_and(|current| current.id == queue.id)
+    }
+
+    /// A declaration without a type is one of the default type, where the queue can be of that
+    /// (`rabbit_amqqueue:augment_declare_args`).
+    pub(super) fn with_default_type(&self, mut options: QueueOptions) -> QueueOptions {
+        const TYPE: &str = "x-queue-type";
+        if options.arguments.get(TYPE).is_none()
+            && let Some(kind) = &self.settings.read().metadata.default_queue_type
+            && (kind == "classic" || (options.durable && !options.exclusive && !options.auto_delete))
+        {
+            options.arguments.insert(TYPE, Value::LongString(Bytes::copy_from_slice(kind.as_bytes())));
+        }
+        options
     }
 
     /// Declares a queue; true when it is new. An existing one must have been declared alike.
@@ -127,8 +308,20 @@ impl Vhost {
             check_queue(queue, &options)?;
             return Ok((queue.clone(), false));
         }
+        if let Some(limit) = limit(self.limits().max_queues)
+            && topology.queues.len() as u64 >= limit
+        {
+            let (queue, vhost) = (name, &self.name);
+            let reason = format!(
+                "cannot declare queue '{queue}': queue limit in vhost '{vhost}' ({limit}) is reached"
+            );
+            return Err(Error::new(Kind::PreconditionFailed, "queue.declare", reason));
+        }
+        arguments::check_queue(&format!("queue '{name}' in vhost '{}'", self.name), &options)?;
         let owner = options.exclusive.then_some(session);
-        let queue = Queue::new(name, &self.name, options, owner);
+        let kind = QueueKind::of(&options.arguments);
+        let effective = self.policies.read().effective(Subject::Queue(name, kind));
+        let queue = Queue::new(name, self, options, &effective.definition, owner);
         topology.queues.insert(queue.name.clone(), queue.clone());
         self.changed();
         Ok((queue, true))
@@ -156,6 +349,14 @@ impl Vhost {
         queue.delete(wakes)
     }
 
+    /// Deletes every queue.
+    pub(super) fn delete_queues(&self, wakes: &mut Wakes) {
+        let queues: Vec<_> = self.topology.read().queues.values().cloned().collect();
+        for queue in queues {
+            self.delete_queue(&queue, wakes);
+        }
+    }
+
     // --- exchanges ---
 
     /// Declares an exchange. An existing one must have been declared alike.
@@ -167,7 +368,11 @@ impl Vhost {
         if name.starts_with("amq.") {
             return Err(self.reserved("exchange.declare", "exchange", name));
         }
-        let exchange = Exchange::new(name, options);
+        let label = format!("exchange '{name}' in vhost '{}'", self.name);
+        let operation = "exchange.declare";
+        arguments::check_exchange_name(operation, &label, "alternate-exchange", &options.arguments)?;
+        let mut exchange = Exchange::new(name, options)?;
+        exchange.effective = self.policies.read().effective(Subject::Exchange(name));
         topology.exchanges.insert(exchange.name.clone(), exchange);
         self.changed();
         Ok(())
@@ -177,7 +382,7 @@ impl Vhost {
         let current = &exchange.options;
         let label = || format!("exchange '{}' in vhost '{}'", exchange.name, self.name);
         let operation = "exchange.declare";
-        check_field(operation, &label, "type", &wanted.kind, &current.kind)?;
+        check_field(operation, &label, "type", &atom(wanted.kind), &atom(current.kind))?;
         check_field(operation, &label, "durable", &wanted.durable, &current.durable)?;
         check_field(operation, &label, "auto_delete", &wanted.auto_delete, &current.auto_delete)?;
         check_field(operation, &label, "internal", &wanted.internal, &current.internal)?;
@@ -235,48 +440,84 @@ impl Vhost {
         }
     }
 
-    /// Binds a queue or an exchange to an exchange.
+    /// Binds a queue or an exchange to an exchange. A new one is given what the exchange remembers.
     pub(super) fn bind(
         &self,
-        operation: &'static str,
         source: &str,
         target: Target<'_>,
         routing_key: &str,
         arguments: &Table,
         session: u64,
+        wakes: &mut Wakes,
     ) -> Result<()> {
+        let operation = match target {
+            Target::Queue(_) => "queue.bind",
+            Target::Exchange(_) => "exchange.bind",
+        };
         let mut guard = self.topology.write();
         let topology = &mut *guard;
+        // Of two that are missing RabbitMQ names the source (`rabbit_binding:not_found_or_absent_errs`).
+        if !topology.exchanges.contains_key(source) {
+            return Err(self.no_exchange(operation, source));
+        }
         let destination = self.destination(topology, operation, target, session)?;
+        if let Some(limit) = limit(self.limits().max_bindings)
+            && topology.exchanges.values().map(|exchange| exchange.router.len() as u64).sum::<u64>() >= limit
+        {
+            let reason = format!(
+                "cannot bind to '{source}': binding limit in vhost '{}' ({limit}) is reached",
+                self.name
+            );
+            return Err(Error::new(Kind::PreconditionFailed, operation, reason));
+        }
         let exchange =
             topology.exchanges.get_mut(source).ok_or_else(|| self.no_exchange(operation, source))?;
+        if exchange.router.routes_as() == routing::Kind::LocalRandom && routing_key.is_empty() {
+            check_local(&destination)?;
+        }
         let new = exchange
             .router
             .bind(routing_key, arguments, destination.clone())
             .map_err(|error| Error::new(Kind::PreconditionFailed, operation, error.to_string()))?;
-        if new {
-            let source = exchange.name.clone();
-            topology.bound(&source, &destination);
-            self.changed();
+        if !new {
+            return Ok(());
+        }
+        let (source, history) = (exchange.name.clone(), exchange.history.clone());
+        topology.bound(&source, &destination);
+        self.changed();
+        drop(guard);
+        for message in history.map(|history| history.messages()).unwrap_or_default() {
+            let queues = match &destination {
+                Destination::Queue(queue) => vec![queue.clone()],
+                Destination::Exchange(_, name) => self.route_from(name, &message),
+            };
+            for queue in queues {
+                queue.publish(std::iter::once(message.clone()), |_| (), wakes);
+            }
         }
         Ok(())
     }
 
-    /// Removes a binding. That there is none is no error.
+    /// Removes a binding. That there is none, or not even its ends, is no error.
     pub(super) fn unbind(
         &self,
-        operation: &'static str,
         source: &str,
         target: Target<'_>,
         routing_key: &str,
         arguments: &Table,
         session: u64,
     ) -> Result<()> {
+        let operation = match target {
+            Target::Queue(_) => "queue.unbind",
+            Target::Exchange(_) => "exchange.unbind",
+        };
         let mut guard = self.topology.write();
         let topology = &mut *guard;
-        let destination = self.destination(topology, operation, target, session)?;
-        let exchange =
-            topology.exchanges.get_mut(source).ok_or_else(|| self.no_exchange(operation, source))?;
+        let destination = match self.destination(topology, operation, target, session) {
+            Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+            destination => destination?,
+        };
+        let Some(exchange) = topology.exchanges.get_mut(source) else { return Ok(()) };
         if exchange.router.unbind(routing_key, arguments, &destination) {
             topology.unbound(source, &destination);
             self.changed();
@@ -291,6 +532,24 @@ impl fmt::Debug for Vhost {
     }
 }
 
+/// The name of a type as RabbitMQ's text has it: an Erlang atom, which needs quotes for its hyphens.
+fn atom(kind: routing::Kind) -> String {
+    let name = kind.name();
+    if name.contains('-') { format!("'{name}'") } else { name.into() }
+}
+
+/// What an `x-local-random` exchange may be bound to; texts as `rabbit_exchange_type_local_random`.
+fn check_local(destination: &Destination) -> Result<()> {
+    let reason = match destination {
+        Destination::Exchange(..) => "Destination not found".to_owned(),
+        Destination::Queue(queue) => match queue.kind {
+            QueueKind::Classic => return Ok(()),
+            other => format!("Queue type rabbit_{}_queue not valid for this exchange type", other.name()),
+        },
+    };
+    Err(Error::new(Kind::PreconditionFailed, "queue.bind", reason))
+}
+
 fn check_queue(queue: &Queue, wanted: &QueueOptions) -> Result<()> {
     let current = &queue.options;
     if wanted.exclusive != current.exclusive {
@@ -300,5 +559,5 @@ fn check_queue(queue: &Queue, wanted: &QueueOptions) -> Result<()> {
     let operation = "queue.declare";
     check_field(operation, &label, "durable", &wanted.durable, &current.durable)?;
     check_field(operation, &label, "auto_delete", &wanted.auto_delete, &current.auto_delete)?;
-    check_arguments(operation, &label, queue_arguments(), &wanted.arguments, &current.arguments)
+    check_arguments(operation, &label, queue_arguments(queue.kind), &wanted.arguments, &current.arguments)
 }

@@ -6,7 +6,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::DecodeError;
-use super::generated::property::{COUNT, HEADERS, KINDS, REPLY_TO};
+use super::generated::property::{COUNT, EXPIRATION, HEADERS, KINDS, REPLY_TO, USER_ID};
 use super::output::put_short_string;
 use super::reader::Reader;
 use super::table::{self, Table, Value};
@@ -96,6 +96,43 @@ impl<'a> PropertiesView<'a> {
         let mut value = BytesMut::new();
         headers.encode(&mut value);
         self.with(HEADERS, &value)
+    }
+
+    /// The same properties without an expiration.
+    pub fn without_expiration(self) -> Bytes {
+        let Some((start, after)) = self.around(EXPIRATION) else {
+            return Bytes::copy_from_slice(self.0);
+        };
+        let mut out = BytesMut::with_capacity(start + after.len());
+        out.put_u16(self.flags() & !flag(EXPIRATION));
+        out.put_slice(&self.0[2..start]);
+        out.put_slice(after);
+        out.freeze()
+    }
+
+    /// Whether there is an expiration. Looks at the flags only.
+    #[inline(always)]
+    pub fn has_expiration(self) -> bool {
+        self.flags() & flag(EXPIRATION) != 0
+    }
+
+    /// Several headers, found in one walk, the others undecoded.
+    #[inline]
+    pub fn headers_named<const N: usize>(self, names: [&str; N]) -> [Option<Value>; N] {
+        self.headers_raw().map_or([const { None }; N], |raw| table::find_all(raw, names))
+    }
+
+    /// Whether there is nothing that a broker acts on when a message is published: no headers, expiration, reply-to
+    /// or user id. Looks at the flags only.
+    #[inline(always)]
+    pub fn is_plain(self) -> bool {
+        self.flags() & (flag(HEADERS) | flag(EXPIRATION) | flag(REPLY_TO) | flag(USER_ID)) == 0
+    }
+
+    /// Whether there are headers. Looks at the flags only.
+    #[inline(always)]
+    pub fn has_headers(self) -> bool {
+        self.flags() & flag(HEADERS) != 0
     }
 
     #[inline]

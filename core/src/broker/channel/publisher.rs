@@ -3,15 +3,25 @@
 use std::sync::Arc;
 
 use super::Channel;
+use super::access::Resource;
+use crate::auth::Right;
 use bytes::Bytes;
 
+use crate::broker::arguments::check_expiration;
+use crate::broker::carbon_copies::{CarbonCopies, without_bcc};
+use crate::broker::delay::delay;
+use crate::broker::history::History;
 use crate::broker::names;
 use crate::broker::outbox::Wakes;
 use crate::broker::replies::PSEUDO_QUEUE;
 use crate::broker::route::{Route, Routes};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Body, Message, route_key, route_names};
+use crate::routing::Envelope;
 use crate::wire::properties::PropertiesView;
+
+/// The route of `amq.warrenmq.extend` in the default exchange (see [`route_key`]).
+const EXTEND: &[u8] = b"\x00\x13amq.warrenmq.extend";
 
 /// A message to be published.
 #[derive(Debug)]
@@ -35,6 +45,29 @@ pub struct Returned {
     pub message: Message,
 }
 
+/// Publishes whose fate is known.
+#[derive(Debug)]
+pub struct Confirmed {
+    /// The number of the first; from 1 since `confirm.select`.
+    pub first: u64,
+    /// The number of the last.
+    pub last: u64,
+    /// The numbers of those among them that a full queue refused, in order: `basic.nack`.
+    pub refused: Vec<u64>,
+}
+
+/// Where a message goes.
+#[derive(Default)]
+struct Routed {
+    route: Route,
+    /// It is a direct reply.
+    answers: bool,
+    /// It has a header that receivers must not see.
+    blind: bool,
+    /// The exchanges that remember it.
+    histories: Vec<Arc<History>>,
+}
+
 /// The publishing half of a channel.
 #[derive(Default)]
 pub(super) struct Publisher {
@@ -42,12 +75,22 @@ pub(super) struct Publisher {
     /// Messages for `route` that have not been handed to its queues: consecutive messages with one route
     /// take each queue's lock once.
     run: Vec<Message>,
+    /// The number of the first of them.
+    run_first: u64,
     route: Option<Route>,
-    returned: Vec<Returned>,
+    pub(super) returned: Vec<Returned>,
     /// The number of messages published since `confirm.select`, and of those confirmed.
     confirms: Option<(u64, u64)>,
+    /// Numbers of those that a full queue refused.
+    refused: Vec<u64>,
     /// The hidden queue that this channel is answered by.
     pub(super) reply_queue: Option<Arc<str>>,
+}
+
+impl Publisher {
+    pub(super) fn confirms_are_on(&self) -> bool {
+        self.confirms.is_some()
+    }
 }
 
 impl Channel {
@@ -69,14 +112,33 @@ impl Channel {
         body: Body<'_>,
         wakes: &mut Wakes,
     ) -> Result<bool> {
-        let (route, answers) = self.route(key, properties)?;
+        let publisher = &mut self.publisher;
+        if PropertiesView(properties).is_plain()
+            && self.tx.is_none()
+            && let Some(route) = publisher.routes.last(self.session.vhost.generation(), key)
+            && publisher.route.as_ref().is_some_and(|current| Arc::ptr_eq(current, route))
+        {
+            // Like nearly every message: it concerns the broker as little, and goes to the same queues, as the one
+            // before it, which waits in the run.
+            if let Some((published, _)) = &mut publisher.confirms {
+                *published += 1;
+            }
+            publisher.run.push(Message::new(key, properties, body));
+            return Ok(true);
+        }
+        let Routed { route, answers, blind, histories } = self.route(key, properties)?;
         if let Some(user) = PropertiesView(properties).user_id()
             && user != &*self.session.user
+            && !self.session.may_impersonate()
         {
             let authenticated = &self.session.user;
             let reason =
                 format!("user_id property set to '{user}' but authenticated user was '{authenticated}'");
             return Err(Error::new(Kind::PreconditionFailed, "basic.publish", reason));
+        }
+        // Without one, this is a look at the flags.
+        if let Some(expiration) = PropertiesView(properties).expiration() {
+            check_expiration(expiration)?;
         }
         let with_reply_to;
         let mut properties = properties;
@@ -84,27 +146,70 @@ impl Channel {
             with_reply_to = self.answerable(properties)?;
             properties = &with_reply_to;
         }
-        let publisher = &mut self.publisher;
-        if let Some((published, _)) = &mut publisher.confirms {
+        if let Some((published, _)) = &mut self.publisher.confirms {
             *published += 1;
         }
-        if route.is_empty() {
+        let view = PropertiesView(properties);
+        let delay = if view.has_headers() && !answers { delay(view) } else { None };
+        let seen_by_receivers;
+        if blind && delay.is_none() {
+            // A delayed message keeps it: it is routed later.
+            seen_by_receivers = without_bcc(view);
+            properties = &seen_by_receivers;
+        }
+        if !histories.is_empty() && delay.is_none() {
+            let message = Message::new(key, properties, body.again());
+            histories.iter().for_each(|history| history.record(&message));
+        }
+        if route.is_empty() && (mandatory || delay.is_none()) {
+            if self.publisher.confirms.is_some() {
+                // The numbers of a run follow each other, so that a message in it is known by its place.
+                self.flush(wakes);
+            }
+            if key == EXTEND {
+                return self.extend_by_message(view).map(|()| true);
+            }
             if mandatory {
-                publisher.returned.push(Returned { message: Message::new(key, properties, body) });
+                self.give_back(Message::new(key, properties, body));
             }
             return Ok(false);
         }
         let message = Message::new(key, properties, body);
         if answers && mandatory {
             // No queue that anybody declared took it, so RabbitMQ returns it although it is delivered.
-            publisher.returned.push(Returned { message: message.clone() });
+            self.give_back(message.clone());
         }
-        if !publisher.route.as_ref().is_some_and(|current| Arc::ptr_eq(current, &route)) {
+        match &mut self.tx {
+            // An answer is on its way at once even so: RabbitMQ delivers it while it routes.
+            Some(tx) if !answers => tx.publish(message, route, mandatory, delay),
+            _ => self.enqueue(message, route, delay, wakes),
+        }
+        Ok(true)
+    }
+
+    /// Has a mandatory message returned, on a transactional channel at the commit.
+    fn give_back(&mut self, message: Message) {
+        match &mut self.tx {
+            Some(tx) => tx.publish(message, Route::default(), true, None),
+            None => self.publisher.returned.push(Returned { message }),
+        }
+    }
+
+    /// Adds a message to the run that waits for its queues, or to those that wait for the end of their delay.
+    pub(super) fn enqueue(&mut self, message: Message, route: Route, delay: Option<u64>, wakes: &mut Wakes) {
+        if let Some(delay) = delay {
+            self.flush(wakes);
+            self.session.vhost.delayed.hold(message, delay);
+            return;
+        }
+        if !self.publisher.route.as_ref().is_some_and(|current| Arc::ptr_eq(current, &route)) {
             self.flush(wakes);
             self.publisher.route = Some(route);
         }
+        if self.publisher.run.is_empty() {
+            self.publisher.run_first = self.publisher.confirms.map_or(0, |(published, _)| published);
+        }
         self.publisher.run.push(message);
-        Ok(true)
     }
 
     /// Refuses a body that is longer than the broker takes (RabbitMQ's `max_message_size` and text).
@@ -117,27 +222,38 @@ impl Channel {
         Err(Error::new(Kind::PreconditionFailed, "basic.publish", reason))
     }
 
-    /// Where a message goes, and whether that is a direct reply.
-    fn route(&mut self, key: &[u8], properties: &[u8]) -> Result<(Route, bool)> {
+    /// Where a message goes.
+    fn route(&mut self, key: &[u8], properties: &[u8]) -> Result<Routed> {
         let vhost = &self.session.vhost;
         // Read before routing: a change meanwhile makes what is remembered here void, never wrong.
         let generation = vhost.generation();
-        if let Some(route) = self.publisher.routes.get(generation, key) {
-            return Ok((route, false));
+        let properties = PropertiesView(properties);
+        // Messages without headers pay a look at the flags.
+        let copies =
+            if properties.has_headers() { CarbonCopies::of(properties)? } else { CarbonCopies::default() };
+        let known = if copies.keys.is_empty() { self.publisher.routes.get(generation, key) } else { None };
+        let mut routed = Routed { blind: copies.blind, ..Routed::default() };
+        if let Some(route) = known {
+            routed.route = route;
+            return Ok(routed);
         }
         let (exchange, routing_key) = route_names(key);
+        self.permit("basic.publish", Right::Write, Resource::Exchange(exchange))?;
+        self.permit_topic("basic.publish", Right::Write, exchange, routing_key)?;
+        let vhost = &self.session.vhost;
         if exchange.is_empty()
             && let Some(queue) = vhost.replies.get(routing_key)
         {
-            return Ok((Arc::from([queue]), true));
+            return Ok(Routed { route: Arc::from([queue]), answers: true, ..routed });
         }
-        let headers = || PropertiesView(properties).headers().unwrap_or_default();
-        let (queues, repeatable) = vhost.route(exchange, routing_key, &headers)?;
-        let route = Route::from(queues);
-        if repeatable {
-            self.publisher.routes.put(generation, key, &route);
+        let envelope = Envelope { routing_key, more_keys: &copies.keys, properties };
+        let found = vhost.route(exchange, &envelope)?;
+        routed.route = Route::from(found.queues);
+        routed.histories = found.histories;
+        if found.by_routing_key && copies.keys.is_empty() && routed.histories.is_empty() {
+            self.publisher.routes.put(generation, key, &routed.route);
         }
-        Ok((route, false))
+        Ok(routed)
     }
 
     /// The properties with the secret name in `reply_to`.
@@ -151,17 +267,35 @@ impl Channel {
         Ok(PropertiesView(properties).with_reply_to(queue))
     }
 
+    /// How a client of any kind puts off when it must acknowledge a delivery (`x-consumer-timeout`): by a message to
+    /// the default exchange with this routing key, whose headers name the `delivery-tag` on this channel and the new
+    /// `timeout` in milliseconds.
+    fn extend_by_message(&mut self, properties: PropertiesView<'_>) -> Result<()> {
+        let number = |name| {
+            let value = properties.header(name).and_then(|value| value.as_integer());
+            value.and_then(|number| u64::try_from(number).ok()).ok_or_else(|| {
+                let reason = format!("header '{name}' must be an integer of at least 0");
+                Error::new(Kind::PreconditionFailed, "basic.publish", reason).on("amq.warrenmq.extend")
+            })
+        };
+        let (tag, timeout) = (number("delivery-tag")?, number("timeout")?);
+        self.extend(tag, timeout);
+        Ok(())
+    }
+
     /// Hands everything published so far to its queues.
     pub fn flush(&mut self, wakes: &mut Wakes) {
         let publisher = &mut self.publisher;
         if let Some(route) = publisher.route.take() {
+            let Publisher { run, run_first, refused, .. } = publisher;
+            let mut refuse = |index| refused.push(*run_first + index as u64);
             if let Some((last, others)) = route.split_last() {
                 for queue in others {
-                    queue.publish(publisher.run.iter().cloned(), wakes);
+                    queue.publish(run.iter().cloned(), &mut refuse, wakes);
                 }
-                last.publish(publisher.run.drain(..), wakes);
+                last.publish(run.drain(..), &mut refuse, wakes);
             }
-            publisher.run.clear();
+            run.clear();
         }
     }
 
@@ -171,16 +305,34 @@ impl Channel {
     }
 
     /// From now on publishes are numbered and confirmed.
-    pub fn confirm_select(&mut self) {
+    ///
+    /// # Errors
+    /// `PreconditionFailed` on a transactional channel.
+    pub fn confirm_select(&mut self) -> Result<()> {
+        if self.tx.is_some() {
+            let reason = "cannot switch from tx to confirm mode";
+            return Err(Error::new(Kind::PreconditionFailed, "confirm.select", reason));
+        }
         self.publisher.confirms.get_or_insert((0, 0));
+        Ok(())
     }
 
-    /// Publishes that can be confirmed now: how many, and the number of the last one.
-    pub fn take_confirmed(&mut self, wakes: &mut Wakes) -> Option<(u64, u64)> {
+    /// Hands everything over, and says how many publishes full queues have refused since the last call. For a channel
+    /// without confirms.
+    pub fn take_refused(&mut self, wakes: &mut Wakes) -> usize {
         self.flush(wakes);
+        std::mem::take(&mut self.publisher.refused).len()
+    }
+
+    /// Publishes whose fate is known now.
+    pub fn take_confirmed(&mut self, wakes: &mut Wakes) -> Option<Confirmed> {
+        self.flush(wakes);
+        let mut refused = std::mem::take(&mut self.publisher.refused);
         let (published, confirmed) = self.publisher.confirms.as_mut()?;
-        let count = *published - *confirmed;
+        let first = *confirmed + 1;
         *confirmed = *published;
-        (count > 0).then_some((count, *published))
+        refused.sort_unstable();
+        refused.dedup();
+        (first <= *published).then_some(Confirmed { first, last: *published, refused })
     }
 }

@@ -28,23 +28,26 @@ pub(super) struct EmbeddedChannel {
     door: Mutex<Option<broker::Channel>>,
     /// Bytes published since memory was last looked at.
     unlooked: AtomicUsize,
+    /// Taken while the door is, by transactional channels only.
+    tx: Mutex<Uncommitted>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) me: Weak<EmbeddedChannel>,
     pub(super) shared: Arc<Shared>,
 }
 
 impl EmbeddedChannel {
-    pub(super) fn open(session: &Session, shared: &Arc<Shared>) -> Arc<Self> {
+    pub(super) fn open(session: &Session, shared: &Arc<Shared>) -> Result<Arc<Self>> {
         let inbox = Arc::new(Inbox::default());
-        let channel = session.channel(Box::new(Ready(inbox.clone())));
-        Arc::new_cyclic(|me| EmbeddedChannel {
+        let channel = session.channel(Box::new(Ready(inbox.clone())))?;
+        Ok(Arc::new_cyclic(|me| EmbeddedChannel {
             outbox: channel.outbox().clone(),
             door: Mutex::new(Some(channel)),
             unlooked: AtomicUsize::new(0),
+            tx: Mutex::default(),
             inbox,
             me: me.clone(),
             shared: shared.clone(),
-        })
+        }))
     }
 
     /// Does something on the broker's channel; outlets are told after its lock is released.
@@ -73,10 +76,18 @@ impl EmbeddedChannel {
     /// Publishes and says whether a queue took it; `NoRoute` when it is mandatory and none did.
     fn publish_now(&self, publish: Publish<'_>) -> Result<Outcome> {
         self.act("basic.publish", |channel, wakes| {
+            let place = (publish.exchange, publish.routing_key);
             let routed = channel.publish(publish, wakes)?;
-            channel.flush(wakes);
+            if channel.is_transactional() {
+                self.tx.lock().note(routed);
+                return Ok(Outcome { confirmed: false, routed: true });
+            }
+            let refused = channel.take_refused(wakes) > 0;
             channel.take_returned();
-            Ok(Outcome { confirmed: true, routed })
+            match refused {
+                true => Err(nacked(place.0, place.1)),
+                false => Ok(Outcome { confirmed: true, routed }),
+            }
         })
     }
 
@@ -85,7 +96,7 @@ impl EmbeddedChannel {
         if self.unlooked.fetch_add(bytes + 64, Relaxed) + bytes + 64 < LOOK_EVERY {
             return false;
         }
-        let over = self.shared.broker.over_memory_limit();
+        let over = self.shared.broker.blocked().is_some();
         if !over {
             self.unlooked.store(0, Relaxed);
         }
@@ -111,13 +122,46 @@ impl EmbeddedChannel {
         Ok(Box::pin(async move {
             let poll = runtime.spawn(async move {
                 let waiting = waiting;
-                while waiting.0.broker.over_memory_limit() && me.is_open() {
+                while waiting.0.broker.blocked().is_some() && me.is_open() {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 go_on(&me)
             });
             poll.await.unwrap_or_else(|_| Err(channel_closed("basic.publish")))
         }))
+    }
+}
+
+/// A full queue refused the message.
+fn nacked(exchange: &str, routing_key: &str) -> Error {
+    let place = match exchange {
+        "" => format!("queue '{routing_key}'"),
+        exchange => format!("exchange '{exchange}' with routing key '{routing_key}'"),
+    };
+    Error::new(Kind::Nacked, "basic.publish", "the broker refused the message")
+        .on(place)
+        .advise("a full queue with x-overflow=reject-publish does so; try again later")
+}
+
+fn nacked_of_batch(refused: usize, all: usize) -> Error {
+    let reason = format!("the broker refused {refused} of {all} messages");
+    Error::new(Kind::Nacked, "basic.publish", reason)
+        .advise("a full queue with x-overflow=reject-publish does so; try again later")
+}
+
+/// What a transaction has published: how many messages, and which of them no queue takes.
+#[derive(Default)]
+struct Uncommitted {
+    count: usize,
+    unrouted: Vec<usize>,
+}
+
+impl Uncommitted {
+    fn note(&mut self, routed: bool) {
+        if !routed {
+            self.unrouted.push(self.count);
+        }
+        self.count += 1;
     }
 }
 
@@ -207,7 +251,7 @@ impl ChannelDriver for EmbeddedChannel {
     }
 
     fn bind_queue(&self, binding: Binding<'_>) -> Answer<()> {
-        now(self.act("queue.bind", |channel, _| channel.bind_queue(binding)))
+        now(self.act("queue.bind", |channel, wakes| channel.bind_queue(binding, wakes)))
     }
 
     fn unbind_queue(&self, binding: Binding<'_>) -> Answer<()> {
@@ -215,7 +259,7 @@ impl ChannelDriver for EmbeddedChannel {
     }
 
     fn bind_exchange(&self, binding: Binding<'_>) -> Answer<()> {
-        now(self.act("exchange.bind", |channel, _| channel.bind_exchange(binding)))
+        now(self.act("exchange.bind", |channel, wakes| channel.bind_exchange(binding, wakes)))
     }
 
     fn unbind_exchange(&self, binding: Binding<'_>) -> Answer<()> {
@@ -249,7 +293,7 @@ impl ChannelDriver for EmbeddedChannel {
     }
 
     fn get(&self, queue: &str, no_ack: bool) -> Answer<Option<Get>> {
-        now(self.act("basic.get", |channel, _| channel.get(queue, no_ack)))
+        now(self.act("basic.get", |channel, wakes| channel.get(queue, no_ack, wakes)))
     }
 
     fn settle(&self, tags: &[(u64, bool)], how: Settle) -> Result<()> {
@@ -258,6 +302,26 @@ impl ChannelDriver for EmbeddedChannel {
 
     fn recover(&self) -> Answer<()> {
         now(self.act("basic.recover", |channel, wakes| channel.recover(true, wakes)))
+    }
+
+    fn tx_select(&self) -> Answer<()> {
+        now(self.act("tx.select", |channel, _| channel.tx_select()))
+    }
+
+    fn tx_commit(&self) -> Answer<Vec<usize>> {
+        now(self.act("tx.commit", |channel, wakes| {
+            channel.tx_commit(wakes)?;
+            channel.take_returned();
+            Ok(std::mem::take(&mut *self.tx.lock()).unrouted)
+        }))
+    }
+
+    fn tx_rollback(&self) -> Answer<()> {
+        now(self.act("tx.rollback", |channel, _| {
+            channel.tx_rollback()?;
+            *self.tx.lock() = Uncommitted::default();
+            Ok(())
+        }))
     }
 
     fn close(&self) -> Answer<()> {
@@ -272,14 +336,21 @@ impl EmbeddedChannel {
         self.act("basic.publish", |channel, wakes| {
             let mut outcome = BatchOutcome::default();
             for publish in batch {
-                if !channel.publish(publish, wakes)? {
+                let routed = channel.publish(publish, wakes)?;
+                if channel.is_transactional() {
+                    self.tx.lock().note(routed);
+                } else if !routed {
                     outcome.unrouted.push(outcome.confirmed);
                 }
                 outcome.confirmed += 1;
             }
-            channel.flush(wakes);
+            let refused = channel.take_refused(wakes);
             channel.take_returned();
-            Ok(outcome)
+            match refused {
+                0 if channel.is_transactional() => Ok(BatchOutcome::default()),
+                0 => Ok(outcome),
+                refused => Err(nacked_of_batch(refused, outcome.confirmed)),
+            }
         })
     }
 }

@@ -50,7 +50,7 @@ fn closed(operation: &'static str) -> Error {
 impl Embedded {
     pub(super) fn open(name: &str, options: &ConnectOptions) -> Result<Self> {
         let broker = process::broker(name);
-        let session = broker.open("/", "guest")?;
+        let session = broker.open_embedded("/")?;
         let shared = Shared {
             broker,
             session: Mutex::new(Some(session)),
@@ -68,7 +68,7 @@ impl Embedded {
         let shared = &self.shared;
         shared.born.check("channel.open")?;
         let session = shared.session.lock();
-        let channel = EmbeddedChannel::open(session.as_ref().ok_or_else(|| closed("channel.open"))?, shared);
+        let channel = EmbeddedChannel::open(session.as_ref().ok_or_else(|| closed("channel.open"))?, shared)?;
         let mut channels = shared.channels.lock();
         channels.retain(|channel| channel.strong_count() > 0);
         channels.push(Arc::downgrade(&channel));

@@ -2,9 +2,15 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+mod exchanges;
+mod places;
+mod rules;
+mod streams;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::{Kind, Result};
 use crate::message::Body;
 use crate::wire::{Table, Value};
 
@@ -20,7 +26,7 @@ fn session() -> Session {
 }
 
 fn channel(session: &Session) -> Channel {
-    session.channel(Box::new(Deaf))
+    session.channel(Box::new(Deaf)).unwrap()
 }
 
 fn send(channel: &mut Channel, exchange: &str, routing_key: &str, body: &[u8]) -> bool {
@@ -159,7 +165,7 @@ impl World {
                 self.consuming[at] = false;
             }
             Act::Get(at) => {
-                let got = self.channels[at].get("q", false).unwrap();
+                let got = self.channels[at].get("q", false, &mut wakes).unwrap();
                 let first = self.ready.pop_first();
                 assert_eq!(got.as_ref().map(|got| id(&got.message)), first);
                 if let (Some(got), Some(first)) = (got, first) {
@@ -296,7 +302,7 @@ fn a_consumer_that_does_not_read_holds_up_nobody_else() {
         publisher.declare_queue(queue, QueueOptions::default()).unwrap();
         let arguments = &Table::default();
         let binding = Binding { source: "all", destination: queue, routing_key: "", arguments };
-        publisher.bind_queue(binding).unwrap();
+        publisher.bind_queue(binding, &mut Wakes::default()).unwrap();
         let options = ConsumeOptions { queue, no_ack: true, ..ConsumeOptions::default() };
         reader.consume(&options, &mut Wakes::default()).unwrap();
     }
@@ -324,7 +330,12 @@ fn an_auto_delete_queue_goes_with_its_last_consumer_and_takes_its_bindings_along
     let options = QueueOptions { auto_delete: true, ..QueueOptions::default() };
     first.declare_queue("q", options).unwrap();
     let arguments = &Table::default();
-    first.bind_queue(Binding { source: "amq.fanout", destination: "q", routing_key: "", arguments }).unwrap();
+    first
+        .bind_queue(
+            Binding { source: "amq.fanout", destination: "q", routing_key: "", arguments },
+            &mut Wakes::default(),
+        )
+        .unwrap();
     let mut second = channel(&session);
     consume(&mut first, "q").unwrap();
     consume(&mut second, "q").unwrap();
@@ -358,10 +369,17 @@ fn a_message_that_several_bindings_and_exchanges_match_is_in_a_queue_once() {
     channel.declare_exchange("up", "topic", ExchangeOptions::new(crate::routing::Kind::Topic)).unwrap();
     let arguments = &Table::default();
     for (source, routing_key) in [("up", "#"), ("up", "a.*"), ("amq.topic", "a.b"), ("amq.topic", "*.b")] {
-        channel.bind_queue(Binding { source, destination: "q", routing_key, arguments }).unwrap();
+        channel
+            .bind_queue(Binding { source, destination: "q", routing_key, arguments }, &mut Wakes::default())
+            .unwrap();
     }
     for (source, destination) in [("up", "amq.topic"), ("amq.topic", "up")] {
-        channel.bind_exchange(Binding { source, destination, routing_key: "#", arguments }).unwrap();
+        channel
+            .bind_exchange(
+                Binding { source, destination, routing_key: "#", arguments },
+                &mut Wakes::default(),
+            )
+            .unwrap();
     }
     send(&mut channel, "up", "a.b", b"x");
     assert_eq!(channel.check_queue("q").unwrap().messages, 1);
@@ -377,7 +395,7 @@ fn an_exchange_without_a_match_hands_on_to_its_alternate() {
     channel.declare_queue("rest", QueueOptions::default()).unwrap();
     let arguments = &Table::default();
     let binding = Binding { source: "amq.fanout", destination: "rest", routing_key: "", arguments };
-    channel.bind_queue(binding).unwrap();
+    channel.bind_queue(binding, &mut Wakes::default()).unwrap();
     assert!(send(&mut channel, "main", "nowhere", b"x"));
     assert_eq!(channel.check_queue("rest").unwrap().messages, 1);
 }
@@ -411,7 +429,7 @@ fn a_direct_reply_reaches_the_asking_channel_only() {
     };
     asker.publish(publish, &mut Wakes::default()).unwrap();
     asker.flush(&mut Wakes::default());
-    let request = server.get("rpc", true).unwrap().unwrap();
+    let request = server.get("rpc", true, &mut Wakes::default()).unwrap().unwrap();
     let address = request.message.properties().reply_to().unwrap().to_owned();
     assert!(address.len() > pseudo.len() + 20, "{address} cannot be guessed");
     assert!(send(&mut server, "", &address, b"!"));

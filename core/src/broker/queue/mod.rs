@@ -1,0 +1,402 @@
+//! A queue: messages in order, and a ring of consumers that take turns.
+//!
+//! What comes in is in [`admit`], how it goes out in [`ring`], what is given up in [`lapse`]. A message is at any
+//! time in exactly one place: in the queue's [`Lines`], unacked in an outbox, or as a
+//! [`Letter`](super::dead_letter::Letter) on its way to another queue.
+
+mod admit;
+mod deadlines;
+mod duplicates;
+mod lapse;
+mod lines;
+mod log;
+mod ring;
+mod rules;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+pub(super) use duplicates::Duplicates;
+pub(super) use lines::{Entry, Position};
+pub(super) use log::{Offset, milliseconds};
+pub(super) use rules::DeadLetters;
+
+use super::consumer::{Consumer, Turn};
+use super::dead_letter::Reason;
+use super::outbox::{Event, Settle, Wakes};
+use super::timers::{NEVER, Timers};
+use super::vhost::Vhost;
+use super::{Outbox, next_id};
+use crate::error::{Error, Kind, Result};
+use crate::message::Message;
+use crate::wire::table::{Table, Value};
+use deadlines::Deadlines;
+use lines::Lines;
+use log::Log;
+use rules::Rules;
+
+/// How a queue is declared.
+#[derive(Clone, Debug, Default)]
+pub struct QueueOptions {
+    /// Survives the broker.
+    pub durable: bool,
+    /// Belongs to the connection that declares it, and goes with it.
+    pub exclusive: bool,
+    /// Goes when its last consumer does.
+    pub auto_delete: bool,
+    /// `x-` arguments.
+    pub arguments: Table,
+}
+
+/// What `queue.declare-ok` says.
+#[derive(Clone, Debug)]
+pub struct QueueInfo {
+    /// The queue's name.
+    pub name: Arc<str>,
+    /// Messages that are ready to be delivered.
+    pub messages: u64,
+    /// Messages that are delivered and not yet acknowledged.
+    pub unacked: u64,
+    /// Its consumers.
+    pub consumers: u64,
+}
+
+/// What listings say of a queue.
+#[derive(Clone, Debug)]
+pub struct QueueStatus {
+    /// As `queue.declare-ok` says it.
+    pub info: QueueInfo,
+    /// How it was declared.
+    pub options: QueueOptions,
+    /// Its type.
+    pub kind: QueueKind,
+    /// Bytes of the bodies of the messages that are ready.
+    pub message_bytes: u64,
+}
+
+/// The type of a queue (`x-queue-type`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QueueKind {
+    /// The default.
+    #[default]
+    Classic,
+    /// Replicated in RabbitMQ. On one node: a durable queue that is confirmed once it is on disk, and whose
+    /// messages count their deliveries.
+    Quorum,
+    /// A log that is read again and again; see [`log`].
+    Stream,
+}
+
+impl QueueKind {
+    /// Its name, as in `x-queue-type`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            QueueKind::Classic => "classic",
+            QueueKind::Quorum => "quorum",
+            QueueKind::Stream => "stream",
+        }
+    }
+
+    /// The type that the arguments of a declaration ask for.
+    pub(super) fn of(arguments: &Table) -> Self {
+        match arguments.get("x-queue-type") {
+            Some(Value::LongString(name)) if &name[..] == b"quorum" => QueueKind::Quorum,
+            Some(Value::LongString(name)) if &name[..] == b"stream" => QueueKind::Stream,
+            _ => QueueKind::Classic,
+        }
+    }
+}
+
+/// A queue. Data under a short lock, not a task: whoever publishes or settles does the handing out.
+pub struct Queue {
+    pub(super) id: u64,
+    pub(super) name: Arc<str>,
+    /// The name of its virtual host.
+    pub(super) vhost: Arc<str>,
+    /// Its virtual host: where its dead letters are routed.
+    home: Weak<Vhost>,
+    timers: Arc<Timers>,
+    pub(super) options: QueueOptions,
+    pub(super) kind: QueueKind,
+    /// Unless told otherwise.
+    delivery_limit: Option<u64>,
+    /// The session that owns it, when it is exclusive.
+    pub(super) owner: Option<u64>,
+    /// Counted apart from the state, so that acks that free nobody's credit need not lock the queue.
+    unacked: AtomicU64,
+    state: Mutex<State>,
+}
+
+struct State {
+    deleted: bool,
+    lines: Lines,
+    /// The messages of a stream, which has no lines.
+    log: Option<Box<Log>>,
+    consumers: Vec<Arc<Consumer>>,
+    /// Those that may have credit, in turn.
+    ring: VecDeque<Arc<Consumer>>,
+    /// One consumer has it to itself (`basic.consume` with exclusive set).
+    exclusive: bool,
+    rules: Rules,
+    /// [`Rules::plain`], no de-duplication, and one line: publishing is putting at the end.
+    plain: bool,
+    /// Only the first of the consumers gets anything (`x-single-active-consumer`).
+    single_active: bool,
+    duplicates: Option<Box<Duplicates>>,
+    deadlines: Deadlines,
+    /// Given up, but kept until the dead-letter target has them (at-least-once).
+    leaving: BTreeMap<Position, Leaving>,
+    /// When it was last declared, consumed from or polled, for `x-expires`; milliseconds since 1970.
+    used: u64,
+    /// When the timers will call; [`NEVER`] if they need not.
+    alarm: u64,
+}
+
+impl State {
+    /// Messages that are ready, or kept until another queue has them.
+    fn len(&self) -> usize {
+        self.lines.len() + self.leaving.len() + self.log.as_ref().map_or(0, |log| log.len())
+    }
+}
+
+struct Leaving {
+    entry: Entry,
+    reason: Reason,
+    /// A letter is under way; if not, it found no taker and is to be tried again.
+    sent: bool,
+}
+
+impl Queue {
+    pub(super) fn new(
+        name: &str,
+        home: &Vhost,
+        options: QueueOptions,
+        policy: &Table,
+        owner: Option<u64>,
+    ) -> Arc<Self> {
+        let arguments = &options.arguments;
+        let highest = arguments.get("x-max-priority").and_then(Value::as_integer).unwrap_or(0);
+        let lines = Lines::new(highest.clamp(0, 255) as u8);
+        let kind = QueueKind::of(arguments);
+        let limit = home.delivery_limit.filter(|_| kind == QueueKind::Quorum);
+        let rules = Rules::new(arguments, policy, limit);
+        let duplicates = Duplicates::new(arguments);
+        let state = State {
+            deleted: false,
+            plain: rules.plain() && duplicates.is_none() && lines.single() && kind != QueueKind::Stream,
+            lines,
+            log: (kind == QueueKind::Stream).then(|| Box::new(Log::new())),
+            consumers: Vec::new(),
+            ring: VecDeque::new(),
+            exclusive: false,
+            rules,
+            single_active: arguments.get("x-single-active-consumer") == Some(&Value::Bool(true)),
+            duplicates,
+            deadlines: Deadlines::default(),
+            leaving: BTreeMap::new(),
+            used: home.timers.now(),
+            alarm: NEVER,
+        };
+        let queue = Arc::new(Queue {
+            id: next_id(),
+            name: name.into(),
+            vhost: home.name.clone(),
+            home: home.me.clone(),
+            timers: home.timers.clone(),
+            kind,
+            options,
+            owner,
+            delivery_limit: limit,
+            unacked: AtomicU64::new(0),
+            state: Mutex::new(state),
+        });
+        queue.arm(&mut queue.state.lock());
+        queue
+    }
+
+    /// The queue's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// As error texts name it.
+    pub(super) fn label(&self) -> String {
+        format!("queue '{}' in vhost '{}'", self.name, self.vhost)
+    }
+
+    /// Counts of messages and consumers.
+    pub fn info(&self) -> QueueInfo {
+        let state = self.state.lock();
+        QueueInfo {
+            name: self.name.clone(),
+            messages: state.len() as u64,
+            unacked: self.unacked.load(Relaxed),
+            consumers: state.consumers.len() as u64,
+        }
+    }
+
+    /// What listings say.
+    pub fn status(&self) -> QueueStatus {
+        QueueStatus {
+            info: self.info(),
+            options: self.options.clone(),
+            kind: self.kind,
+            message_bytes: {
+                let state = self.state.lock();
+                state.log.as_ref().map_or(state.lines.bytes(), |log| log.bytes())
+            },
+        }
+    }
+
+    /// Follows another policy from now on: an effective one, with keys such as `message-ttl`. Messages that are
+    /// there keep the times at which they expire.
+    pub(super) fn configure(self: &Arc<Self>, policy: &Table, wakes: &mut Wakes) {
+        let mut state = self.state.lock();
+        state.rules = Rules::new(&self.options.arguments, policy, self.delivery_limit);
+        state.plain =
+            state.rules.plain() && state.duplicates.is_none() && state.lines.single() && state.log.is_none();
+        self.trim(&mut state, wakes);
+        self.retain(&mut state, self.timers.now());
+        self.dispatch(&mut state, wakes);
+    }
+
+    pub(super) fn is_stream(&self) -> bool {
+        self.kind == QueueKind::Stream
+    }
+
+    /// Refuses any session but the owner's (405, as RabbitMQ's `rabbit_amqqueue:check_exclusive_access`).
+    pub(super) fn check_access(&self, session: u64, operation: &'static str) -> Result<()> {
+        match self.owner {
+            Some(owner) if owner != session => Err(self.locked(operation)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn locked(&self, operation: &'static str) -> Error {
+        let reason = format!(
+            "cannot obtain exclusive access to locked {}. It could be originally declared on another connection \
+             or the exclusive property value does not match that of the original declaration.",
+            self.label()
+        );
+        Error::new(Kind::ResourceLocked, operation, reason).on(self.label())
+    }
+
+    /// Declaring a queue again is using it (<https://www.rabbitmq.com/docs/ttl#queue-ttl>).
+    pub(super) fn touch(&self) {
+        self.state.lock().used = self.timers.now();
+    }
+
+    /// Takes the first message for `basic.get`, numbering and remembering it on the channel of `outbox`:
+    /// delivery tag, message, whether it was delivered before, and how many are left.
+    pub(super) fn get(
+        self: &Arc<Self>,
+        outbox: &Arc<Outbox>,
+        no_ack: bool,
+        wakes: &mut Wakes,
+    ) -> Option<(u64, Message, bool, u64)> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        state.used = self.timers.now();
+        self.drop_expired(state, state.used, wakes);
+        let (position, entry, redelivered) = state.lines.pop()?;
+        let tag = {
+            let mut outbox = outbox.lock();
+            let place = if no_ack { u32::MAX } else { outbox.slots.for_get(self) };
+            outbox.track(place, position, &entry)
+        };
+        if !no_ack {
+            self.unacked.fetch_add(1, Relaxed);
+            if let Some(timeout) = state.rules.consumer_timeout {
+                state.deadlines.add(state.used.saturating_add(timeout), outbox, tag);
+            }
+        }
+        self.arm(state);
+        Some((tag, entry.into_shown(self.kind == QueueKind::Quorum), redelivered, state.lines.len() as u64))
+    }
+
+    /// Counts deliveries as settled, and puts back or gives up what is to be.
+    pub(super) fn settled(
+        self: &Arc<Self>,
+        count: u64,
+        entries: Vec<(Position, Entry, Settle)>,
+        wakes: &mut Wakes,
+    ) {
+        self.unacked.fetch_sub(count, Relaxed);
+        if entries.is_empty() || self.is_stream() {
+            return;
+        }
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.deleted {
+            return;
+        }
+        for (position, entry, how) in entries {
+            match how {
+                Settle::Requeue => self.take_back(state, position, entry, wakes),
+                Settle::Reject | Settle::Ack => self.give_up(state, position, entry, Reason::Rejected, wakes),
+            }
+        }
+        self.dispatch(state, wakes);
+    }
+
+    /// Drops what is ready; how many that were.
+    pub(super) fn purge(&self) -> u64 {
+        let mut state = self.state.lock();
+        let count = state.lines.len();
+        let taken = state.lines.clear();
+        drop(state); // freeing many messages takes long; nobody need wait for it
+        drop(taken);
+        count as u64
+    }
+
+    /// Whether it may be deleted on these terms.
+    pub(super) fn check_unneeded(&self, if_unused: bool, if_empty: bool) -> Result<()> {
+        let state = self.state.lock();
+        let obstacle = match () {
+            () if if_unused && !state.consumers.is_empty() => "in use",
+            () if if_empty && state.len() > 0 => "not empty",
+            () => return Ok(()),
+        };
+        let reason = format!("{} {obstacle}", self.label());
+        Err(Error::new(Kind::PreconditionFailed, "queue.delete", reason).on(self.label()))
+    }
+
+    /// Ends the queue: its consumers are told. How many messages were ready.
+    pub(super) fn delete(&self, wakes: &mut Wakes) -> u64 {
+        let mut state = self.state.lock();
+        state.deleted = true;
+        state.ring.clear();
+        state.consumers.iter().for_each(|consumer| consumer.set_turn(Turn::Gone));
+        let consumers = std::mem::take(&mut state.consumers);
+        let count = state.len();
+        let messages = (state.lines.clear(), std::mem::take(&mut state.leaving), state.log.take());
+        drop(state);
+        drop(messages);
+        for consumer in consumers {
+            let mut outbox = consumer.outbox.lock();
+            if outbox.slots.remove(consumer.slot).is_some()
+                && outbox.push(Event::Cancelled { consumer: consumer.slot, tag: consumer.tag.clone() })
+            {
+                wakes.add(&consumer.outbox);
+            }
+        }
+        count as u64
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// `NOT_FOUND - no queue 'x' in vhost '/'`.
+pub(super) fn not_found(operation: &'static str, queue: &str, vhost: &str) -> Error {
+    Error::new(Kind::NotFound, operation, format!("no queue '{queue}' in vhost '{vhost}'"))
+        .on(format!("queue '{queue}' in vhost '{vhost}'"))
+        .advise("declare the queue first, or check its name")
+}
