@@ -5,6 +5,7 @@ RabbitMQ's answer of today and the reason for ours.
 """
 
 from datetime import datetime
+from decimal import Decimal
 from typing import NamedTuple
 
 import pika
@@ -55,7 +56,7 @@ QUEUES = [
     invalid({"x-expires": -1}, "{value_negative,-1}"),
     invalid({"x-expires": "10"}, NO_INTEGER),
     invalid({"x-expires": 315360000001}, "{value_too_large,315360000001}"),
-    invalid({"x-expires": 1.5}, '"expected integer, got double"'),
+    invalid({"x-expires": Decimal("1.5")}, '"expected integer, got decimal"'),
     row({"x-message-ttl": 0}),
     row({"x-message-ttl": 315360000000}),
     invalid({"x-message-ttl": -1}, "{value_negative,-1}"),
@@ -153,7 +154,11 @@ QUEUES = [
     row({"x-max-age": "1s", "x-overflow": "no"}, "invalid arg 'x-overflow' for QUEUE: invalid_overflow"),
     # ours
     row(QUORUM | {"x-delivery-limit": 5}),
-    row({"x-delivery-limit": 5}, None, Differs("invalid arg 'x-delivery-limit' for QUEUE of queue type rabbit_classic_queue", EVERYWHERE)),
+    row(
+        {"x-delivery-limit": 5},
+        None,
+        Differs("invalid arg 'x-delivery-limit' for QUEUE of queue type rabbit_classic_queue", EVERYWHERE),
+    ),
     row(QUORUM | {"x-delivery-limit": -1}),
     invalid({"x-delivery-limit": -2}, "{value_negative,-2}", Differs(..., OURS)),
     invalid({"x-delivery-limit": "5"}, NO_INTEGER, Differs(..., OURS)),
@@ -181,7 +186,7 @@ CONSUMERS = [
     row({"x-priority": 10}),
     row({"x-priority": -10}),
     invalid({"x-priority": "10"}, NO_INTEGER),
-    invalid({"x-priority": 1.0}, '"expected integer, got double"'),
+    invalid({"x-priority": Decimal(1)}, '"expected integer, got decimal"'),
     row({"x-cancel-on-ha-failover": True}),
     invalid({"x-cancel-on-ha-failover": "true"}, "{unacceptable_type,longstr}"),
     not_for("classic", {"x-stream-offset": "first"}),
@@ -211,7 +216,11 @@ EXCHANGES = [
         {"exchange_type": "x-consistent-hash", "arguments": {"hash-property": "message_id", "hash-header": "id"}},
         "hash-header and hash-property are mutually exclusive",
     ),
-    row({"exchange_type": "x-consistent-hash", "arguments": {"hash-header": 1}}, "hash-header must be a string, not 1", Differs(541, CRASH)),
+    row(
+        {"exchange_type": "x-consistent-hash", "arguments": {"hash-header": 1}},
+        "hash-header must be a string, not 1",
+        Differs(541, CRASH),
+    ),
     row({"exchange_type": "x-modulus-hash"}),
     row({"exchange_type": "x-random"}),
     row({"exchange_type": "x-recent-history"}),
@@ -227,10 +236,14 @@ EXCHANGES = [
 ]
 
 BINDINGS = [
-    row({"exchange": "headers", "arguments": {"x-match": "some"}},
-        'Invalid x-match field value <<"some">>; expected all, any, all-with-x, or any-with-x'),
-    row({"exchange": "headers", "arguments": {"x-match": 1}},
-        "Invalid x-match field type signedint (value 1); expected longstr"),
+    row(
+        {"exchange": "headers", "arguments": {"x-match": "some"}},
+        'Invalid x-match field value <<"some">>; expected all, any, all-with-x, or any-with-x',
+    ),
+    row(
+        {"exchange": "headers", "arguments": {"x-match": 1}},
+        "Invalid x-match field type signedint (value 1); expected longstr",
+    ),
     row({"exchange": "direct", "arguments": {"x-match": "some"}}),
     row({"exchange": "x-consistent-hash", "routing_key": "10"}),
     row({"exchange": "x-consistent-hash", "routing_key": "0"}, "The binding key must be greater than 0"),

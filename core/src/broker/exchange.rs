@@ -1,5 +1,6 @@
 //! An exchange: its declaration, and the router that holds its bindings.
 
+use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -133,6 +134,23 @@ impl PartialEq for Destination {
 }
 
 impl Eq for Destination {}
+
+/// By kind and name, as RabbitMQ orders bindings.
+impl Ord for Destination {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let key = |destination: &Self| match destination {
+            Destination::Exchange(_, name) => (0, name.clone()),
+            Destination::Queue(queue) => (1, queue.name.clone()),
+        };
+        key(self).cmp(&key(other)).then(self.id().cmp(&other.id()))
+    }
+}
+
+impl PartialOrd for Destination {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Hash for Destination {
     fn hash<H: Hasher>(&self, state: &mut H) {

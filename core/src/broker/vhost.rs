@@ -382,7 +382,7 @@ impl Vhost {
         let current = &exchange.options;
         let label = || format!("exchange '{}' in vhost '{}'", exchange.name, self.name);
         let operation = "exchange.declare";
-        check_field(operation, &label, "type", &wanted.kind, &current.kind)?;
+        check_field(operation, &label, "type", &atom(wanted.kind), &atom(current.kind))?;
         check_field(operation, &label, "durable", &wanted.durable, &current.durable)?;
         check_field(operation, &label, "auto_delete", &wanted.auto_delete, &current.auto_delete)?;
         check_field(operation, &label, "internal", &wanted.internal, &current.internal)?;
@@ -456,6 +456,10 @@ impl Vhost {
         };
         let mut guard = self.topology.write();
         let topology = &mut *guard;
+        // Of two that are missing RabbitMQ names the source (`rabbit_binding:not_found_or_absent_errs`).
+        if !topology.exchanges.contains_key(source) {
+            return Err(self.no_exchange(operation, source));
+        }
         let destination = self.destination(topology, operation, target, session)?;
         if let Some(limit) = limit(self.limits().max_bindings)
             && topology.exchanges.values().map(|exchange| exchange.router.len() as u64).sum::<u64>() >= limit
@@ -494,7 +498,7 @@ impl Vhost {
         Ok(())
     }
 
-    /// Removes a binding. That there is none is no error.
+    /// Removes a binding. That there is none, or not even its ends, is no error.
     pub(super) fn unbind(
         &self,
         source: &str,
@@ -509,9 +513,11 @@ impl Vhost {
         };
         let mut guard = self.topology.write();
         let topology = &mut *guard;
-        let destination = self.destination(topology, operation, target, session)?;
-        let exchange =
-            topology.exchanges.get_mut(source).ok_or_else(|| self.no_exchange(operation, source))?;
+        let destination = match self.destination(topology, operation, target, session) {
+            Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+            destination => destination?,
+        };
+        let Some(exchange) = topology.exchanges.get_mut(source) else { return Ok(()) };
         if exchange.router.unbind(routing_key, arguments, &destination) {
             topology.unbound(source, &destination);
             self.changed();
@@ -524,6 +530,12 @@ impl fmt::Debug for Vhost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Vhost").field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+/// The name of a type as RabbitMQ's text has it: an Erlang atom, which needs quotes for its hyphens.
+fn atom(kind: routing::Kind) -> String {
+    let name = kind.name();
+    if name.contains('-') { format!("'{name}'") } else { name.into() }
 }
 
 /// What an `x-local-random` exchange may be bound to; texts as `rabbit_exchange_type_local_random`.

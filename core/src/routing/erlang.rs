@@ -11,6 +11,9 @@ const NIL: u32 = 2;
 /// `phash2/1` has 27 bits.
 const BITS: u32 = (1 << 27) - 1;
 
+/// `erlang:phash2(undefined)`.
+pub(super) const UNDEFINED: u32 = 45_914_356;
+
 /// `erlang:phash2/1` of a binary.
 pub(super) fn hash(binary: &[u8]) -> u32 {
     hash_after(binary, 0) & BITS
@@ -66,9 +69,9 @@ pub(super) struct Exs1024 {
 
 impl Exs1024 {
     /// `rand:seed_s(exs1024, {Seed, Seed, Seed})`.
-    pub(super) fn new(seed: u32) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         const MASK: u64 = (1 << 21) - 1;
-        let part = |prime: u64| (u64::from(seed) & MASK).wrapping_add(1).wrapping_mul(prime) & MASK;
+        let part = |prime: u64| ((seed & MASK) + 1).wrapping_mul(prime) & MASK;
         let mut x = part(2_097_131) << 43 | part(2_097_133) << 22 | part(2_097_143) << 1 | 1;
         let mut state = [0; 16];
         for place in state.iter_mut().rev() {

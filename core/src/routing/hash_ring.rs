@@ -2,7 +2,7 @@
 //! chooses one (`rabbit_exchange_type_consistent_hash`; "A Fast, Minimal Memory, Consistent Hash Algorithm",
 //! <https://arxiv.org/abs/1406.2294>).
 
-use super::erlang::{Exs1024, hash};
+use super::erlang::{Exs1024, UNDEFINED, hash};
 use super::{Envelope, Invalid};
 use crate::wire::table::{Table, Value};
 use crate::wire::term::Term;
@@ -46,20 +46,26 @@ impl Subject {
         }
     }
 
-    fn hash(&self, envelope: &Envelope<'_>) -> u32 {
+    /// What the plug-in seeds its choice with: the hash of the value, or an integer itself.
+    fn seed(&self, envelope: &Envelope<'_>) -> u64 {
         let properties = envelope.properties;
-        let text = |text: Option<&str>| hash(text.unwrap_or_default().as_bytes());
-        match self {
+        let text = |text: Option<&str>| text.map_or(UNDEFINED, |text| hash(text.as_bytes()));
+        let hash = match self {
             Subject::RoutingKey => hash(envelope.routing_key.as_bytes()),
             Subject::Header(name) => match properties.header(name) {
                 Some(Value::LongString(bytes) | Value::ByteArray(bytes)) => hash(&bytes),
-                Some(other) => hash(Term(&other).to_string().as_bytes()),
-                None => text(None),
+                Some(Value::Timestamp(seconds)) => return seconds,
+                Some(value) => match value.as_integer() {
+                    Some(number) => return number as u64,
+                    None => hash(Term(&value).to_string().as_bytes()),
+                },
+                None => UNDEFINED,
             },
             Subject::CorrelationId => text(properties.correlation_id()),
             Subject::MessageId => text(properties.message_id()),
             Subject::Timestamp => text(properties.timestamp().map(|time| time.to_string()).as_deref()),
-        }
+        };
+        hash.into()
     }
 }
 
@@ -123,16 +129,16 @@ impl<D: Clone + Eq> HashRing<D> {
         let bucket = match self.buckets() {
             0 => return,
             1 => 0,
-            buckets => jump(self.subject.hash(envelope), buckets),
+            buckets => jump(self.subject.seed(envelope), buckets),
         };
         let arc = self.arcs.partition_point(|(_, end)| *end <= bucket);
         self.arcs.get(arc).map(|(destination, _)| destination).into_iter().for_each(emit);
     }
 }
 
-/// The bucket for a hash: one more bucket moves only its share of the keys.
-fn jump(hash: u32, buckets: u64) -> u64 {
-    let mut random = Exs1024::new(hash);
+/// The bucket for a seed: one more bucket moves only its share of the keys.
+fn jump(seed: u64, buckets: u64) -> u64 {
+    let mut random = Exs1024::new(seed);
     let (mut bucket, mut next) = (0, 0);
     while next < buckets {
         bucket = next;
@@ -149,7 +155,7 @@ mod tests {
     #[test]
     fn keys_jump_to_the_buckets_that_rabbitmq_chooses() {
         let jumped = |buckets, keys: u32| -> Vec<u64> {
-            (0..keys).map(|n| jump(hash(format!("key.{n}").as_bytes()), buckets)).collect()
+            (0..keys).map(|n| jump(hash(format!("key.{n}").as_bytes()).into(), buckets)).collect()
         };
         assert_eq!(jumped(10, 20), [6, 5, 5, 3, 9, 4, 9, 0, 1, 1, 9, 9, 1, 4, 6, 4, 8, 9, 6, 9]);
         assert_eq!(jumped(1000, 10), [657, 440, 932, 441, 843, 337, 426, 26, 822, 402]);

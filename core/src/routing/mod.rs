@@ -16,7 +16,7 @@
 //! | `binding.rs` | what makes two bindings the same |
 //! | `destinations.rs` | a counted set of destinations, and how each is emitted once |
 //!
-//! Nothing here knows a queue, a socket or a lock: a destination is any `D: Clone + Eq + Hash`, and
+//! Nothing here knows a queue, a socket or a lock: a destination is any `D: Clone + Ord + Hash`, and
 //! whoever shares a [`Router`] between threads guards it. The semantics are RabbitMQ 3.10's to 3.13's;
 //! each file names the Erlang module it follows.
 
@@ -87,7 +87,7 @@ enum Matcher<D> {
     Pick(Pick<D>),
 }
 
-impl<D: Clone + Eq + Hash> Router<D> {
+impl<D: Clone + Ord + Hash> Router<D> {
     /// An exchange of this type, without bindings.
     ///
     /// # Errors
@@ -243,7 +243,7 @@ impl<D: Clone + Eq + Hash> Router<D> {
     }
 }
 
-impl<D: Clone + Eq + Hash> Matcher<D> {
+impl<D: Clone + Ord + Hash> Matcher<D> {
     fn insert(&mut self, key: &Key, destination: &D) {
         match self {
             Matcher::Direct(direct) => direct.insert(key.routing_key(), destination),

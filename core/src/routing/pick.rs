@@ -18,11 +18,11 @@ pub(super) enum Choice {
 #[derive(Clone, Debug)]
 pub(super) struct Pick<D> {
     choice: Choice,
-    /// Sorted by binding key, as RabbitMQ's table of bindings is.
+    /// Sorted by binding key and destination, as RabbitMQ's table of bindings is.
     bindings: Vec<(Box<str>, D)>,
 }
 
-impl<D: Clone + Eq> Pick<D> {
+impl<D: Clone + Ord> Pick<D> {
     pub(super) fn new(choice: Choice) -> Self {
         Pick { choice, bindings: Vec::new() }
     }
@@ -33,13 +33,14 @@ impl<D: Clone + Eq> Pick<D> {
     }
 
     pub(super) fn insert(&mut self, binding_key: &str, destination: &D) {
-        let place = self.bindings.partition_point(|(key, _)| **key <= *binding_key);
+        let place =
+            self.bindings.partition_point(|(key, other)| (&**key, other) < (binding_key, destination));
         self.bindings.insert(place, (binding_key.into(), destination.clone()));
     }
 
     pub(super) fn remove(&mut self, binding_key: &str, destination: &D) {
-        let is_it = |(key, other): &(Box<str>, D)| **key == *binding_key && other == destination;
-        if let Some(place) = self.bindings.iter().position(is_it) {
+        let sought = (binding_key, destination);
+        if let Ok(place) = self.bindings.binary_search_by(|(key, other)| (&**key, other).cmp(&sought)) {
             self.bindings.remove(place);
         }
     }

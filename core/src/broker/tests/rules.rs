@@ -30,9 +30,8 @@ impl Stage {
         for (name, value) in arguments {
             table.insert(name, value.clone());
         }
-        // Quorum queues and streams are always durable.
-        let durable = table.get("x-queue-type").is_some();
-        let options = QueueOptions { durable, arguments: table, ..QueueOptions::default() };
+        // Streams and quorum queues are never transient.
+        let options = QueueOptions { durable: true, arguments: table, ..QueueOptions::default() };
         self.channel.declare_queue(name, options).unwrap();
     }
 
@@ -283,8 +282,8 @@ fn a_cycle_in_which_nobody_refuses_ends() {
 #[test]
 fn at_least_once_the_source_keeps_a_message_until_its_target_has_it() {
     let mut stage = Stage::new();
-    let strategy = ("x-dead-letter-strategy", text("at-least-once"));
     let kind = ("x-queue-type", text("quorum"));
+    let strategy = ("x-dead-letter-strategy", text("at-least-once"));
     let [exchange, key] = dead_letters_to("dead");
     let overflow = ("x-overflow", text("reject-publish"));
     stage.queue("q", &[kind, ("x-message-ttl", number(10)), strategy, exchange, key, overflow]);
