@@ -112,6 +112,21 @@ def flash_sale(stage: Stage) -> None:
     stage.run("compare.mjs")
 
 
+def order_timeout(stage: Stage) -> None:
+    """An order that is not paid is given up in time; one that is paid is not."""
+    for file in stage.folder.glob("shop.db*"):
+        file.unlink()
+    by_dead_letter = stage.start("timeout.py", "dead-letter")
+    by_delay = stage.start("timeout.mjs", "delay")
+    stage.run("order.mjs", "delay", name="order.mjs delay")
+    by_delay.prints("time-out of order 2: given up, 9 left")
+    stage.run("order.py", "dead-letter", name="order.py dead-letter")
+    by_dead_letter.prints("time-out of order 4, expired in unpaid: given up, 8 left")
+    stage.run("order.py", "delay", name="order.py delay")
+    by_delay.prints("time-out of order 6: given up, 7 left")
+    stage.run("order.mjs", "dead-letter", name="order.mjs dead-letter")
+
+
 def alerts(stage: Stage) -> None:
     """Alerts are mailed to those whom they concern."""
     operations, api_team = free_port(), free_port()
@@ -189,6 +204,7 @@ SCENARIOS = {
     "09-default-exchange": default_exchange,
     "10-rpc": rpc,
     "13-flash-sale": flash_sale,
+    "14-order-timeout": order_timeout,
     "15-alerts": alerts,
     "16-batch-work": batch_work,
     "17-registration": registration,

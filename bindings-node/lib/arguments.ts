@@ -20,6 +20,9 @@ const QUEUE: Record<keyof QueueArguments, string> = {
   consumerTimeout: 'x-consumer-timeout',
   type: 'x-queue-type',
   deduplication: 'x-message-deduplication',
+  deduplicationHeader: 'x-deduplication-header',
+  deduplicationCacheSize: 'x-cache-size',
+  deduplicationCacheTtl: 'x-cache-ttl',
   maxAge: 'x-max-age',
 }
 

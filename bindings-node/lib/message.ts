@@ -164,7 +164,7 @@ export class Message {
 
   /** Whether {@link ack}, {@link nack} or {@link reject} was called, and not rolled back. */
   get settled(): boolean {
-    return this.#settled !== 0 && this.#slab.settler?.isUndone(this.#settled) === false
+    return this.#slab.settler?.isSettled(this.#settled) === true
   }
 
   /**
@@ -195,14 +195,30 @@ export class Message {
     this.#settle(options?.requeue === false ? How.Reject : How.Requeue, false)
   }
 
+  /**
+   * Puts off when it must be acknowledged. For a queue that has a `consumerTimeout`, from which a delivery that
+   * takes longer goes back. Where the broker is not WarrenMQ, the connection's `error` event says `UNSUPPORTED`.
+   * @param milliseconds from now, 0 to 2^53−1
+   * @throws as {@link ack}
+   */
+  extend(milliseconds: number): void {
+    this.#unsettled().extend(this.#slab.tag(this.#at), milliseconds)
+  }
+
   #settle(how: How, multiple: boolean): void {
+    const settler = this.#unsettled()
+    settler.settle(this.#slab.tag(this.#at), how, multiple)
+    this.#settled = settler.mark
+  }
+
+  /** The way to settle it, which it must not have gone yet. */
+  #unsettled(): Settler {
     const settler = this.#slab.settler
     if (settler === undefined) {
       throw new WarrenError('PRECONDITION_FAILED', 'basic.ack', 'nothing to acknowledge: it came with noAck')
     }
-    if (this.#settled !== 0 && !settler.isUndone(this.#settled)) throw settledAlready()
-    settler.settle(this.#slab.tag(this.#at), how, multiple)
-    this.#settled = settler.mark
+    if (settler.isSettled(this.#settled)) throw settledAlready()
+    return settler
   }
 
   /** @internal */

@@ -101,6 +101,7 @@ interface Native {
   ): Answer<void>
   unbind: Native['bind']
   prefetch(channel: NativeChannel, count: number, global: boolean): Answer<void>
+  extend(channel: NativeChannel, tag: number, milliseconds: number): Answer<void>
   recover(channel: NativeChannel): Answer<void>
   txSelect(channel: NativeChannel): Answer<void>
   txCommit(channel: NativeChannel): Answer<number[]>

@@ -61,11 +61,14 @@ export interface QueueArguments {
   consumerTimeout?: number
   /** `x-queue-type`. The last two have to be durable. */
   type?: 'classic' | 'quorum' | 'stream'
-  /**
-   * `x-message-deduplication`: a message is dropped if one with the same header `x-deduplication-header` came not
-   * long ago.
-   */
+  /** `x-message-deduplication`: a message is dropped if one of the same id came not long ago. */
   deduplication?: boolean
+  /** `x-deduplication-header`: the header that has the id; `x-deduplication-header` unless said otherwise. */
+  deduplicationHeader?: string
+  /** `x-cache-size`: how many ids are remembered, from 1. Default 1024. */
+  deduplicationCacheSize?: number
+  /** `x-cache-ttl`: for how long an id is remembered, in milliseconds. Default: until others push it out. */
+  deduplicationCacheTtl?: number
   /** `x-max-age`, of a stream: for how long messages are kept, such as `7D` or `12h` (Y, M, D, h, m, s). */
   maxAge?: string
 }

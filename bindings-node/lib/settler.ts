@@ -41,9 +41,9 @@ export class Settler {
     return this.#mark
   }
 
-  /** Whether what has this mark was settled in a transaction that was rolled back. */
-  isUndone(mark: number): boolean {
-    return this.#undone?.has(mark) === true
+  /** Whether what has this mark (0 for none) is settled: not if that was in a transaction that was rolled back. */
+  isSettled(mark: number): boolean {
+    return mark !== 0 && this.#undone?.has(mark) !== true
   }
 
   /** A transaction ends. When it was rolled back, what it settled is unsettled again. */
@@ -100,6 +100,13 @@ export class Settler {
       this.#drained()
       this.#drained = undefined
     }
+  }
+
+  /** Puts off when a delivery must be acknowledged; that it could not be is reported. */
+  extend(tag: number, milliseconds: number): void {
+    if (tag <= this.#settled) throw settledAlready()
+    const answer = native.extend(this.channel, tag, milliseconds)
+    if (answer instanceof Promise) answer.catch(this.report)
   }
 
   /** Hands over what is kept. */

@@ -144,6 +144,15 @@ pub(crate) fn prefetch<'a>(call: &Call<'a>) -> Result<Value<'a>> {
     now_or_later(call.env, handle.embedded, async move { channel.qos(count, global).await }, done)
 }
 
+/// `extend(channel, tag, milliseconds)`
+pub(crate) fn extend<'a>(call: &Call<'a>) -> Result<Value<'a>> {
+    const EXACT: u64 = (1 << 53) - 1;
+    let handle = Handle::of(call)?;
+    let channel = handle.channel.clone();
+    let (tag, milliseconds) = (call.argument(1).integer(EXACT)?, call.argument(2).integer(EXACT)?);
+    now_or_later(call.env, handle.embedded, async move { channel.extend(tag, milliseconds).await }, done)
+}
+
 pub(crate) fn recover<'a>(call: &Call<'a>) -> Result<Value<'a>> {
     let handle = Handle::of(call)?;
     let channel = handle.channel.clone();

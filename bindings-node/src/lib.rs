@@ -50,6 +50,7 @@ const FUNCTIONS: &[(&str, Entry)] = &[
     ("bind", channel::bind),
     ("unbind", channel::unbind),
     ("prefetch", channel::prefetch),
+    ("extend", channel::extend),
     ("recover", channel::recover),
     ("txSelect", channel::tx_select),
     ("txCommit", channel::tx_commit),

@@ -18,6 +18,9 @@ const QUEUE = {
   consumerTimeout: ['x-consumer-timeout', 60_000],
   type: ['x-queue-type', 'quorum'],
   deduplication: ['x-message-deduplication', true],
+  deduplicationHeader: ['x-deduplication-header', 'id'],
+  deduplicationCacheSize: ['x-cache-size', 100],
+  deduplicationCacheTtl: ['x-cache-ttl', 60_000],
   maxAge: ['x-max-age', '7D'],
 }
 
@@ -108,4 +111,24 @@ test('a message tells how often it came back and why it was dead-lettered', asyn
     [3, [death]],
     [0, []],
   ])
+})
+
+test('a stream is read from its offset', async (t) => {
+  const stream = await (await open(t)).queue('stream', { durable: true, type: 'stream' })
+  await stream.sendMany(['0', '1', '2'])
+  for (const [offset, first] of [
+    ['first', '0'],
+    [1, '1'],
+    [new Date(2024, 0), '0'],
+  ]) {
+    const consumer = stream.consume({ offset })
+    assert.equal((await consumer.get({ timeout: 5000 })).text(), first)
+    await consumer.return()
+  }
+})
+
+test('a queue that knows a message does not take it again', async (t) => {
+  const queue = await (await open(t)).queue('once', { deduplication: true, deduplicationHeader: 'id' })
+  for (const id of [1, 1, 2]) await queue.send('', { headers: { id } })
+  assert.equal((await queue.info()).messageCount, 2)
 })

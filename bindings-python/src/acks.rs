@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use warrenmq::client::{self, Settle};
 use warrenmq::{Error, Kind, Result};
 
+use crate::answer::leave;
 use crate::fork::Ours;
 use crate::link::Link;
 
@@ -64,9 +65,11 @@ impl Acks {
         Ok(self.0.get(operation)?.transaction.load(Relaxed))
     }
 
-    /// Whether what has this mark was settled in a transaction that was rolled back.
-    pub(crate) fn is_undone(&self, mark: u64) -> bool {
-        self.0.get("basic.ack").is_ok_and(|inner| inner.gathered.lock().undone.contains(&mark))
+    /// Whether what has this mark (0 for none) is settled: not if that was in a transaction that was rolled back.
+    pub(crate) fn is_settled(&self, mark: u64) -> bool {
+        let undone =
+            || self.0.get("basic.ack").is_ok_and(|inner| inner.gathered.lock().undone.contains(&mark));
+        mark != 0 && !undone()
     }
 
     /// A transaction ends. When it was rolled back, what it settled is unsettled again.
@@ -121,6 +124,19 @@ impl Acks {
             }
         }
         inner.channel.settle(&[(tag, multiple)], how)
+    }
+
+    /// Puts off when a delivery must be acknowledged. That it could not be is told to whoever comes next.
+    pub(crate) fn extend(&self, tag: u64, milliseconds: u64) -> Result<()> {
+        let inner = self.0.get("extend")?;
+        inner.gathered.lock().check("extend", tag)?;
+        let inner = inner.clone();
+        leave(Box::pin(async move {
+            if let Err(error) = inner.channel.extend(tag, milliseconds).await {
+                inner.gathered.lock().failed = Some(error);
+            }
+        }));
+        Ok(())
     }
 
     /// Sends what has gathered.
@@ -201,7 +217,7 @@ impl Drop for Gathering {
         let _ = self.flush();
         if self.own && !self.gathered.lock().closed {
             let channel = self.channel.clone();
-            crate::answer::leave(Box::pin(async move { drop(channel.close().await) }));
+            leave(Box::pin(async move { drop(channel.close().await) }));
         }
     }
 }

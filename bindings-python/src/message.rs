@@ -11,7 +11,7 @@ use warrenmq::wire::Value;
 use warrenmq::{Error, Kind, message};
 
 use crate::acks::{self, Acks};
-use crate::error::{OrRaise, exception};
+use crate::error::{OrRaise, exception, invalid};
 use crate::{properties, table};
 
 /// A message that was received.
@@ -53,18 +53,24 @@ impl Message {
         Self::new(message, 0, false, None)
     }
 
+    /// The way to acknowledge it.
+    #[inline]
+    fn acks(&self, py: Python<'_>, operation: &'static str) -> PyResult<&Acks> {
+        self.acks.as_deref().ok_or_else(|| {
+            let reason = "nothing to acknowledge: it was received with no_ack=True, or came back unrouted";
+            exception(py, &Error::new(Kind::PreconditionFailed, operation, reason))
+        })
+    }
+
     /// Marks the message settled; the way there, unless it was before.
     #[inline]
     fn settle(&self, py: Python<'_>, operation: &'static str) -> PyResult<&Acks> {
-        let Some(acks) = &self.acks else {
-            let reason = "nothing to acknowledge: it was received with no_ack=True, or came back unrouted";
-            return Err(exception(py, &Error::new(Kind::PreconditionFailed, operation, reason)));
-        };
+        let acks = self.acks(py, operation)?;
         let mark = acks.mark(operation).or_raise(py)?;
         match self.settled.compare_exchange(0, mark, Relaxed, Relaxed) {
             Ok(_) => Ok(acks),
             Err(before)
-                if acks.is_undone(before)
+                if !acks.is_settled(before)
                     && self.settled.compare_exchange(before, mark, Relaxed, Relaxed).is_ok() =>
             {
                 Ok(acks)
@@ -160,6 +166,23 @@ impl Message {
     fn reject(&self, py: Python<'_>, requeue: bool) -> PyResult<()> {
         let how = if requeue { Settle::Requeue } else { Settle::Reject };
         self.settle(py, "basic.reject")?.refuse("basic.reject", self.tag, false, how).or_raise(py)
+    }
+
+    /// Puts off when the message must be acknowledged, to so many milliseconds from now. For a queue that has a
+    /// ``consumer_timeout``, from which a delivery that takes longer goes back.
+    ///
+    /// Returns at once, as ``ack``. Raises what ``ack`` does; where the broker is not WarrenMQ, the channel's next ack
+    /// raises Unsupported.
+    fn extend(&self, py: Python<'_>, milliseconds: i64) -> PyResult<()> {
+        let Ok(milliseconds) = u64::try_from(milliseconds) else {
+            let reason = format!("milliseconds: {milliseconds} is less than 0");
+            return Err(invalid(py, "extend", reason));
+        };
+        let acks = self.acks(py, "extend")?;
+        if acks.is_settled(self.settled.load(Relaxed)) {
+            return Err(exception(py, &acks::settled("extend")));
+        }
+        acks.extend(self.tag, milliseconds).or_raise(py)
     }
 
     /// Whether it may have been delivered before.

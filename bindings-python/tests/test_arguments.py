@@ -22,6 +22,9 @@ QUEUE = {
     "consumer_timeout": ("x-consumer-timeout", 60_000),
     "type": ("x-queue-type", "quorum"),
     "deduplication": ("x-message-deduplication", True),
+    "deduplication_header": ("x-deduplication-header", "id"),
+    "deduplication_cache_size": ("x-cache-size", 100),
+    "deduplication_cache_ttl": ("x-cache-ttl", 60_000),
     "max_age": ("x-max-age", "7D"),
 }
 
@@ -87,3 +90,26 @@ def test_an_offset_is_sent_as_what_it_is():
         assert _arguments.of_consumer(None, None, offset) == {"x-stream-offset": offset}
     assert _arguments.of_consumer({"x": 1}, None, None) == {"x": 1}
     assert _arguments.of_consumer(None, None, None) is None
+
+
+@pytest.mark.parametrize(
+    ("offset", "bodies"),
+    [
+        ("first", ["0", "1", "2"]),
+        (1, ["1", "2"]),
+        (datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC), ["0", "1", "2"]),
+    ],
+    ids=str,
+)
+def test_a_stream_is_read_from_its_offset(mq, offset, bodies):
+    stream = mq.queue("stream", durable=True, type="stream")
+    stream.send_many(["0", "1", "2"])
+    with stream.consume(offset=offset) as messages:
+        assert [messages.get(timeout=5).text() for _ in bodies] == bodies
+
+
+def test_a_queue_that_knows_a_message_does_not_take_it_again(mq):
+    queue = mq.queue("once", deduplication=True, deduplication_header="id")
+    for number in (1, 1, 2):
+        queue.send(b"", headers={"id": number})
+    assert queue.info().message_count == 2

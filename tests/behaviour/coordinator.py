@@ -92,7 +92,7 @@ class Play:
         error = answer.get("error")
         if wanted := step.get("error"):
             assert error, f"{step}: expected the error {wanted}, and it succeeded with {answer['value']}"
-            assert error["code"] == wanted, f"{step}: {error}"
+            check(wanted, error["code"], step | {"seen": error})
             if "text" in step:
                 check(step["text"], error["text"], step)
             return
@@ -123,7 +123,7 @@ def as_played_on(broker, step):
 
 def rounds(step):
     """The values that `$each` takes on; None for a step that is done once."""
-    return range(1, step["times"] + 1) if "times" in step else step.get("each", [None])
+    return map(str, range(1, step["times"] + 1)) if "times" in step else step.get("each", [None])
 
 
 def substitute(value, names):

@@ -46,8 +46,14 @@ class QueueArguments(TypedDict, total=False):
     type: Literal["classic", "quorum", "stream"] | None
     """``x-queue-type``. The last two have to be durable."""
     deduplication: bool | None
-    """``x-message-deduplication``: a message is dropped if one with the same header ``x-deduplication-header`` came
-    not long ago."""
+    """``x-message-deduplication``: a message is dropped if one of the same id came not long ago."""
+    deduplication_header: str | None
+    """``x-deduplication-header``: the header that has the id; ``x-deduplication-header`` unless said otherwise."""
+    deduplication_cache_size: int | None
+    """``x-cache-size``: how many ids are remembered, from 1; 1024 unless said otherwise."""
+    deduplication_cache_ttl: int | None
+    """``x-cache-ttl``: for how long an id is remembered, in milliseconds; until others push it out, unless said
+    otherwise."""
     max_age: str | None
     """``x-max-age``, of a stream: for how long messages are kept, such as ``"7D"`` or ``"12h"`` (Y, M, D, h, m, s)."""
 
@@ -71,6 +77,9 @@ _QUEUE = {
     "consumer_timeout": "x-consumer-timeout",
     "type": "x-queue-type",
     "deduplication": "x-message-deduplication",
+    "deduplication_header": "x-deduplication-header",
+    "deduplication_cache_size": "x-cache-size",
+    "deduplication_cache_ttl": "x-cache-ttl",
     "max_age": "x-max-age",
 }
 _CONSUMER = {"priority": "x-priority", "offset": "x-stream-offset"}

@@ -252,6 +252,14 @@ class Message:
     def reject(self, requeue: bool = True) -> None:
         """The same for this message alone."""
 
+    def extend(self, milliseconds: int) -> None:
+        """Puts off when the message must be acknowledged, to so many milliseconds from now. For a queue that has a
+        ``consumer_timeout``, from which a delivery that takes longer goes back.
+
+        Returns at once, as ``ack``. Raises what ``ack`` does; where the broker is not WarrenMQ, the channel's next ack
+        raises Unsupported.
+        """
+
     @property
     def redelivered(self) -> bool:
         """Whether it may have been delivered before."""

@@ -71,6 +71,8 @@ pub(super) struct Slot {
     pub(super) queue: Arc<Queue>,
     /// None for `basic.get`, and once the consumer was cancelled.
     consumer: Option<Arc<Consumer>>,
+    /// It counts `basic.get`s, which the channel's limit does not (`rabbit_channel:notify_limiter`).
+    get: bool,
     pub(super) no_ack: bool,
     /// The most that may be unacked; 0 is no limit.
     pub(super) prefetch: u32,
@@ -86,7 +88,7 @@ pub(super) struct Slots {
     /// Those that their queues have put aside, in the order in which they were: so they go on, and one that
     /// acknowledges fast does not keep the others of a limited channel from their turns.
     parked: Vec<u32>,
-    /// Unacked over all places.
+    /// Unacked over all consumers, those that were cancelled too.
     pub(super) outstanding: u32,
 }
 
@@ -117,8 +119,15 @@ impl Slots {
         terms: Terms,
     ) -> Arc<Consumer> {
         let Terms { no_ack, prefetch, priority, timeout, offset } = terms;
-        let slot =
-            Slot { queue: queue.clone(), consumer: None, no_ack, prefetch, outstanding: 0, parked: false };
+        let slot = Slot {
+            queue: queue.clone(),
+            consumer: None,
+            get: false,
+            no_ack,
+            prefetch,
+            outstanding: 0,
+            parked: false,
+        };
         let index = self.put(slot);
         let consumer = Arc::new(Consumer {
             tag: tag.clone(),
@@ -140,16 +149,16 @@ impl Slots {
 
     /// The place that counts `basic.get`s on this queue.
     pub(super) fn for_get(&mut self, queue: &Arc<Queue>) -> u32 {
-        let known = self.slots.iter().position(|slot| {
-            slot.as_ref().is_some_and(|slot| {
-                slot.consumer.is_none() && !slot.no_ack && Arc::ptr_eq(&slot.queue, queue)
-            })
-        });
+        let known = self
+            .slots
+            .iter()
+            .position(|slot| slot.as_ref().is_some_and(|slot| slot.get && Arc::ptr_eq(&slot.queue, queue)));
         known.map_or_else(
             || {
                 self.put(Slot {
                     queue: queue.clone(),
                     consumer: None,
+                    get: true,
                     no_ack: false,
                     prefetch: 0,
                     outstanding: 0,
@@ -165,7 +174,7 @@ impl Slots {
         match self.get_mut(index) {
             Some(slot) if !slot.no_ack => {
                 slot.outstanding += 1;
-                self.outstanding += 1;
+                self.outstanding += u32::from(!slot.get);
                 true
             }
             _ => false,
@@ -174,8 +183,8 @@ impl Slots {
 
     /// Counts one delivery back; its queue.
     pub(super) fn give_back(&mut self, index: u32) -> Option<Arc<Queue>> {
-        self.outstanding -= 1;
-        let slot = self.get_mut(index)?;
+        let slot = self.slots.get_mut(index as usize)?.as_mut()?;
+        self.outstanding -= u32::from(!slot.get);
         slot.outstanding -= 1;
         let queue = slot.queue.clone();
         self.free_if_unused(index);

@@ -98,7 +98,6 @@ pub struct Outbox {
 
 pub(super) struct State {
     closed: bool,
-    flow: bool,
     /// The outlet has been told and has not yet emptied the events.
     armed: bool,
     next_tag: u64,
@@ -137,7 +136,6 @@ impl Outbox {
     pub(super) fn new(outlet: Box<dyn Outlet>) -> Arc<Self> {
         let state = State {
             closed: false,
-            flow: true,
             armed: false,
             next_tag: 1,
             events: VecDeque::new(),
@@ -228,14 +226,13 @@ fn weight(event: &Event) -> usize {
 impl State {
     /// Whether the consumer takes one more message now; if not, it is parked until [`State::resume`].
     pub(super) fn accepts(&mut self, consumer: u32) -> bool {
-        let room =
-            !self.closed && self.flow && self.bytes < BYTES_WAITING && self.events.len() < EVENTS_WAITING;
+        let room = !self.closed && self.bytes < BYTES_WAITING && self.events.len() < EVENTS_WAITING;
         let prefetch = self.prefetch;
         let outstanding = self.slots.outstanding;
         let Some(slot) = self.slots.get_mut(consumer) else { return false };
-        let credit = slot.no_ack
-            || ((slot.prefetch == 0 || slot.outstanding < slot.prefetch)
-                && (prefetch == 0 || outstanding < prefetch));
+        // The channel's limit stops also those who acknowledge nothing (`rabbit_limiter`, `can_send`).
+        let credit = (slot.no_ack || slot.prefetch == 0 || slot.outstanding < slot.prefetch)
+            && (prefetch == 0 || outstanding < prefetch);
         let accepts = room && credit;
         if !accepts {
             self.slots.park(consumer);
@@ -291,7 +288,6 @@ impl State {
         // Half empty before anyone goes on, so that a reader and a publisher do not take turns at one message each.
         if !self.slots.any_parked()
             || self.closed
-            || !self.flow
             || self.bytes > BYTES_WAITING / 2
             || self.events.len() > EVENTS_WAITING / 2
         {
@@ -312,11 +308,6 @@ impl State {
     /// Limits what is unacked over the whole channel.
     pub(super) fn set_prefetch(&mut self, prefetch: u32) {
         self.prefetch = prefetch;
-    }
-
-    /// Stops and starts deliveries (`channel.flow`).
-    pub(super) fn set_flow(&mut self, active: bool) {
-        self.flow = active;
     }
 
     fn find(&self, tag: u64) -> Option<usize> {

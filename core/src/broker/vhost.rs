@@ -456,7 +456,7 @@ impl Vhost {
         };
         let mut guard = self.topology.write();
         let topology = &mut *guard;
-        // RabbitMQ looks for the source first.
+        // Of two that are missing RabbitMQ names the source (`rabbit_binding:not_found_or_absent_errs`).
         if !topology.exchanges.contains_key(source) {
             return Err(self.no_exchange(operation, source));
         }
@@ -498,7 +498,7 @@ impl Vhost {
         Ok(())
     }
 
-    /// Removes a binding. That there is none is no error, nor that there is no such exchange or queue.
+    /// Removes a binding. That there is none, or not even its ends, is no error.
     pub(super) fn unbind(
         &self,
         source: &str,
@@ -515,7 +515,7 @@ impl Vhost {
         let topology = &mut *guard;
         let destination = match self.destination(topology, operation, target, session) {
             Err(error) if error.kind() == Kind::NotFound => return Ok(()),
-            found => found?,
+            destination => destination?,
         };
         let Some(exchange) = topology.exchanges.get_mut(source) else { return Ok(()) };
         if exchange.router.unbind(routing_key, arguments, &destination) {

@@ -38,8 +38,9 @@ pub use driver::{
 pub use process::{after_fork, runtime};
 pub use url::Url;
 
-use crate::error::Result;
-use crate::message::Message;
+use crate::error::{Error, Kind, Result};
+use crate::message::{Body, Message};
+use crate::wire::{Properties, Table, Value};
 use driver::{ChannelDriver, ConnectionDriver, ConsumerDriver};
 
 /// How a connection is opened.
@@ -203,6 +204,34 @@ impl Channel {
     /// Settles deliveries of this channel: each tag alone, or with true all up to it.
     pub fn settle(&self, tags: &[(u64, bool)], how: Settle) -> Result<()> {
         self.0.settle(tags, how)
+    }
+
+    /// Puts off when a delivery of this channel must be acknowledged (`x-consumer-timeout`): that many
+    /// milliseconds from now. A delivery that is settled, or has no such time, is left as it is.
+    ///
+    /// # Errors
+    /// `Unsupported` where the broker is not WarrenMQ.
+    pub async fn extend(&self, tag: u64, milliseconds: u64) -> Result<()> {
+        let entry =
+            |name: &str, number: u64| (name.into(), Value::I64(number.try_into().unwrap_or(i64::MAX)));
+        let headers = Table(vec![entry("delivery-tag", tag), entry("timeout", milliseconds)]);
+        let mut properties = Vec::new();
+        Properties { headers: Some(headers), ..Properties::default() }.encode(&mut properties);
+        // A message, so that it goes through every client and every proxy.
+        let outcome = match self.publish(Publish {
+            exchange: "",
+            routing_key: "amq.warrenmq.extend",
+            mandatory: false,
+            properties: &properties,
+            body: Body::Slice(&[]),
+        })? {
+            Publishing::Done(outcome) => outcome,
+            Publishing::Pending(answer) => answer.await?,
+        };
+        match outcome.routed {
+            true => Ok(()),
+            false => Err(Error::new(Kind::Unsupported, "extend", "this broker knows of no such thing")),
+        }
     }
 
     /// Has everything unacknowledged on this channel delivered again.

@@ -86,14 +86,15 @@ impl Channel {
             (FrameKind::Method, Expects::Method) => match method_id(frame.payload) {
                 Some(basic::Publish::ID) => self.publish(frame.payload).map(|()| Next::Continue),
                 Some(basic::Ack::ID) => {
-                    let ack = AckRef::decode(frame.payload)?;
-                    self.method = basic::Ack::ID;
+                    let ack = AckRef::decode(frame.payload).inspect_err(|_| self.method = basic::Ack::ID)?;
                     self.acks.push((ack.delivery_tag, ack.multiple));
                     Ok(Next::Continue)
                 }
                 id => {
+                    // What came before takes effect before: returns stand before the answer, and whoever counts
+                    // messages counts all of them.
+                    self.finish(link, wakes)?;
                     self.method = id.unwrap_or_default();
-                    self.settle_acks(wakes)?;
                     self.act(Method::decode(frame.payload)?, link, wakes)
                 }
             },
@@ -101,14 +102,21 @@ impl Channel {
                 self.header(frame.payload, wakes).map(|()| Next::Continue)
             }
             (FrameKind::Body, Expects::Body) => self.body(frame.payload, wakes).map(|()| Next::Continue),
-            // Texts as RabbitMQ's rabbit_command_assembler.
+            // Texts as RabbitMQ's rabbit_command_assembler and rabbit_reader.
+            (FrameKind::Heartbeat, _) => {
+                self.method = 0;
+                Err(super::unexpected_frame(frame))
+            }
             (_, Expects::Header) => {
                 Err(unexpected("expected content header for class 60, got non content header frame instead"))
             }
             (_, Expects::Body) => {
                 Err(unexpected("expected content body, got non content body frame instead"))
             }
-            (_, Expects::Method) => Err(unexpected("expected method frame, got non method frame instead")),
+            (_, Expects::Method) => {
+                self.method = 0;
+                Err(unexpected("expected method frame, got non method frame instead"))
+            }
         }
     }
 
@@ -191,6 +199,9 @@ impl Channel {
         }
         let result = self.broker.settle(&self.acks, Settle::Ack, wakes);
         self.acks.clear();
+        if result.is_err() {
+            self.method = basic::Ack::ID;
+        }
         result
     }
 
@@ -258,11 +269,12 @@ impl Channel {
             Method::ChannelOpen(_) => {
                 return Err(Error::new(Kind::ChannelError, "channel.open", "second 'channel.open' seen"));
             }
-            Method::ChannelFlow(channel::Flow { active }) => {
-                broker.flow(active, wakes);
-                reply(false, Method::ChannelFlowOk(channel::FlowOk { active }));
+            Method::ChannelFlow(channel::Flow { active: true }) => {
+                reply(false, Method::ChannelFlowOk(channel::FlowOk { active: true }));
             }
-            Method::ChannelFlowOk(_) | Method::BasicCancelOk(_) => {}
+            Method::ChannelFlow(channel::Flow { active: false }) => {
+                return Err(Error::new(Kind::NotImplemented, "channel.flow", "active=false"));
+            }
             Method::AccessRequest(_) => {
                 reply(false, Method::AccessRequestOk(access::RequestOk { ticket: 1 }));
             }
@@ -366,23 +378,20 @@ impl Channel {
                     writer.output.method(number, &Method::BasicCancelOk(basic::CancelOk { consumer_tag }));
                 }
             }
-            Method::BasicGet(m) => {
-                broker.flush(wakes);
-                match broker.get(&m.queue, m.no_ack, wakes)? {
-                    None => reply(false, Method::BasicGetEmpty(basic::GetEmpty::default())),
-                    Some(got) => {
-                        let method = basic::GetOk {
-                            delivery_tag: got.tag,
-                            redelivered: got.redelivered,
-                            exchange: ShortString::truncated(got.message.exchange()),
-                            routing_key: ShortString::truncated(got.message.routing_key()),
-                            message_count: count(got.remaining),
-                        };
-                        writer.output.method(number, &Method::BasicGetOk(method));
-                        writer.output.content(number, &got.message, link.frame_max());
-                    }
+            Method::BasicGet(m) => match broker.get(&m.queue, m.no_ack, wakes)? {
+                None => reply(false, Method::BasicGetEmpty(basic::GetEmpty::default())),
+                Some(got) => {
+                    let method = basic::GetOk {
+                        delivery_tag: got.tag,
+                        redelivered: got.redelivered,
+                        exchange: ShortString::truncated(got.message.exchange()),
+                        routing_key: ShortString::truncated(got.message.routing_key()),
+                        message_count: count(got.remaining),
+                    };
+                    writer.output.method(number, &Method::BasicGetOk(method));
+                    writer.output.content(number, &got.message, link.frame_max());
                 }
-            }
+            },
             Method::BasicReject(m) => {
                 let how = if m.requeue { Settle::Requeue } else { Settle::Reject };
                 broker.settle(&[(m.delivery_tag, false)], how, wakes)?;
@@ -416,10 +425,7 @@ impl Channel {
                 reply(false, Method::TxRollbackOk(tx::RollbackOk {}));
             }
             // What only servers send, or what belongs to the connection.
-            other => {
-                let reason = format!("unimplemented method {}", other.name());
-                return Err(Error::new(Kind::CommandInvalid, "method", reason));
-            }
+            other => return Err(Error::new(Kind::CommandInvalid, other.name(), "unimplemented method")),
         }
         Ok(Next::Continue)
     }

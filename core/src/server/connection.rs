@@ -13,8 +13,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use super::channel::{Channel, Next};
 use super::handshake::{Client, Greeted, Tuned};
 use super::link::Link;
-use super::socket::Reader;
-use super::{Limits, reply_text};
+use super::socket::{Reader, Writer};
+use super::{Limits, frame_error, reply_text, unexpected_frame};
 use crate::broker::{Session, Wakes};
 use crate::error::{Error, Kind, Result, Scope};
 use crate::wire::{Frame, FrameKind, Method, ShortString, channel, connection, method_id, next_frame};
@@ -31,8 +31,9 @@ const ALARM_POLL: Duration = Duration::from_millis(20);
 /// How long a client may take to answer `connection.close`.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-struct Connection {
-    link: Arc<Link>,
+/// An open connection without what reads its socket.
+pub(super) struct Connection {
+    pub(super) link: Arc<Link>,
     /// None once the connection closes: dropping it deletes the exclusive queues.
     session: Option<Session>,
     channels: HashMap<u16, Box<Channel>>,
@@ -48,7 +49,7 @@ struct Connection {
 }
 
 /// Why the reading ended.
-enum End {
+pub(super) enum End {
     /// The client closed the connection.
     ByClient,
     /// The socket is gone, or the client gives no sign of life.
@@ -60,22 +61,8 @@ enum End {
 /// Reads the connection until it ends.
 pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::Receiver<bool>) {
     let Greeted { mut reader, writer, peer, mut buffer, session, tuned, client } = greeted;
-    let link = Link::new(writer);
-    link.negotiated(tuned.frame_max, client.has("consumer_cancel_notify"));
-    let told = link.clone();
-    session.on_ended(Box::new(move || told.attention.notify_one()));
-    let mut connection = Connection {
-        link: link.clone(),
-        session: Some(session),
-        channels: HashMap::new(),
-        closing: HashSet::new(),
-        listed: Vec::new(),
-        wakes: Wakes::default(),
-        tuned,
-        client,
-        peer,
-        published: false,
-    };
+    let mut connection = Connection::new(writer, peer, session, tuned, client);
+    let link = connection.link.clone();
     tracing::info!(%peer, "connection open");
 
     // Half the agreed interval, so that one lost beat is not the end (section 4.2.7).
@@ -167,26 +154,12 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
             }
         }
     }
-    connection.end();
+    let Some(end) = end else { return };
+    connection.end(&end);
     match end {
-        Some(End::ByClient) => {
-            link.send(0, &Method::ConnectionCloseOk(connection::CloseOk {}));
-            goodbye(&link, &mut reader, &mut buffer, false).await;
-            tracing::info!(%peer, "connection closed");
-        }
-        Some(End::ByUs(error, method)) => {
-            tracing::warn!(%peer, %error, "connection closed by the broker");
-            let close = connection::Close {
-                reply_code: error.kind().code(),
-                reply_text: reply_text(&error),
-                class_id: (method >> 16) as u16,
-                method_id: method as u16,
-            };
-            link.send(0, &Method::ConnectionClose(close));
-            goodbye(&link, &mut reader, &mut buffer, true).await;
-        }
-        Some(End::Lost(reason)) => tracing::warn!(%peer, reason, "connection lost"),
-        None => {}
+        End::Lost(_) => {}
+        End::ByClient => goodbye(&link, &mut reader, &mut buffer, false).await,
+        End::ByUs(..) => goodbye(&link, &mut reader, &mut buffer, true).await,
     }
 }
 
@@ -229,8 +202,33 @@ async fn goodbye(link: &Link, reader: &mut Reader, buffer: &mut BytesMut, await_
 }
 
 impl Connection {
+    pub(super) fn new(
+        writer: Writer,
+        peer: SocketAddr,
+        session: Session,
+        tuned: Tuned,
+        client: Client,
+    ) -> Self {
+        let link = Link::new(writer);
+        link.negotiated(tuned.frame_max, client.has("consumer_cancel_notify"));
+        let told = link.clone();
+        session.on_ended(Box::new(move || told.attention.notify_one()));
+        Connection {
+            link,
+            session: Some(session),
+            channels: HashMap::new(),
+            closing: HashSet::new(),
+            listed: Vec::new(),
+            wakes: Wakes::default(),
+            tuned,
+            client,
+            peer,
+            published: false,
+        }
+    }
+
     /// Takes all complete frames out of the buffer, and finishes what they began.
-    fn batch(&mut self, buffer: &mut BytesMut) -> ControlFlow<End> {
+    pub(super) fn batch(&mut self, buffer: &mut BytesMut) -> ControlFlow<End> {
         let (consumed, ended) = self.frames(buffer);
         buffer.advance(consumed);
         let finished = self.finish();
@@ -342,8 +340,8 @@ impl Connection {
         if frame.kind == FrameKind::Heartbeat {
             return match frame.payload.len() {
                 0 if on == 0 => Ok(ControlFlow::Continue(())),
-                0 => Err(Error::new(Kind::UnexpectedFrame, "frame", format!("heartbeat on channel {on}"))),
-                _ => Err(Error::new(Kind::FrameError, "frame", "type 8, heartbeat with a payload")),
+                0 => Err(unexpected_frame(frame)),
+                _ => Err(frame_error(frame)),
             };
         }
         let id = method_id(frame.payload).filter(|_| frame.kind == FrameKind::Method);
@@ -351,6 +349,10 @@ impl Connection {
             match id {
                 Some(channel::CloseOk::ID) => {
                     self.closing.remove(&on);
+                }
+                // Texts as rabbit_channel's: this is asked before whether the channel closes.
+                Some(channel::Open::ID) => {
+                    return Err(Error::new(Kind::ChannelError, "channel.open", "second 'channel.open' seen"));
                 }
                 Some(channel::Close::ID) => self.link.send(on, &Method::ChannelCloseOk(channel::CloseOk {})),
                 _ => {}
@@ -367,12 +369,14 @@ impl Connection {
             }
             (0, Some(_)) => {
                 let method = Method::decode(frame.payload)?;
-                let reason = format!("unexpected {} on channel 0 of an open connection", method.name());
-                Err(Error::new(Kind::ChannelError, "method", reason))
+                let reason = "unexpected method in connection state running";
+                Err(Error::new(Kind::ChannelError, method.name(), reason))
             }
+            (_, None) if frame.kind == FrameKind::Method => Err(frame_error(frame)),
+            (0, None) => Err(unexpected_frame(frame)),
             (_, None) => {
-                let reason = format!("unexpected {:?} frame on channel {on}", frame.kind);
-                Err(Error::new(Kind::UnexpectedFrame, "frame", reason))
+                let reason = "expected method frame, got non method frame instead";
+                Err(Error::new(Kind::UnexpectedFrame, "frame", reason).on(format!("channel {on}")))
             }
             (_, Some(channel::Open::ID)) => {
                 self.open_channel(on)?;
@@ -399,7 +403,7 @@ impl Connection {
     }
 
     /// Why the broker has ended the session: the virtual host or the user is deleted, or an operator wants it.
-    fn ended_by_broker(&self) -> Option<Error> {
+    pub(super) fn ended_by_broker(&self) -> Option<Error> {
         self.session.as_ref()?.ended()
     }
 
@@ -424,13 +428,31 @@ impl Connection {
     }
 
     /// Ends all channels and, with the session, the exclusive queues: they are gone before anyone hears
-    /// close-ok (AMQP 0-9-1 reference, `queue.declare`, "exclusive").
-    fn end(&mut self) {
+    /// close-ok (AMQP 0-9-1 reference, `queue.declare`, "exclusive"). The last word is sent at the next flush.
+    pub(super) fn end(&mut self, end: &End) {
         for (_, mut channel) in self.channels.drain() {
             let _ = channel.finish(&self.link, &mut self.wakes);
             channel.close(&mut self.wakes);
         }
         self.session = None;
         self.wakes.run();
+        let peer = self.peer;
+        match end {
+            End::ByClient => {
+                self.link.send(0, &Method::ConnectionCloseOk(connection::CloseOk {}));
+                tracing::info!(%peer, "connection closed");
+            }
+            End::ByUs(error, method) => {
+                tracing::warn!(%peer, %error, "connection closed by the broker");
+                let close = connection::Close {
+                    reply_code: error.kind().code(),
+                    reply_text: reply_text(error),
+                    class_id: (method >> 16) as u16,
+                    method_id: *method as u16,
+                };
+                self.link.send(0, &Method::ConnectionClose(close));
+            }
+            End::Lost(reason) => tracing::warn!(%peer, reason, "connection lost"),
+        }
     }
 }

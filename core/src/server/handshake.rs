@@ -49,7 +49,7 @@ pub(super) struct Tuned {
 /// What a client said of itself.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Client {
-    capabilities: Table,
+    pub(super) capabilities: Table,
 }
 
 impl Client {

@@ -11,6 +11,7 @@
 //! | `link` | the writing half, on which any thread may send what became deliverable |
 //! | `output` | frames on their way to the socket |
 //! | `identity` | what the broker says of itself |
+//! | `loopback` | a connection without a socket, for tests |
 //!
 //! A connection is one task. It reads what is there, hands all of it to the broker, and writes what that
 //! made deliverable, to its own socket and to those of the consumers: a message goes through without
@@ -23,6 +24,7 @@ mod distinguished_name;
 mod handshake;
 mod identity;
 mod link;
+mod loopback;
 mod output;
 mod socket;
 mod tls;
@@ -32,6 +34,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -39,8 +42,11 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::broker::Broker;
 use crate::error::{Error, Kind, Result};
-use crate::wire::ShortString;
+use crate::wire::term::Term;
+use crate::wire::{Frame, ShortString, Value};
 use handshake::Visitor;
+
+pub use loopback::Loopback;
 
 pub use certificates::{LoginFrom, Tls, TlsOptions, Verify};
 
@@ -192,6 +198,26 @@ async fn admit(socket: TcpStream, peer: SocketAddr, tls: Option<&Tls>, deadline:
         Ok(Err(error)) => Err(tls::explain(error)),
         Err(_) => Err(Error::new(Kind::Timeout, "TLS handshake", "not finished in time")),
     }
+}
+
+/// A frame that cannot be read; text as `rabbit_reader:frame_error`.
+fn frame_error(frame: &Frame<'_>) -> Error {
+    let reason = format!("{}: unknown_frame", snippet(frame));
+    Error::new(Kind::FrameError, "frame", reason).on(format!("channel {}", frame.channel))
+}
+
+/// A frame that nobody waits for; text as `rabbit_reader:unexpected_frame`.
+fn unexpected_frame(frame: &Frame<'_>) -> Error {
+    Error::new(Kind::UnexpectedFrame, "frame", snippet(frame)).on(format!("channel {}", frame.channel))
+}
+
+fn snippet(frame: &Frame<'_>) -> String {
+    let (which, start) = match frame.payload.get(..16) {
+        Some(start) if frame.payload.len() > 16 => ("first 16", start),
+        _ => ("all", frame.payload),
+    };
+    let start = Value::ByteArray(Bytes::copy_from_slice(start));
+    format!("type {}, {which} octets = {}", frame.kind as u8, Term(&start))
 }
 
 /// An error as `close` methods say it: cut off as RabbitMQ does it (`rabbit_binary_generator:map_exception`).

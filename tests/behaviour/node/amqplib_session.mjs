@@ -176,8 +176,7 @@ export class Session {
   }
 
   async flow({ active, channel }) {
-    const { fields } = await (await this.#channel(channel)).rpc(defs.ChannelFlow, { active }, defs.ChannelFlowOk)
-    return { active: fields.active }
+    return (await this.#channel(channel)).rpc(defs.ChannelFlow, { active }, defs.ChannelFlowOk)
   }
 
   async purge({ queue }) {

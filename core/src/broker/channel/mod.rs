@@ -134,16 +134,6 @@ impl Channel {
         Ok(())
     }
 
-    /// Stops and starts deliveries on this channel (`channel.flow`).
-    pub fn flow(&mut self, active: bool, wakes: &mut Wakes) {
-        let resumed = {
-            let mut outbox = self.outbox.lock();
-            outbox.set_flow(active);
-            outbox.resume()
-        };
-        resume(resumed, wakes);
-    }
-
     /// Registers a consumer. Its first deliveries may be in the outbox when this returns.
     pub fn consume(&mut self, options: &ConsumeOptions<'_>, wakes: &mut Wakes) -> Result<Registered> {
         // Those whose queues were deleted.
@@ -190,11 +180,11 @@ impl Channel {
     fn reply_queue(&mut self, options: &ConsumeOptions<'_>) -> Result<Arc<Queue>> {
         let refuse =
             |reason| Err(Error::new(Kind::PreconditionFailed, "basic.consume", reason).on(PSEUDO_QUEUE));
-        if self.publisher.reply_queue.is_some() {
-            return refuse("reply consumer already set");
-        }
         if !options.no_ack {
             return refuse("reply consumer cannot acknowledge");
+        }
+        if self.publisher.reply_queue.is_some() {
+            return refuse("reply consumer already set");
         }
         let name = names::generate(PREFIX);
         let vhost = &self.session.vhost;
@@ -316,12 +306,13 @@ impl Channel {
     }
 }
 
-/// `x-consumer-timeout`, in milliseconds.
+/// `x-consumer-timeout`, in milliseconds. 0 is none: a delivery that lapses at once would come again for ever.
 fn timeout(arguments: &Table) -> Option<u64> {
     arguments
         .get("x-consumer-timeout")
         .and_then(Value::as_integer)
         .and_then(|after| u64::try_from(after).ok())
+        .filter(|after| *after > 0)
 }
 
 fn give_back(batch: Batch, wakes: &mut Wakes) {

@@ -112,6 +112,20 @@ impl Channel {
         body: Body<'_>,
         wakes: &mut Wakes,
     ) -> Result<bool> {
+        let publisher = &mut self.publisher;
+        if PropertiesView(properties).is_plain()
+            && self.tx.is_none()
+            && let Some(route) = publisher.routes.last(self.session.vhost.generation(), key)
+            && publisher.route.as_ref().is_some_and(|current| Arc::ptr_eq(current, route))
+        {
+            // Like nearly every message: it concerns the broker as little, and goes to the same queues, as the one
+            // before it, which waits in the run.
+            if let Some((published, _)) = &mut publisher.confirms {
+                *published += 1;
+            }
+            publisher.run.push(Message::new(key, properties, body));
+            return Ok(true);
+        }
         let Routed { route, answers, blind, histories } = self.route(key, properties)?;
         if let Some(user) = PropertiesView(properties).user_id()
             && user != &*self.session.user
@@ -153,8 +167,9 @@ impl Channel {
                 self.flush(wakes);
             }
             if key == EXTEND {
-                self.extend_by_message(view)?;
-            } else if mandatory {
+                return self.extend_by_message(view).map(|()| true);
+            }
+            if mandatory {
                 self.give_back(Message::new(key, properties, body));
             }
             return Ok(false);

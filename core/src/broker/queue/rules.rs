@@ -87,7 +87,7 @@ impl Rules {
                 Some(_) => number("delivery-limit"),
                 None => delivery_limit,
             },
-            consumer_timeout: number("consumer-timeout"),
+            consumer_timeout: number("consumer-timeout").filter(|after| *after > 0),
             max_age: text("max-age").and_then(milliseconds),
         }
     }

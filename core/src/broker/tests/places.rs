@@ -294,7 +294,6 @@ impl World {
                 self.collect();
                 self.tags[reader].extend(got.map(|got| (got.tag, id(&got.message))));
                 self.tags[reader].sort_unstable();
-                return;
             }
             Act::Settle { reader, which, how } => {
                 self.collect();
