@@ -63,8 +63,11 @@ impl<D: Clone + Eq + Hash> Topic<D> {
                 "*" => node.star.get_or_insert_with(|| Box::new(Node::new(repeats))),
                 "#" => node.hash.get_or_insert_with(|| Box::new(Node::new(repeats))),
                 _ => {
-                    let rehash = |child: &Box<Child<D>>| hasher.hash_one(&*child.word);
-                    let entry = node.words.entry(hasher.hash_one(word), |child| *child.word == *word, rehash);
+                    let entry = node.words.entry(
+                        hasher.hash_one(word),
+                        |child| *child.word == *word,
+                        |child| hasher.hash_one(&*child.word),
+                    );
                     let new = || Box::new(Child { word: word.into(), node: Node::new(repeats) });
                     &mut entry.or_insert_with(new).into_mut().node
                 }
