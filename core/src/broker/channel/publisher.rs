@@ -100,6 +100,7 @@ impl Channel {
         let Publish { exchange, routing_key, mandatory, properties, body } = publish;
         names::check("basic.publish", "exchange", exchange)?;
         names::check("basic.publish", "routing key", routing_key)?;
+        self.check_size(body.len() as u64)?;
         self.publish_routed(&route_key(exchange, routing_key), mandatory, properties, body, wakes)
     }
 
