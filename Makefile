@@ -17,7 +17,7 @@ help: ## Show this list
 
 # --- set-up ---
 
-$(BUILD)/venv: tests/requirements.txt bindings-python/requirements-dev.txt
+$(BUILD)/venv: tests/requirements.txt bindings-python/requirements-dev.txt examples/requirements.txt
 	@test -x $(VENV)/python || $(PYTHON) -m venv .venv
 	$(VENV)/python -m pip install -q --upgrade pip
 	$(VENV)/python -m pip install -q $(addprefix -r ,$^)

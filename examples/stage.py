@@ -54,6 +54,11 @@ class Stage:
         self._broker.terminate()
         self._broker.wait()
 
+    @property
+    def broker_pid(self) -> str:
+        """The number of the broker's process."""
+        return str(self._broker.pid)
+
     def start(self, program: str, *arguments: str, name: str | None = None) -> Actor:
         """Starts a program that receives, and returns when it says that it is ready."""
         actor = self._play(program, arguments, name)

@@ -18,6 +18,7 @@ export class Channel implements AsyncDisposable {
   readonly #channel: NativeChannel
   readonly #door: Door
   #closing = false
+  #transactional = false
 
   /** @internal */
   constructor(channel: NativeChannel, connection: Door) {
@@ -72,6 +73,68 @@ export class Channel implements AsyncDisposable {
   async recover(): Promise<void> {
     this.#settler.forget()
     await native.recover(this.#channel)
+  }
+
+  /**
+   * Does `work` in a transaction: what it publishes and acknowledges on this channel takes effect together when
+   * its promise resolves, or when it is rejected not at all; then what it acknowledged is unacknowledged again:
+   * acknowledge it anew, or have it delivered again with {@link recover}. What it publishes has a receipt that is
+   * not `confirmed`, and `mandatory` has no effect. Once used, the channel acts in transactions only.
+   * @returns what `work` returned
+   * @throws what `work` threw; as {@link txSelect}
+   * @example
+   * ```ts
+   * await channel.transaction(async () => {
+   *   await done.send(task.text())
+   *   task.ack()
+   * })
+   * ```
+   */
+  async transaction<T>(work: () => T | Promise<T>): Promise<T> {
+    if (!this.#transactional) await this.txSelect()
+    let result: T
+    try {
+      result = await work()
+    } catch (error) {
+      await this.txRollback().catch(() => {}) // `error` says more; a channel that is closed has rolled back
+      throw error
+    }
+    await this.txCommit()
+    return result
+  }
+
+  /**
+   * From now on, what is published and acknowledged on this channel waits for {@link txCommit}.
+   * @throws `PRECONDITION_FAILED`, which closes the channel, if something was published on it before: AMQP has
+   * confirms and transactions exclude each other
+   */
+  async txSelect(): Promise<void> {
+    this.#settler.flush()
+    await native.txSelect(this.#channel)
+    this.#transactional = true
+  }
+
+  /**
+   * Has all that was published and acknowledged since the last commit or rollback take effect.
+   * @returns the places, from 0, of the messages that no queue took
+   * @throws `PRECONDITION_FAILED` without {@link txSelect}
+   */
+  async txCommit(): Promise<number[]> {
+    this.#settler.flush()
+    const unrouted = await native.txCommit(this.#channel)
+    this.#settler.endTransaction(false)
+    return unrouted
+  }
+
+  /**
+   * Forgets what was published and acknowledged since the last commit or rollback; what was acknowledged is
+   * unacknowledged again.
+   * @throws `PRECONDITION_FAILED` without {@link txSelect}
+   */
+  async txRollback(): Promise<void> {
+    this.#settler.flush()
+    await native.txRollback(this.#channel)
+    this.#settler.endTransaction(true)
   }
 
   /** Closes it; what was not acknowledged goes back. Closing twice is no error. */

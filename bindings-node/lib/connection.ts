@@ -152,8 +152,8 @@ export class Connection extends EventEmitter<ConnectionEvents> implements AsyncD
   /**
    * Declares an exchange, unless it is there with the same options.
    * @param name at most 255 bytes; empty for the default exchange, for which nothing is declared
-   * @throws `PRECONDITION_FAILED` when it is there with other options, `NOT_FOUND` when `passive` and it is not
-   * there, `COMMAND_INVALID` for an unknown type
+   * @throws `PRECONDITION_FAILED` when it is there with other options or for an unknown type, `NOT_FOUND` when
+   * `passive` and it is not there
    */
   exchange(name: string, type: ExchangeType = 'direct', options: ExchangeOptions = {}): Promise<Exchange> {
     return Exchange.declare(this.#door, name, type, options)

@@ -1,3 +1,4 @@
+import { consumerArguments } from './arguments'
 import type { Door } from './door'
 import { isClosed } from './errors'
 import { Message, Slab } from './message'
@@ -109,7 +110,7 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
       this.#settler = settler
       this.#ownChannel = own
       const { tag = '', exclusive = false } = options
-      const args = options.arguments
+      const args = consumerArguments(options)
       this.#feed = await native.consume(
         settler.channel,
         queue,

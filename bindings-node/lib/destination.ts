@@ -9,9 +9,12 @@ import type { BatchReceipt, PublishOptions, Receipt, SendOptions } from './optio
 
 const ROUTED: Receipt = Object.freeze({ confirmed: true, routed: true })
 const UNROUTED: Receipt = Object.freeze({ confirmed: true, routed: false })
+/** In a transaction: its commit tells. */
+const HELD: Receipt = Object.freeze({ confirmed: false, routed: true })
 /** One for all: to make a promise would cost more than the embedded broker's part of it. */
 const ROUTED_NOW = Promise.resolve(ROUTED)
 const UNROUTED_NOW = Promise.resolve(UNROUTED)
+const HELD_NOW = Promise.resolve(HELD)
 
 /** After so many publishes, whoever awaits them lets the event loop go round: consumers here have to run. */
 const BREATH = 256
@@ -19,7 +22,13 @@ let sent = 0
 
 function atOnce(receipt: Receipt): Promise<Receipt> {
   if (++sent % BREATH === 0) return new Promise((resolve) => setImmediate(resolve, receipt))
+  if (receipt === HELD) return HELD_NOW
   return receipt.routed ? ROUTED_NOW : UNROUTED_NOW
+}
+
+function receiptOf(outcome: Outcome): Receipt {
+  if (outcome === undefined) return ROUTED
+  return outcome ? HELD : UNROUTED
 }
 
 const NO_PROPERTIES = Buffer.from([0, 0])
@@ -63,7 +72,7 @@ export class Destination {
         const kind = kindOf(body)
         const outcome = publish(encodeBody(body, kind), this.properties(kind, options))
         if (outcome === undefined) return atOnce(ROUTED)
-        return outcome === false ? atOnce(UNROUTED) : this.#receipt(outcome)
+        return outcome instanceof Promise ? this.#receipt(outcome) : atOnce(receiptOf(outcome))
       } catch (error) {
         if (lane.replaces(error)) return this.#publishLater(routingKey, body, options)
         return Promise.reject(error)
@@ -82,7 +91,7 @@ export class Destination {
       const outcome = native.publish(lane.channel, this.#exchange, routingKey, mandatory, bytes, properties)
       if (mandatory) return this.#demand(outcome, routingKey, bytes, properties)
       if (outcome === undefined) return atOnce(ROUTED)
-      return outcome === false ? atOnce(UNROUTED) : this.#receipt(outcome)
+      return outcome instanceof Promise ? this.#receipt(outcome) : atOnce(receiptOf(outcome))
     } catch (error) {
       if (lane.replaces(error)) return this.#publishLater(routingKey, body, options)
       return Promise.reject(error)
@@ -105,8 +114,8 @@ export class Destination {
     properties: Uint8Array = NO_PROPERTIES,
   ): Promise<Receipt> {
     const copy = outcome instanceof Promise ? Buffer.from(body) : body // the program may reuse its buffer
-    if (outcome instanceof Promise ? (await this.#receipt(outcome)).routed : outcome === undefined)
-      return ROUTED
+    const receipt = outcome instanceof Promise ? await this.#receipt(outcome) : receiptOf(outcome)
+    if (receipt.routed) return receipt
     const record = native.record(this.#exchange, routingKey, properties, copy)
     const returned = new Message(Slab.of(record, undefined), 0)
     this.#door.returned(returned)
@@ -144,12 +153,13 @@ export class Destination {
     const unrouted = await this.#door.publishing.run((channel) =>
       native.publishMany(channel, this.#exchange, routingKey, together, Uint32Array.from(shape), properties),
     )
+    if (unrouted === true) return { confirmed: 0, unrouted: [] }
     return { confirmed: encoded.length, unrouted: unrouted ?? [] }
   }
 
   async #receipt(outcome: Promise<Outcome>): Promise<Receipt> {
     try {
-      return (await outcome) === undefined ? ROUTED : UNROUTED
+      return receiptOf(await outcome)
     } catch (error) {
       this.#door.publishing.failed()
       throw error

@@ -1,7 +1,7 @@
 import { decodeJson, decodeText } from './body'
 import { WarrenError } from './errors'
 import { How, native } from './native'
-import type { Properties } from './options'
+import type { Death, Properties } from './options'
 import { type Settler, settledAlready } from './settler'
 
 /** Memory into which the native half writes deliveries, many at a time; `src/record.rs` says how they lie. */
@@ -48,7 +48,8 @@ const TEXT_BODY = 4
 export class Message {
   readonly #slab: Slab
   readonly #at: number
-  #settled = false
+  /** 0, or the mark of when it was settled; see {@link Settler.mark}. */
+  #settled = 0
   #properties: Properties | undefined
 
   /** @internal */
@@ -112,6 +113,21 @@ export class Message {
     return this.properties.headers ?? {}
   }
 
+  /**
+   * How often it was delivered before and came back (the header `x-delivery-count`); 0 if the broker does not
+   * count.
+   */
+  get deliveryCount(): number {
+    const count = this.headers['x-delivery-count']
+    return typeof count === 'number' ? count : 0
+  }
+
+  /** Why it was dead-lettered, the latest first (the header `x-death`); empty if it was not. */
+  get deaths(): Death[] {
+    const deaths = this.headers['x-death']
+    return Array.isArray(deaths) ? (deaths as unknown as Death[]) : []
+  }
+
   get contentType(): string | undefined {
     return this.properties.contentType
   }
@@ -146,9 +162,9 @@ export class Message {
     return this.#slab.tag(this.#at)
   }
 
-  /** Whether {@link ack}, {@link nack} or {@link reject} was called. */
+  /** Whether {@link ack}, {@link nack} or {@link reject} was called, and not rolled back. */
   get settled(): boolean {
-    return this.#settled
+    return this.#slab.settler?.isSettled(this.#settled) === true
   }
 
   /**
@@ -179,14 +195,30 @@ export class Message {
     this.#settle(options?.requeue === false ? How.Reject : How.Requeue, false)
   }
 
+  /**
+   * Puts off when it must be acknowledged. For a queue that has a `consumerTimeout`, from which a delivery that
+   * takes longer goes back. Where the broker is not WarrenMQ, the connection's `error` event says `UNSUPPORTED`.
+   * @param milliseconds from now, 0 to 2^53−1
+   * @throws as {@link ack}
+   */
+  extend(milliseconds: number): void {
+    this.#unsettled().extend(this.#slab.tag(this.#at), milliseconds)
+  }
+
   #settle(how: How, multiple: boolean): void {
+    const settler = this.#unsettled()
+    settler.settle(this.#slab.tag(this.#at), how, multiple)
+    this.#settled = settler.mark
+  }
+
+  /** The way to settle it, which it must not have gone yet. */
+  #unsettled(): Settler {
     const settler = this.#slab.settler
     if (settler === undefined) {
       throw new WarrenError('PRECONDITION_FAILED', 'basic.ack', 'nothing to acknowledge: it came with noAck')
     }
-    if (this.#settled) throw settledAlready()
-    settler.settle(this.#slab.tag(this.#at), how, multiple)
-    this.#settled = true
+    if (settler.isSettled(this.#settled)) throw settledAlready()
+    return settler
   }
 
   /** @internal */

@@ -17,8 +17,8 @@ export interface NativeConsumer {
 /** For `inproc:` the value itself, else a promise. */
 export type Answer<T> = T | Promise<T>
 
-/** `undefined`: confirmed and routed; false: confirmed, but no queue took it. */
-export type Outcome = undefined | false
+/** `undefined`: confirmed and routed; false: confirmed, but no queue took it; true: it waits for a commit. */
+export type Outcome = undefined | boolean
 
 export interface Feed {
   consumer: NativeConsumer
@@ -101,7 +101,11 @@ interface Native {
   ): Answer<void>
   unbind: Native['bind']
   prefetch(channel: NativeChannel, count: number, global: boolean): Answer<void>
+  extend(channel: NativeChannel, tag: number, milliseconds: number): Answer<void>
   recover(channel: NativeChannel): Answer<void>
+  txSelect(channel: NativeChannel): Answer<void>
+  txCommit(channel: NativeChannel): Answer<number[]>
+  txRollback(channel: NativeChannel): Answer<void>
   closeChannel(channel: NativeChannel): Answer<void>
   /** A negative tag goes for all up to it. */
   settle(channel: NativeChannel, tags: Float64Array, count: number, how: How): void
@@ -120,7 +124,7 @@ interface Native {
     body: Uint8Array,
     properties?: Uint8Array,
   ): Answer<Outcome>
-  /** Which were not routed; `undefined` for none. */
+  /** Which were not routed; `undefined` for none, true when they wait for a commit. */
   publishMany(
     channel: NativeChannel,
     exchange: string,
@@ -128,7 +132,7 @@ interface Native {
     bodies: Uint8Array,
     lengthsAndKinds: Uint32Array,
     kinds: Uint8Array[],
-  ): Answer<number[] | undefined>
+  ): Answer<number[] | undefined | true>
 
   consume(
     channel: NativeChannel,

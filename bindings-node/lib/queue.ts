@@ -1,3 +1,4 @@
+import { queueArguments } from './arguments'
 import type { Body } from './body'
 import { Consumer, type Handler } from './consumer'
 import { Destination } from './destination'
@@ -56,8 +57,9 @@ export class Queue {
   /** @internal */
   static async declare(door: Door, name: string, options: QueueOptions): Promise<Queue> {
     const { durable = false, exclusive = false, autoDelete = false, passive = false } = options
+    const args = queueArguments(options)
     const declared = await door.control.run((channel) =>
-      native.declareQueue(channel, name, passive, durable, exclusive, autoDelete, options.arguments),
+      native.declareQueue(channel, name, passive, durable, exclusive, autoDelete, args),
     )
     return new Queue(door, declared, durable)
   }

@@ -24,12 +24,38 @@ export class Settler {
   /** Deliveries that the program has and did not settle; unknown (NaN) after one call settled several. */
   #outstanding = 0
   #drained: (() => void) | undefined
+  #mark = 1
+  /** Marks of transactions that were rolled back; in need only once there is one. */
+  #undone: Set<number> | undefined
+  /** What `#settled` was at the last commit or rollback. */
+  #settledBefore = 0
 
   /** @param report hears of acknowledgements that the broker did not take */
   constructor(
     readonly channel: NativeChannel,
     readonly report: (error: unknown) => void,
   ) {}
+
+  /** What a message is marked with that is settled now: the number of the transaction, from 1. */
+  get mark(): number {
+    return this.#mark
+  }
+
+  /** Whether what has this mark (0 for none) is settled: not if that was in a transaction that was rolled back. */
+  isSettled(mark: number): boolean {
+    return mark !== 0 && this.#undone?.has(mark) !== true
+  }
+
+  /** A transaction ends. When it was rolled back, what it settled is unsettled again. */
+  endTransaction(rolledBack: boolean): void {
+    if (rolledBack) {
+      this.#undone ??= new Set()
+      this.#undone.add(this.#mark)
+      this.#settled = this.#settledBefore
+    }
+    this.#mark++
+    this.#settledBefore = this.#settled
+  }
 
   /** A delivery was given to the program. */
   handedOut(tag: number): void {
@@ -74,6 +100,13 @@ export class Settler {
       this.#drained()
       this.#drained = undefined
     }
+  }
+
+  /** Puts off when a delivery must be acknowledged; that it could not be is reported. */
+  extend(tag: number, milliseconds: number): void {
+    if (tag <= this.#settled) throw settledAlready()
+    const answer = native.extend(this.channel, tag, milliseconds)
+    if (answer instanceof Promise) answer.catch(this.report)
   }
 
   /** Hands over what is kept. */

@@ -144,10 +144,40 @@ pub(crate) fn prefetch<'a>(call: &Call<'a>) -> Result<Value<'a>> {
     now_or_later(call.env, handle.embedded, async move { channel.qos(count, global).await }, done)
 }
 
+/// `extend(channel, tag, milliseconds)`
+pub(crate) fn extend<'a>(call: &Call<'a>) -> Result<Value<'a>> {
+    const EXACT: u64 = (1 << 53) - 1;
+    let handle = Handle::of(call)?;
+    let channel = handle.channel.clone();
+    let (tag, milliseconds) = (call.argument(1).integer(EXACT)?, call.argument(2).integer(EXACT)?);
+    now_or_later(call.env, handle.embedded, async move { channel.extend(tag, milliseconds).await }, done)
+}
+
 pub(crate) fn recover<'a>(call: &Call<'a>) -> Result<Value<'a>> {
     let handle = Handle::of(call)?;
     let channel = handle.channel.clone();
     now_or_later(call.env, handle.embedded, async move { channel.recover().await }, done)
+}
+
+pub(crate) fn tx_select<'a>(call: &Call<'a>) -> Result<Value<'a>> {
+    let handle = Handle::of(call)?;
+    let channel = handle.channel.clone();
+    now_or_later(call.env, handle.embedded, async move { channel.tx_select().await }, done)
+}
+
+/// `txCommit(channel)` → the places of the messages that no queue took.
+pub(crate) fn tx_commit<'a>(call: &Call<'a>) -> Result<Value<'a>> {
+    let handle = Handle::of(call)?;
+    let channel = handle.channel.clone();
+    now_or_later(call.env, handle.embedded, async move { channel.tx_commit().await }, |env, unrouted| {
+        env.array(unrouted.iter().map(|&index| env.number(index as f64)))
+    })
+}
+
+pub(crate) fn tx_rollback<'a>(call: &Call<'a>) -> Result<Value<'a>> {
+    let handle = Handle::of(call)?;
+    let channel = handle.channel.clone();
+    now_or_later(call.env, handle.embedded, async move { channel.tx_rollback().await }, done)
 }
 
 pub(crate) fn close<'a>(call: &Call<'a>) -> Result<Value<'a>> {

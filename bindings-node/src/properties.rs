@@ -2,11 +2,16 @@
 
 use std::ffi::CStr;
 
-use warrenmq::wire::{Properties, ShortString};
+use warrenmq::wire::{Properties, ShortString, Table, Value as Field};
 use warrenmq::{Error, Kind};
 
 use crate::js::{Call, Env, Failure, Result, Type, Value};
 use crate::table;
+
+/// The header that holds a message back, in milliseconds.
+const DELAY: &str = "x-delay";
+/// JavaScript's numbers are exact to here.
+const MAX_DELAY: u64 = (1 << 53) - 1;
 
 fn unusable(name: &CStr, reason: &str) -> Failure {
     let reason = format!("{}: {reason}", name.to_string_lossy());
@@ -40,7 +45,7 @@ fn read(options: Value<'_>) -> Result<Properties> {
     Ok(Properties {
         content_type: short(options, c"contentType")?,
         content_encoding: short(options, c"contentEncoding")?,
-        headers: options.get(c"headers")?.optional(|value| table::read(value, "headers"))?,
+        headers: headers(options)?,
         delivery_mode: field(options, c"persistent", Value::boolean)?.map(|durable| 1 + u8::from(durable)),
         priority: field(options, c"priority", |value| value.integer(255))?.map(|priority| priority as u8),
         correlation_id: short(options, c"correlationId")?,
@@ -57,6 +62,19 @@ fn read(options: Value<'_>) -> Result<Properties> {
         app_id: short(options, c"appId")?,
         cluster_id: None,
     })
+}
+
+/// The headers, with the delay among them.
+fn headers(options: Value<'_>) -> Result<Option<Table>> {
+    let headers = options.get(c"headers")?.optional(|value| table::read(value, "headers"))?;
+    let Some(delay) = field(options, c"delay", |value| value.integer(MAX_DELAY))? else { return Ok(headers) };
+    let (mut headers, delay) = (headers.unwrap_or_default(), delay as i64);
+    if headers.get(DELAY).is_some_and(|header| header.as_integer() != Some(delay)) {
+        return Err(unusable(c"delay", "differs from the header x-delay; give one of them"));
+    }
+    // The smallest of the two types that hold it, as for any whole number in headers.
+    headers.insert(DELAY, i32::try_from(delay).map_or(Field::I64(delay), Field::I32));
+    Ok(Some(headers))
 }
 
 /// Reads one option; an error says which.

@@ -31,7 +31,7 @@ pub(crate) fn publisher<'a>(call: &Call<'a>) -> Result<Value<'a>> {
 }
 
 /// `publish(channel, exchange, routingKey, mandatory, body, properties?)` → `undefined` when confirmed and
-/// routed, false when confirmed but not routed, or a promise of one of these.
+/// routed, false when confirmed but not routed, true when it waits for a commit, or a promise of one of these.
 pub(crate) fn publish<'a>(call: &Call<'a>) -> Result<Value<'a>> {
     let handle = Handle::of(call)?;
     let (exchange, routing_key) = (call.argument(1).string()?, call.argument(2).string()?);
@@ -57,15 +57,16 @@ fn send<'a>(env: Env<'a>, channel: &Channel, embedded: bool, publish: Publish<'_
 }
 
 fn receipt(env: Env<'_>, outcome: Outcome) -> Result<Value<'_>> {
-    match outcome.routed {
-        true => Ok(env.nothing()),
-        false => env.boolean(false),
+    match outcome {
+        Outcome { confirmed: true, routed: true } => Ok(env.nothing()),
+        Outcome { confirmed, .. } => env.boolean(!confirmed),
     }
 }
 
 /// `publishMany(channel, exchange, routingKey, bodies, lengths, kinds)`: bodies one after the other in one
 /// `Uint8Array`; for each its length and the number of its properties among `kinds`, in a `Uint32Array`.
-/// → `undefined` when all were routed, the places of those which were not, or a promise of one of these.
+/// → `undefined` when all were routed, the places of those which were not, true when they wait for a commit, or a
+/// promise of one of these.
 pub(crate) fn publish_many<'a>(call: &Call<'a>) -> Result<Value<'a>> {
     let handle = Handle::of(call)?;
     let (exchange, routing_key) = (call.argument(1).string()?, call.argument(2).string()?);
@@ -100,6 +101,7 @@ fn malformed() -> crate::js::Failure {
 
 fn batch_receipt(env: Env<'_>, outcome: BatchOutcome) -> Result<Value<'_>> {
     match outcome.unrouted.is_empty() {
+        true if outcome.confirmed == 0 => env.boolean(true),
         true => Ok(env.nothing()),
         false => env.array(outcome.unrouted.iter().map(|&index| env.number(index as f64))),
     }

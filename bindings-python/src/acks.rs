@@ -1,6 +1,8 @@
 //! Acknowledgements on their way back. They gather here and leave together: when enough have gathered, with
 //! the consumer's next look for messages, or after a few milliseconds.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use parking_lot::Mutex;
 use warrenmq::client::{self, Settle};
 use warrenmq::{Error, Kind, Result};
 
+use crate::answer::leave;
 use crate::fork::Ours;
 use crate::link::Link;
 
@@ -25,6 +28,8 @@ pub(crate) struct Gathering {
     own: bool,
     /// How many gather at most.
     together: usize,
+    /// The number of the transaction that settles now, from 1, which it stays on a channel without transactions.
+    transaction: AtomicU64,
     gathered: Mutex<Gathered>,
 }
 
@@ -33,6 +38,10 @@ struct Gathered {
     tags: Vec<(u64, bool)>,
     /// Everything up to this tag was settled in one go.
     through: u64,
+    /// What `through` was at the last commit or rollback.
+    through_before: u64,
+    /// The transactions that were rolled back.
+    undone: BTreeSet<u64>,
     /// The clock is running.
     armed: bool,
     closed: bool,
@@ -43,15 +52,36 @@ struct Gathered {
 impl Acks {
     pub(crate) fn new(link: &Arc<Link>, channel: client::Channel, together: usize, own: bool) -> Self {
         let gathered = Mutex::default();
-        let gathering = Arc::new(Gathering { _link: link.clone(), channel, own, together, gathered });
+        let transaction = AtomicU64::new(1);
+        let gathering =
+            Arc::new(Gathering { _link: link.clone(), channel, own, together, transaction, gathered });
         link.watch(&gathering);
         Acks(Ours::new(gathering))
     }
 
-    /// Refuses what was received before a fork.
+    /// What to mark a message with that is settled now. Refuses what was received before a fork.
     #[inline]
-    pub(crate) fn check(&self, operation: &'static str) -> Result<()> {
-        self.0.get(operation).map(drop)
+    pub(crate) fn mark(&self, operation: &'static str) -> Result<u64> {
+        Ok(self.0.get(operation)?.transaction.load(Relaxed))
+    }
+
+    /// Whether what has this mark (0 for none) is settled: not if that was in a transaction that was rolled back.
+    pub(crate) fn is_settled(&self, mark: u64) -> bool {
+        let undone =
+            || self.0.get("basic.ack").is_ok_and(|inner| inner.gathered.lock().undone.contains(&mark));
+        mark != 0 && !undone()
+    }
+
+    /// A transaction ends. When it was rolled back, what it settled is unsettled again.
+    pub(crate) fn end_transaction(&self, rolled_back: bool) {
+        let Ok(inner) = self.0.get("tx") else { return };
+        let mut gathered = inner.gathered.lock();
+        let ended = inner.transaction.fetch_add(1, Relaxed);
+        if rolled_back {
+            gathered.undone.insert(ended);
+            gathered.through = gathered.through_before;
+        }
+        gathered.through_before = gathered.through;
     }
 
     /// Acknowledges a delivery, with `multiple` all up to it.
@@ -94,6 +124,19 @@ impl Acks {
             }
         }
         inner.channel.settle(&[(tag, multiple)], how)
+    }
+
+    /// Puts off when a delivery must be acknowledged. That it could not be is told to whoever comes next.
+    pub(crate) fn extend(&self, tag: u64, milliseconds: u64) -> Result<()> {
+        let inner = self.0.get("extend")?;
+        inner.gathered.lock().check("extend", tag)?;
+        let inner = inner.clone();
+        leave(Box::pin(async move {
+            if let Err(error) = inner.channel.extend(tag, milliseconds).await {
+                inner.gathered.lock().failed = Some(error);
+            }
+        }));
+        Ok(())
     }
 
     /// Sends what has gathered.
@@ -174,7 +217,7 @@ impl Drop for Gathering {
         let _ = self.flush();
         if self.own && !self.gathered.lock().closed {
             let channel = self.channel.clone();
-            crate::answer::leave(Box::pin(async move { drop(channel.close().await) }));
+            leave(Box::pin(async move { drop(channel.close().await) }));
         }
     }
 }

@@ -257,6 +257,31 @@ impl Channel {
         self.act(py, "basic.recover", |open| async move { open.channel.recover().await }, nothing)
     }
 
+    /// Has publishes and acknowledgements of this channel wait for a commit from now on.
+    fn tx_select(&self, py: Python<'_>) -> PyResult<Answer> {
+        self.act(py, "tx.select", |open| async move { open.channel.tx_select().await }, nothing)
+    }
+
+    /// Has all that was published and acknowledged take effect; the indexes of the messages that no queue took.
+    fn tx_commit(&self, py: Python<'_>) -> PyResult<Answer> {
+        let commit = |open: Open| async move {
+            let unrouted = open.channel.tx_commit().await?;
+            open.acks.end_transaction(false);
+            Ok(unrouted)
+        };
+        self.act(py, "tx.commit", commit, |py, unrouted| Ok(unrouted.into_pyobject(py)?.into_any().unbind()))
+    }
+
+    /// Forgets all that was published and acknowledged.
+    fn tx_rollback(&self, py: Python<'_>) -> PyResult<Answer> {
+        let roll_back = |open: Open| async move {
+            open.channel.tx_rollback().await?;
+            open.acks.end_transaction(true);
+            Ok(())
+        };
+        self.act(py, "tx.rollback", roll_back, nothing)
+    }
+
     /// A caller of remote procedures, on a channel of its own.
     fn caller(&self, py: Python<'_>) -> PyResult<Answer> {
         let link = self.slot("call").or_raise(py)?.link.clone();

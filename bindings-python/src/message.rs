@@ -1,16 +1,17 @@
 //! Messages.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyString};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use warrenmq::client::Settle;
+use warrenmq::wire::Value;
 use warrenmq::{Error, Kind, message};
 
 use crate::acks::{self, Acks};
-use crate::error::{OrRaise, exception};
+use crate::error::{OrRaise, exception, invalid};
 use crate::{properties, table};
 
 /// A message that was received.
@@ -30,7 +31,8 @@ pub(crate) struct Message {
     body: PyOnceLock<Py<PyBytes>>,
     tag: u64,
     redelivered: bool,
-    settled: AtomicBool,
+    /// 0, or the mark of when it was settled; see `Acks::mark`.
+    settled: AtomicU64,
     /// None when there is nothing to acknowledge.
     acks: Option<Arc<Acks>>,
 }
@@ -43,7 +45,7 @@ impl Message {
         redelivered: bool,
         acks: Option<Arc<Acks>>,
     ) -> Self {
-        Message { message, body: PyOnceLock::new(), tag, redelivered, settled: AtomicBool::new(false), acks }
+        Message { message, body: PyOnceLock::new(), tag, redelivered, settled: AtomicU64::new(0), acks }
     }
 
     /// A message that came back, or one that needs no acknowledgement.
@@ -51,18 +53,34 @@ impl Message {
         Self::new(message, 0, false, None)
     }
 
+    /// The way to acknowledge it.
+    #[inline]
+    fn acks(&self, py: Python<'_>, operation: &'static str) -> PyResult<&Acks> {
+        self.acks.as_deref().ok_or_else(|| {
+            let reason = "nothing to acknowledge: it was received with no_ack=True, or came back unrouted";
+            exception(py, &Error::new(Kind::PreconditionFailed, operation, reason))
+        })
+    }
+
     /// Marks the message settled; the way there, unless it was before.
     #[inline]
     fn settle(&self, py: Python<'_>, operation: &'static str) -> PyResult<&Acks> {
-        let Some(acks) = &self.acks else {
-            let reason = "nothing to acknowledge: it was received with no_ack=True, or came back unrouted";
-            return Err(exception(py, &Error::new(Kind::PreconditionFailed, operation, reason)));
-        };
-        acks.check(operation).or_raise(py)?;
-        if self.settled.swap(true, Relaxed) {
-            return Err(exception(py, &acks::settled(operation)));
+        let acks = self.acks(py, operation)?;
+        let mark = acks.mark(operation).or_raise(py)?;
+        match self.settled.compare_exchange(0, mark, Relaxed, Relaxed) {
+            Ok(_) => Ok(acks),
+            Err(before)
+                if !acks.is_settled(before)
+                    && self.settled.compare_exchange(before, mark, Relaxed, Relaxed).is_ok() =>
+            {
+                Ok(acks)
+            }
+            Err(_) => Err(exception(py, &acks::settled(operation))),
         }
-        Ok(acks)
+    }
+
+    fn header(&self, name: &str) -> Option<Value> {
+        self.message.properties().headers()?.get(name).cloned()
     }
 
     fn decoded(&self, py: Python<'_>) -> PyResult<Py<PyString>> {
@@ -150,6 +168,23 @@ impl Message {
         self.settle(py, "basic.reject")?.refuse("basic.reject", self.tag, false, how).or_raise(py)
     }
 
+    /// Puts off when the message must be acknowledged, to so many milliseconds from now. For a queue that has a
+    /// ``consumer_timeout``, from which a delivery that takes longer goes back.
+    ///
+    /// Returns at once, as ``ack``. Raises what ``ack`` does; where the broker is not WarrenMQ, the channel's next ack
+    /// raises Unsupported.
+    fn extend(&self, py: Python<'_>, milliseconds: i64) -> PyResult<()> {
+        let Ok(milliseconds) = u64::try_from(milliseconds) else {
+            let reason = format!("milliseconds: {milliseconds} is less than 0");
+            return Err(invalid(py, "extend", reason));
+        };
+        let acks = self.acks(py, "extend")?;
+        if acks.is_settled(self.settled.load(Relaxed)) {
+            return Err(exception(py, &acks::settled("extend")));
+        }
+        acks.extend(self.tag, milliseconds).or_raise(py)
+    }
+
     /// Whether it may have been delivered before.
     #[getter]
     fn redelivered(&self) -> bool {
@@ -178,6 +213,24 @@ impl Message {
     #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         table::to_dict(py, &self.message.properties().headers().unwrap_or_default())
+    }
+
+    /// How often it was delivered before and came back (the header ``x-delivery-count``); 0 if the broker does not
+    /// count.
+    #[getter]
+    fn delivery_count(&self) -> i64 {
+        self.header("x-delivery-count").and_then(|count| count.as_integer()).unwrap_or(0)
+    }
+
+    /// Why it was dead-lettered, the latest first (the header ``x-death``): each with ``queue``, ``reason``
+    /// (``expired``, ``rejected``, ``maxlen`` or ``delivery_limit``), ``count``, ``exchange``, ``routing-keys`` and
+    /// ``time``. Empty if it was not.
+    #[getter]
+    fn deaths<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self.header("x-death") {
+            Some(deaths @ Value::Array(_)) => table::to_object(py, &deaths),
+            _ => Ok(PyList::empty(py).into_any()),
+        }
     }
 
     /// The properties that it has, under the names that ``send`` takes; and ``delivery_mode``, 2 if it is persistent.

@@ -4,7 +4,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyString};
 use smallvec::SmallVec;
-use warrenmq::wire::{Properties, PropertiesView, ShortString};
+use warrenmq::wire::{Properties, PropertiesView, ShortString, Value};
 
 use crate::body::Form;
 use crate::error::invalid;
@@ -15,6 +15,9 @@ pub(crate) type Encoded = SmallVec<[u8; 64]>;
 
 /// `delivery-mode` of a message that is to survive the broker (AMQP 0-9-1 section 4.10.4).
 const PERSISTENT: u8 = 2;
+
+/// The header that holds a message back, in milliseconds.
+const DELAY: &str = "x-delay";
 
 /// The encodings of messages that are given no properties, one for each form of body.
 #[derive(Debug)]
@@ -76,6 +79,7 @@ impl Given {
 /// Reads keyword arguments. Absent and `None` are the same.
 pub(crate) fn read(operation: &'static str, given: &Bound<'_, PyDict>) -> PyResult<Given> {
     let mut read = Given::default();
+    let mut delay = None;
     for (name, value) in given.iter() {
         if value.is_none() {
             continue;
@@ -101,6 +105,7 @@ pub(crate) fn read(operation: &'static str, given: &Bound<'_, PyDict>) -> PyResu
                 let milliseconds = field.number(u32::MAX.into())?;
                 properties.expiration = Some(ShortString::truncated(&milliseconds.to_string()));
             }
+            "delay" => delay = Some((field.number(i64::MAX as u64)?, value)),
             "message_id" => properties.message_id = Some(field.text()?),
             "timestamp" => properties.timestamp = Some(field.number(i64::MAX as u64)?),
             "type" => properties.r#type = Some(field.text()?),
@@ -111,6 +116,16 @@ pub(crate) fn read(operation: &'static str, given: &Bound<'_, PyDict>) -> PyResu
                 return Err(PyTypeError::new_err(reason));
             }
         }
+    }
+    if let Some((milliseconds, value)) = delay {
+        let headers = read.properties.headers.get_or_insert_default();
+        let milliseconds = milliseconds as i64;
+        if headers.get(DELAY).is_some_and(|header| header.as_integer() != Some(milliseconds)) {
+            let field = Field { operation, name: "delay", value: &value };
+            return Err(field.refuse("differs from the header x-delay: give one of them"));
+        }
+        // The smallest of the two types that hold it, as for any integer in headers.
+        headers.insert(DELAY, i32::try_from(milliseconds).map_or(Value::I64(milliseconds), Value::I32));
     }
     Ok(read)
 }

@@ -9,9 +9,9 @@ use warrenmq::client::{BatchOutcome, Outcome};
 #[pyclass(frozen, eq, get_all, module = "warrenmq")]
 #[derive(PartialEq)]
 pub(crate) struct Receipt {
-    /// The broker has taken responsibility for it.
+    /// The broker has taken responsibility for it. Not so in a transaction, before its commit.
     confirmed: bool,
-    /// At least one queue took it.
+    /// At least one queue took it. In a transaction, the commit tells.
     routed: bool,
 }
 
@@ -38,7 +38,8 @@ pub(crate) fn receipt(py: Python<'_>, outcome: Outcome) -> PyResult<Py<PyAny>> {
 #[pyclass(frozen, eq, get_all, module = "warrenmq")]
 #[derive(PartialEq)]
 pub(crate) struct BatchReceipt {
-    /// How many messages the broker has taken responsibility for: all, or the call failed.
+    /// How many messages the broker has taken responsibility for: all, or the call failed; in a transaction none,
+    /// before its commit.
     confirmed: usize,
     /// The indexes of those that no queue took, from 0.
     unrouted: Vec<usize>,

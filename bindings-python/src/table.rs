@@ -98,7 +98,8 @@ pub(crate) fn to_dict<'py>(py: Python<'py>, table: &Table) -> PyResult<Bound<'py
     Ok(dict)
 }
 
-fn to_object<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+/// A value as an object.
+pub(crate) fn to_object<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     Ok(match value {
         Value::Bool(value) => PyBool::new(py, *value).to_owned().into_any(),
         Value::I8(value) => value.into_pyobject(py)?.into_any(),

@@ -239,6 +239,31 @@ def test_a_get_must_be_acknowledged_unless_it_says_otherwise(mq, tasks):
     assert mq.queue("empty").get() is None
 
 
+def test_a_delivery_whose_time_is_put_off_stays_and_others_go_back(mq):
+    queue = mq.queue("timed", consumer_timeout=100)
+    queue.send_many(["slow", "slower"])
+    with queue.consume() as messages:
+        slow, slower = messages.get(timeout=5), messages.get(timeout=5)
+        slow.extend(60_000)  # its time would come first
+        again = messages.get(timeout=5)
+        assert (again.text(), again.redelivered) == ("slower", True)
+        slow.ack()
+        again.ack()
+        with pytest.raises(warrenmq.PreconditionFailed):
+            slow.extend(1)
+    assert queue.get() is None
+    assert slower.text() == "slower"
+
+
+def test_a_time_is_put_off_by_no_less_than_nothing(tasks):
+    tasks.send("x")
+    with pytest.raises(warrenmq.InvalidArgument, match="milliseconds: -1 is less than 0"):
+        tasks.get().extend(-1)
+    tasks.send("y")
+    with pytest.raises(warrenmq.PreconditionFailed, match="nothing to acknowledge"):
+        tasks.get(no_ack=True).extend(1)
+
+
 def test_a_consumer_whose_queue_is_deleted_ends_with_an_error(tasks):
     with tasks.consume() as consumer:
         for _ in range(4):

@@ -76,6 +76,9 @@ def test_messages_to_a_transient_queue_are_persistent_if_they_are_to_be(mq):
         ("priority", True),
         ("expiration", "60000"),
         ("expiration", 2**32),
+        ("delay", -1),
+        ("delay", 2**63),
+        ("delay", 1.5),
         ("timestamp", -1),
         ("timestamp", datetime.datetime.now(datetime.UTC)),
         ("message_id", 5),
@@ -94,6 +97,37 @@ def test_a_value_out_of_range_is_refused_by_the_name_of_its_property(mq, name, v
 def test_an_unknown_property_is_a_type_error(mq):
     with pytest.raises(TypeError, match="'colour' is no property of a message"):
         received(mq, colour="red")
+
+
+def delayed(mq, **properties):
+    queue = mq.queue("delayed")
+    queue.send(b"", **properties)
+    with queue.consume() as messages:
+        message = messages.get(timeout=5)
+        message.ack()
+    headers = message.headers
+    return headers | {"x-delay": abs(headers["x-delay"])}  # the exchange type turns its sign when the time is over
+
+
+def test_a_delay_is_a_header(mq):
+    assert delayed(mq, delay=1) == {"x-delay": 1}
+    assert delayed(mq, delay=1, headers={"a": "b"}) == {"a": "b", "x-delay": 1}
+    assert delayed(mq, delay=1, headers={"x-delay": 1}) == {"x-delay": 1}
+
+
+def test_two_different_delays_are_refused(mq):
+    with pytest.raises(warrenmq.InvalidArgument, match="delay: 1 differs from the header x-delay"):
+        received(mq, delay=1, headers={"x-delay": 2})
+
+
+def test_a_message_tells_how_often_it_came_back_and_why_it_was_dead_lettered(mq):
+    plain = received(mq)
+    assert (plain.delivery_count, plain.deaths) == (0, [])
+    death = {"queue": "tasks", "reason": "expired", "count": 2, "routing-keys": ["tasks"], "time": NOON}
+    message = received(mq, headers={"x-delivery-count": 3, "x-death": [death]})
+    assert (message.delivery_count, message.deaths) == (3, [death])
+    strange = received(mq, headers={"x-delivery-count": "many", "x-death": "twice"})
+    assert (strange.delivery_count, strange.deaths) == (0, [])
 
 
 NOON = datetime.datetime(2024, 2, 29, 12, 0, tzinfo=datetime.UTC)

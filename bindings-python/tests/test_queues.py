@@ -168,7 +168,7 @@ def test_a_mandatory_message_that_a_queue_takes_is_no_error(mq):
 
 
 def test_an_unknown_type_of_exchange_is_refused(mq):
-    with pytest.raises(warrenmq.Error, match="COMMAND_INVALID"):
+    with pytest.raises(warrenmq.PreconditionFailed, match="unknown exchange type"):
         mq.exchange("odd", "no-such-type")
 
 

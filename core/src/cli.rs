@@ -10,9 +10,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::broker::{Broker, Definitions, Options};
+use crate::broker::{Broker, Definitions, Options, Profile};
+use crate::disk;
 use crate::error::{Error, Kind, Result};
-use crate::server::{Limits, Server};
+use crate::server::{Limits, LoginFrom, Server, Tls, TlsOptions, Verify};
+use crate::wire::frame::FRAME_MIN_SIZE;
 
 /// RabbitMQ's semantics with SQLite's operations.
 #[derive(Debug, Parser)]
@@ -39,6 +41,24 @@ struct Serve {
     /// Listen for AMQP here; port 0 picks a free one. May be given several times.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5672")]
     amqp: Vec<String>,
+    /// Listen for AMQP over TLS here. May be given several times.
+    #[arg(long, value_name = "HOST:PORT", requires = "tls_cert", requires = "tls_key")]
+    amqps: Vec<String>,
+    /// The certificate to show, and those between it and its authority, in PEM.
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's key, in PEM.
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// The authorities that sign clients' certificates, in PEM.
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// Whether clients have to show a certificate
+    #[arg(long, value_name = "WHETHER", default_value = "none")]
+    tls_verify: Verify,
+    /// What in a client's certificate is the user's name, for the login mechanism EXTERNAL
+    #[arg(long, value_name = "PART", default_value = "distinguished-name")]
+    tls_login_from: LoginFrom,
     /// Take users, virtual hosts, permissions, policies, queues, exchanges and bindings from this file of
     /// RabbitMQ's definitions. Then there is no user `guest` and no virtual host `/` unless it has them.
     #[arg(long, value_name = "FILE")]
@@ -53,6 +73,25 @@ struct Serve {
     /// [default: 40% of the machine's memory]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     memory_limit: Option<usize>,
+    /// Bytes that have to be free where the data is, with K, M or G; below it publishers are held back
+    /// [default: 50 MB with --data, else none]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    disk_limit: Option<usize>,
+    /// The RabbitMQ to be like where its versions differ
+    #[arg(long, value_name = "VERSION", default_value = "3.13")]
+    profile: Profile,
+    /// The longest body that is taken, in bytes, with K, M or G [default: 128M, in profile 4.x 16M]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    max_message_size: Option<usize>,
+    /// The largest frame that is offered to clients, in bytes, 0 for any
+    #[arg(long, value_name = "BYTES", default_value_t = 131_072, value_parser = frame_max)]
+    frame_max: u32,
+    /// Channels that a connection may have open, 0 for any number
+    #[arg(long, value_name = "COUNT", default_value_t = 2047)]
+    channel_max: u16,
+    /// Seconds between signs of life that are offered to clients, 0 for none
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    heartbeat: u16,
     /// Microseconds to look for the next request after a small one, before going to sleep; 0 saves the most power.
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 50)]
     spin: u64,
@@ -85,6 +124,13 @@ fn bytes(text: &str) -> Result<usize, String> {
     };
     let number: usize = digits.parse().map_err(|_| "expected a number of bytes, such as 512M".to_owned())?;
     number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
+}
+
+fn frame_max(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(size) if size == 0 || size >= FRAME_MIN_SIZE => Ok(size),
+        _ => Err(format!("expected 0 or a number of at least {FRAME_MIN_SIZE}")),
+    }
 }
 
 /// Runs a command; its exit status: 0 when it went well, 1 when it failed, 2 when it was not understood.
@@ -134,7 +180,10 @@ impl Serve {
         let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
 
-        let mut options = Options::default();
+        let mut options = Options::like(self.profile);
+        if let Some(size) = self.max_message_size {
+            options.max_message_size = size;
+        }
         if let Some(limit) = self.memory_limit {
             options.memory_limit = limit;
         }
@@ -144,7 +193,18 @@ impl Serve {
             None => Broker::new(options),
             Some(file) => defined(file, options)?,
         };
-        let limits = Limits { spin: Duration::from_micros(self.spin), ..Limits::default() };
+        if let Some(limit) =
+            self.disk_limit.map(|limit| limit as u64).or(self.data.as_ref().map(|_| disk::LIMIT))
+        {
+            disk::watch(&broker, self.data.clone().unwrap_or_else(|| ".".into()), limit)?;
+        }
+        let limits = Limits {
+            frame_max: self.frame_max,
+            channel_max: self.channel_max,
+            heartbeat: self.heartbeat,
+            spin: Duration::from_micros(self.spin),
+            ..Limits::default()
+        };
         let mut servers = Vec::new();
         for address in &self.amqp {
             servers.push(Server::listen(broker.clone(), address, limits.clone()).await?);
@@ -152,8 +212,15 @@ impl Serve {
         if !self.memory {
             tracing::warn!("messages are kept in memory only, and end with this process");
         }
-        let addresses: Vec<String> =
+        let mut addresses: Vec<String> =
             servers.iter().map(|server| format!("amqp://{}", server.address())).collect();
+        if let Some(tls) = self.tls()? {
+            for address in &self.amqps {
+                let server = Server::listen_tls(broker.clone(), address, limits.clone(), tls.clone()).await?;
+                addresses.push(format!("amqps://{}", server.address()));
+                servers.push(server);
+            }
+        }
         // A closed pipe is no reason to stop serving.
         let _ = writeln!(std::io::stdout(), "ready {}", addresses.join(" "));
         let _ = std::io::stdout().flush();
@@ -167,6 +234,18 @@ impl Serve {
             server.stop().await;
         }
         Ok(())
+    }
+
+    fn tls(&self) -> Result<Option<Tls>> {
+        let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
+        let options = TlsOptions {
+            certificate: certificate.clone(),
+            key: key.clone(),
+            authorities: self.tls_ca.clone(),
+            verify: self.tls_verify,
+            login_from: self.tls_login_from,
+        };
+        Tls::load(&options).map(Some)
     }
 }
 

@@ -9,7 +9,7 @@
 //! | [`server`] | AMQP connections: handshake, read loop, and the writing half that every publisher may use |
 //! | [`client`] | one client API over the transports `inproc:` and `amqp:`; the language modules are its fronts |
 //! | [`cli`] | the `warrenmq` command |
-//! | [`error`], [`clock`], [`auth`], [`memory`] | the one error type; time; users and what they may do; what messages cost |
+//! | [`error`], [`clock`], [`auth`], [`memory`], [`disk`] | the one error type; time; users and what they may do; what messages cost; space on the disk |
 //!
 //! [`broker`] and [`routing`] are synchronous and know no socket, file, task or language.
 //!
@@ -26,6 +26,7 @@ pub mod broker;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod disk;
 pub mod error;
 pub mod memory;
 pub mod message;

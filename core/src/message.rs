@@ -64,6 +64,14 @@ impl Body<'_> {
         self.len() == 0
     }
 
+    /// The same body for another message.
+    pub fn again(&self) -> Body<'_> {
+        match self {
+            Body::Slice(bytes) => Body::Slice(bytes),
+            Body::Owned(bytes) => Body::Owned(bytes.clone()),
+        }
+    }
+
     fn as_slice(&self) -> &[u8] {
         match self {
             Body::Slice(bytes) => bytes,

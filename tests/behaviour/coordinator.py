@@ -53,15 +53,16 @@ class Runner:
 class Play:
     """One case on one broker. `cast` tells for each role the runner that plays it."""
 
-    def __init__(self, url, cast):
-        self.url, self.cast = url, cast
+    def __init__(self, broker, url, cast):
+        self.broker, self.url, self.cast = broker, url, cast
         self.open, self.names = set(), {}
 
     def run(self, case):
         for step in case["steps"]:
-            for each in step.get("each", [None]):
+            step = as_played_on(self.broker, step)
+            for each in rounds(step):
                 names = self.names if each is None else self.names | {"each": each}
-                self.take_step(substitute({key: value for key, value in step.items() if key != "each"}, names))
+                self.take_step(substitute({key: value for key, value in step.items() if key not in REPEATED}, names))
 
     def take_step(self, step):
         if step.pop("eventually", False):
@@ -91,8 +92,9 @@ class Play:
         error = answer.get("error")
         if wanted := step.get("error"):
             assert error, f"{step}: expected the error {wanted}, and it succeeded with {answer['value']}"
-            assert error["code"] == wanted, f"{step}: {error}"
-            assert error["text"] == step.get("text", error["text"]), f"{step}: {error}"
+            check(wanted, error["code"], step | {"seen": error})
+            if "text" in step:
+                check(step["text"], error["text"], step)
             return
         assert not error, f"{step}: {error}"
         if "expect" in step:
@@ -109,6 +111,19 @@ class Play:
 
 
 JUDGED = {"expect", "error", "text", "let"}  # the fields of a step that are the coordinator's business
+REPEATED = {"each", "times"}
+
+
+def as_played_on(broker, step):
+    """The step with what differs on this broker in the place of what it says else."""
+    differences = step.get("differs", {})
+    plain = {key: value for key, value in step.items() if key != "differs"}
+    return plain | {key: value for key, value in differences.get(broker, {}).items() if key != "because"}
+
+
+def rounds(step):
+    """The values that `$each` takes on; None for a step that is done once."""
+    return map(str, range(1, step["times"] + 1)) if "times" in step else step.get("each", [None])
 
 
 def substitute(value, names):
@@ -126,21 +141,46 @@ def substitute(value, names):
 
 def check(wanted, seen, step):
     """All that is wanted is there; what is not mentioned may be anything."""
-    if isinstance(wanted, dict) and isinstance(seen, dict):
+    if is_matcher(wanted):
+        for name, operand in wanted.items():
+            assert MATCHERS[name](operand, seen), f"{step}: {seen!r}"
+    elif isinstance(wanted, dict) and isinstance(seen, dict):
         for key, part in wanted.items():
             if key == "body":
                 body = body_of(part)
                 digest = (len(body), hashlib.sha256(body).hexdigest())
                 assert (seen["size"], seen["sha256"]) == digest, f"{step}: another body: {seen}"
-            elif key in ("json", "headers"):
+            elif key in ("json", "headers") and not is_matcher(part):
                 assert same(part, seen.get(key)), f"{step}: {key} is {seen.get(key)!r}"
             else:
                 assert key in seen, f"{step}: no {key} in {seen}"
                 check(part, seen[key], step)
-    elif isinstance(wanted, dict) and "matches" in wanted:
-        assert re.search(wanted["matches"], seen), f"{step}: {seen!r}"
     else:
         assert same(wanted, seen), f"{step}: {seen!r}"
+
+
+def is_matcher(wanted):
+    return isinstance(wanted, dict) and bool(wanted.keys() & MATCHERS.keys())
+
+
+def contains(wanted, seen):
+    """Every field that is wanted is there, however deep; lists are of the same length."""
+    if is_matcher(wanted):
+        return all(MATCHERS[name](operand, seen) for name, operand in wanted.items())
+    if isinstance(wanted, dict) and isinstance(seen, dict):
+        return all(key in seen and contains(part, seen[key]) for key, part in wanted.items())
+    if isinstance(wanted, list) and isinstance(seen, list):
+        return len(wanted) == len(seen) and all(map(contains, wanted, seen))
+    return same(wanted, seen)
+
+
+MATCHERS = {
+    "matches": lambda pattern, seen: isinstance(seen, str) and re.search(pattern, seen) is not None,
+    "contains": contains,
+    "lacks": lambda names, seen: not set(names) & seen.keys(),
+    "above": lambda bound, seen: seen > bound,
+    "among": lambda values, seen: any(same(value, seen) for value in values),
+}
 
 
 def same(a, b):

@@ -9,41 +9,49 @@ import pytest
 from behaviour.coordinator import HERE, Play, Runner
 
 SCENARIOS = [(path.stem[:2], json.loads(path.read_text())) for path in sorted((HERE / "scenarios").glob("*.json"))]
-CASES = [
-    pytest.param(scenario, case, id=f"{number} {case['name']}")
-    for number, scenario in SCENARIOS
-    for case in scenario["cases"]
-]
 OURS = [("python",), ("node",), ("python", "node"), ("node", "python")]
 STOCK = [("pika",), ("amqplib",), ("pika", "amqplib"), ("amqplib", "pika")]
 
 _serial = itertools.count(1)
 
 
-@pytest.mark.parametrize("scenario, case", CASES)
-@pytest.mark.parametrize("kinds", OURS[:2], ids="".join)
+def plays(casts):
+    """Every case with every cast, as parameters. A `solo` scenario has no use for two kinds of runner."""
+    return pytest.mark.parametrize(
+        "kinds, scenario, case",
+        [
+            pytest.param(kinds, scenario, case, id=f"{'-'.join(kinds)}-{number} {case['name']}")
+            for kinds in casts
+            for number, scenario in SCENARIOS
+            for case in scenario["cases"]
+            if len(kinds) == 1 or not scenario.get("solo")
+        ],
+    )
+
+
+@plays(OURS[:2])
 def test_inproc(kinds, scenario, case, pool):
-    play(f"inproc://behaviour-{next(_serial)}", Cast(pool, kinds), case)
+    play("warrenmq", f"inproc://behaviour-{next(_serial)}", Cast(pool, kinds), case)
 
 
-@pytest.mark.parametrize("scenario, case", CASES)
-@pytest.mark.parametrize("kinds", OURS, ids="-".join)
+@plays(OURS)
 def test_amqp(broker, kinds, scenario, case, pool, swept):
-    play(broker.url, Cast(pool, kinds), case)
+    play(broker.name, broker.url, Cast(pool, kinds), case)
 
 
-@pytest.mark.parametrize("scenario, case", CASES)
-@pytest.mark.parametrize("kinds", STOCK, ids="-".join)
+@plays(STOCK)
 def test_stock_clients_say_the_same(broker, kinds, scenario, case, pool, swept):
-    play(broker.url, Cast(pool, kinds), case)
+    play(broker.name, broker.url, Cast(pool, kinds), case)
 
 
-def play(url, cast, case):
+def play(broker, url, cast, case):
+    if broker not in case.get("only", {broker: ""}):
+        pytest.skip(*case["only"].values())
     for kind, reason in case.get("except", {}).items():
         if kind in cast.kinds:
             pytest.skip(reason)
     try:
-        Play(url, cast).run(case)
+        Play(broker, url, cast).run(case)
     except BaseException:
         cast.dismiss()
         raise
@@ -95,19 +103,26 @@ def pool():
         runner.stop()
 
 
+@pytest.fixture(scope="session")
+def broom(broker):
+    """A channel that is kept for sweeping. Nobody answers heartbeats between two tests, so it has none."""
+    parameters = pika.URLParameters(broker.url)
+    parameters.heartbeat = 0
+    connection = pika.BlockingConnection(parameters)
+    yield connection.channel()
+    connection.close()
+
+
 @pytest.fixture
-def swept(broker, scenario):
+def swept(broom, scenario):
     """None of the scenario's queues and exchanges is there before it, nor after it."""
-    sweep(broker, scenario)
+    sweep(broom, scenario)
     yield
-    sweep(broker, scenario)
+    sweep(broom, scenario)
 
 
-def sweep(broker, scenario):
-    connection = pika.BlockingConnection(pika.URLParameters(broker.url))
-    channel = connection.channel()
+def sweep(channel, scenario):
     for queue in scenario.get("queues", []):
         channel.queue_delete(queue)
     for exchange in scenario.get("exchanges", []):
         channel.exchange_delete(exchange)
-    connection.close()

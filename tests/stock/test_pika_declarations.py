@@ -2,7 +2,7 @@
 
 import pytest
 
-from stock.pika_words import drain, expelled, get, refused, send
+from stock.pika_words import drain, get, refused, send
 from support.waiting import eventually
 
 
@@ -98,11 +98,6 @@ def test_an_exchange_declared_otherwise_is_406(channel, name, options, text):
     channel.exchange_declare(exchange, "direct")
     with refused(406, f"PRECONDITION_FAILED - inequivalent arg {text.format(exchange)}"):
         channel.exchange_declare(exchange, **({"exchange_type": "direct"} | options))
-
-
-def test_an_unknown_exchange_type_ends_the_connection(connect, name):
-    with expelled(503, "COMMAND_INVALID - unknown exchange type 'sideways'"):
-        connect().channel().exchange_declare(name("x"), "sideways")
 
 
 def test_reserved_names_are_403(connect):

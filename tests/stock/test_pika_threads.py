@@ -1,9 +1,11 @@
 """pika from threads, and its heartbeats."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pika
+import pytest
 
 from stock.pika_words import Inbox, send
 
@@ -59,6 +61,47 @@ def test_an_ack_may_come_from_another_thread(connect, channel, name):
     connection.process_data_events(10)
     inbox.channel.close()
     assert channel.queue_declare(queue, passive=True).method.message_count == 0
+
+
+def test_long_work_in_a_thread_keeps_its_connection_alive(connect, channel, name):
+    """As pika's documentation has it: the connection's thread only looks after the connection."""
+    queue = name("q")
+    channel.queue_declare(queue)
+    connection = connect(heartbeat=1)
+    consuming = connection.channel()
+    consuming.basic_qos(prefetch_count=1)
+    inbox = Inbox(consuming, queue)
+    send(channel, queue, b"1", b"2")
+    inbox.take(1)
+    worked = threading.Event()
+
+    def work():
+        time.sleep(4)  # twice as long as a silent client is given
+        connection.add_callback_threadsafe(inbox.ack)
+        worked.set()
+
+    threading.Thread(target=work).start()
+    assert inbox.take(2) == [b"1", b"2"]
+    assert worked.is_set(), "the second came before the first was acked"
+    inbox.ack()
+    channel.queue_delete(queue)
+
+
+def test_work_that_starves_the_heartbeats_is_given_to_another(connect, channel, other, name):
+    queue = name("q")
+    channel.queue_declare(queue)
+    silent = connect(heartbeat=1)
+    starving = Inbox(silent.channel(), queue)
+    send(channel, queue, b"x")
+    starving.take(1)
+    inbox = Inbox(other, queue)
+    assert inbox.take(1) == [b"x"]  # and meanwhile the first connection's thread does nothing
+    assert inbox.deliveries[0][0].redelivered
+    inbox.ack()
+    with pytest.raises(pika.exceptions.AMQPConnectionError):
+        starving.ack()
+        silent.process_data_events(10)
+    channel.queue_delete(queue)
 
 
 def test_an_idle_connection_lives_on_its_heartbeats(connect, channel, name):

@@ -15,6 +15,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT = 60  # seconds; RabbitMQ takes 5 to 10, more on a busy machine
 STOP_TIMEOUT = 30  # seconds
+# What RabbitMQ ships and has to be asked for: the exchange types beyond the four of AMQP.
+RABBITMQ_PLUGINS = (
+    "rabbitmq_consistent_hash_exchange",
+    "rabbitmq_random_exchange",
+    "rabbitmq_recent_history_exchange",
+    "rabbitmq_sharding",
+)
 
 
 class Unavailable(Exception):
@@ -53,26 +60,27 @@ class Broker:
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def start(name):
-    """Start the broker of this name and return it once clients can connect."""
-    return {"warrenmq": start_warrenmq, "rabbitmq": start_rabbitmq}[name]()
+def start(name, port=None):
+    """Start the broker of this name, on this port or a free one, and return it once clients can connect."""
+    return {"warrenmq": start_warrenmq, "rabbitmq": start_rabbitmq}[name](port=port)
 
 
-def start_warrenmq(*options):
+def start_warrenmq(*options, port=None):
     """`warrenmq serve` in memory; WARRENMQ_BIN names the binary if it is not the release build."""
     binary = Path(os.environ.get("WARRENMQ_BIN", ROOT / "target/release/warrenmq"))
     if not binary.exists():
         raise FileNotFoundError(f"no WarrenMQ at {binary}: run `cargo build --release`, or set WARRENMQ_BIN")
-    command = [binary, "serve", "--memory", "--amqp", "127.0.0.1:0", *options]
+    command = [binary, "serve", "--memory", "--amqp", f"127.0.0.1:{port or 0}", *options]
     return _launch("warrenmq", command, r"^ready amqp://[^ ]*:(?P<port>\d+)", _temporary())
 
 
-def start_rabbitmq():
+def start_rabbitmq(port=None):
     """A RabbitMQ node of its own: own name, ports, data and cookie."""
     script = _rabbitmq_script()
     directory = _temporary()
-    port, distribution = _free_ports(2)
-    (directory / "plugins").write_text("[].\n")
+    free, distribution = _free_ports(2)
+    port = port or free
+    (directory / "plugins").write_text(f"[{','.join(RABBITMQ_PLUGINS)}].\n")
     (directory / "rabbitmq.conf").write_text("log.console.level = warning\n")
     environment = {
         "HOME": directory,  # the Erlang cookie lives there

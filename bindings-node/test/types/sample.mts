@@ -13,7 +13,12 @@ const receipt: Receipt = await queue.send({ n: 1, nested: [null, 'text', true, u
 const batch: BatchReceipt = await queue.sendMany(['text', Buffer.from('bytes'), { json: 1 }])
 console.log(receipt.routed, batch.unrouted[0])
 
-for await (const message of queue.consume({ prefetch: 10 })) {
+const limited = await mq.queue('limited', { ttl: 60_000, overflow: 'reject-publish', type: 'quorum' })
+await limited.send('later', { delay: 60_000 })
+
+for await (const message of queue.consume({ prefetch: 10, priority: 1, offset: new Date() })) {
+  const again: [number, Date | undefined] = [message.deliveryCount, message.deaths[0]?.time]
+  console.log(again)
   const body: Buffer = message.body
   const type: string | undefined = message.properties.contentType
   message.ack({ multiple: true })
@@ -33,6 +38,8 @@ try {
 
 // @ts-expect-error there is no such option
 await mq.queue('tasks', { persistent: true })
+// @ts-expect-error there is no such way of overflowing
+await mq.queue('tasks', { overflow: 'drop-tail' })
 // @ts-expect-error a promise resolves to the queue
 mq.queue('tasks').send('x')
 // @ts-expect-error there is no such code

@@ -14,6 +14,7 @@ The same for asyncio is in `warrenmq.aio`.
 """
 
 from . import errors
+from ._arguments import Offset, QueueArguments
 from ._connection import Channel, Connection, Exchange, Queue, QueueInfo, connect
 from ._native import BatchReceipt, Consumer, Message, Receipt, __version__
 from ._options import Arguments, Body, Event, ExchangeType, Field, Json, Properties
@@ -82,9 +83,11 @@ __all__ = [
     "NoConsumers",
     "NotAllowed",
     "NotFound",
+    "Offset",
     "PreconditionFailed",
     "Properties",
     "Queue",
+    "QueueArguments",
     "QueueInfo",
     "Receipt",
     "RemoteError",

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, NamedTuple, Self, Unpack
 
 from . import _lifecycle, _native, _remote
+from ._arguments import Offset, QueueArguments, of_consumer, of_queue
 from ._events import Listeners
 from ._native import Consumer, Message
 from ._options import Arguments, Body, Event, ExchangeType, Properties, hide_password, plain
 from ._serving import Handler, Server
-from .errors import NotFound
+from .errors import Error, NotFound
 
 
 def connect(url: str, *, name: str | None = None, timeout: float = 10.0) -> Connection:
@@ -60,11 +61,14 @@ class _Declarer:
         auto_delete: bool = False,
         passive: bool = False,
         arguments: Arguments | None = None,
+        **options: Unpack[QueueArguments],
     ) -> Queue:
         """Declares a queue, or with ``passive`` only checks that it is there.
 
         Without a name the broker makes one up. ``durable``: it survives the broker. ``exclusive``: it belongs to
-        this connection and goes with it. ``auto_delete``: it goes with its last consumer.
+        this connection and goes with it. ``auto_delete``: it goes with its last consumer. The other options (``ttl``,
+        ``max_length``, ``dead_letter_exchange`` …) are told in `QueueArguments`; what has no name there can be given in
+        ``arguments``.
 
         Raises `NotFound` (passive), `PreconditionFailed` if it is there and was declared otherwise,
         `ResourceLocked` if it is another connection's.
@@ -73,7 +77,8 @@ class _Declarer:
         ...     mq.queue("tasks", durable=True).message_count
         0
         """
-        answer = self._control.declare_queue(name, passive, durable, exclusive, auto_delete, plain(arguments))
+        given = of_queue(arguments, options)
+        answer = self._control.declare_queue(name, passive, durable, exclusive, auto_delete, given)
         return Queue(self, QueueInfo(*answer.wait()), durable)
 
     def exchange(
@@ -132,6 +137,8 @@ class Queue(_native.QueuePublisher):
         no_ack: bool = False,
         exclusive: bool = False,
         tag: str = "",
+        priority: int | None = None,
+        offset: Offset | None = None,
         arguments: Arguments | None = None,
     ) -> Consumer:
         """Receives the queue's messages: ``for message in queue.consume()``.
@@ -139,12 +146,15 @@ class Queue(_native.QueuePublisher):
         ``prefetch`` limits what is delivered and not yet acknowledged, 0 to 65535, 0 being no limit; 100 unless said
         otherwise, and for a queue of a `Channel` what `Channel.prefetch` said. ``no_ack``: messages need no
         acknowledgement, and are lost with this process. ``exclusive``: nobody else may consume from it. ``tag``:
-        what the broker is to know the consumer by. ``arguments``: ``{"x-priority": 10}`` has it served first.
+        what the broker is to know the consumer by. ``priority``: those of a higher one are served first; 0 unless said
+        otherwise. ``offset``: where in a stream to begin, see `Offset`. ``arguments``: ``x-`` arguments without a name
+        here.
 
         Raises `NotFound`, or `AccessRefused` if another consumer has the queue exclusively.
         """
         prefetch = self._on._prefetch if prefetch is None else prefetch
-        return self._on._control.consume(self.name, prefetch, no_ack, exclusive, tag, plain(arguments)).wait()
+        given = of_consumer(arguments, priority, offset)
+        return self._on._control.consume(self.name, prefetch, no_ack, exclusive, tag, given).wait()
 
     def get(self, *, no_ack: bool = False) -> Message | None:
         """Fetches one message, or None if there is none. To receive many, `consume` is far cheaper."""
@@ -226,6 +236,7 @@ class Channel(_Declarer):
     def __init__(self, native: _native.Channel) -> None:
         """Comes from `Connection.channel`."""
         self._control = self._publishing = self._fetching = native
+        self._transactional = False
 
     @property
     def is_open(self) -> bool:
@@ -240,6 +251,54 @@ class Channel(_Declarer):
     def recover(self) -> None:
         """Has everything unacknowledged on this channel delivered again."""
         self._control.recover().wait()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A transaction: what is published and acknowledged in the ``with`` block takes effect together when it ends,
+        or with an exception not at all.
+
+        Then what the block acknowledged is unacknowledged again: acknowledge it anew, or have it delivered again with
+        `recover`. What the block publishes has a receipt that is not ``confirmed``, and ``mandatory`` has no effect.
+        Once used, the channel acts in transactions only. See `tx_select` for errors.
+
+        >>> with connect("inproc://") as mq, mq.channel() as channel:
+        ...     done, tasks = channel.queue("done"), channel.queue("tasks")
+        ...     receipt = tasks.send("one")
+        ...     task = tasks.get()
+        ...     with channel.transaction():
+        ...         receipt = done.send(task.text())
+        ...         task.ack()
+        ...     done.info().message_count
+        1
+        """
+        if not self._transactional:
+            self.tx_select()
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(Error):  # the error at hand says more; a channel that is closed has rolled back
+                self.tx_rollback()
+            raise
+        self.tx_commit()
+
+    def tx_select(self) -> None:
+        """From now on, what is published and acknowledged on this channel waits for `tx_commit`.
+
+        Raises `PreconditionFailed`, and closes the channel, if something was published on it before: AMQP has confirms
+        and transactions exclude each other.
+        """
+        self._control.tx_select().wait()
+        self._transactional = True
+
+    def tx_commit(self) -> list[int]:
+        """Has all that was published and acknowledged since the last commit or rollback take effect; the indexes, from
+        0, of the messages that no queue took. Raises `PreconditionFailed` without `tx_select`."""
+        return self._control.tx_commit().wait()
+
+    def tx_rollback(self) -> None:
+        """Forgets what was published and acknowledged since the last commit or rollback; what was acknowledged is
+        unacknowledged again. Raises `PreconditionFailed` without `tx_select`."""
+        self._control.tx_rollback().wait()
 
     def close(self) -> None:
         """Closes the channel; what was not acknowledged goes back. Closing twice is no error."""

@@ -120,6 +120,9 @@ class Channel:
     ) -> Answer[Consumer]: ...
     def get(self, queue: str, no_ack: bool) -> Answer[Message | None]: ...
     def recover(self) -> Answer[None]: ...
+    def tx_select(self) -> Answer[None]: ...
+    def tx_commit(self) -> Answer[list[int]]: ...
+    def tx_rollback(self) -> Answer[None]: ...
     def caller(self) -> Answer[Caller]: ...
     def close(self) -> Answer[None]: ...
 
@@ -196,11 +199,11 @@ class Receipt:
 
     @property
     def confirmed(self) -> bool:
-        """The broker has taken responsibility for it."""
+        """The broker has taken responsibility for it. Not so in a transaction, before its commit."""
 
     @property
     def routed(self) -> bool:
-        """At least one queue took it."""
+        """At least one queue took it. In a transaction, the commit tells."""
 
 @final
 class BatchReceipt:
@@ -210,7 +213,8 @@ class BatchReceipt:
     def __new__(cls, confirmed: int, unrouted: list[int]) -> Self: ...
     @property
     def confirmed(self) -> int:
-        """How many messages the broker has taken responsibility for: all, or the call failed."""
+        """How many messages the broker has taken responsibility for: all, or the call failed; in a transaction none,
+        before its commit."""
 
     @property
     def unrouted(self) -> list[int]:
@@ -248,6 +252,14 @@ class Message:
     def reject(self, requeue: bool = True) -> None:
         """The same for this message alone."""
 
+    def extend(self, milliseconds: int) -> None:
+        """Puts off when the message must be acknowledged, to so many milliseconds from now. For a queue that has a
+        ``consumer_timeout``, from which a delivery that takes longer goes back.
+
+        Returns at once, as ``ack``. Raises what ``ack`` does; where the broker is not WarrenMQ, the channel's next ack
+        raises Unsupported.
+        """
+
     @property
     def redelivered(self) -> bool:
         """Whether it may have been delivered before."""
@@ -267,6 +279,17 @@ class Message:
     @property
     def headers(self) -> dict[str, Any]:
         """Its headers; empty if it has none."""
+
+    @property
+    def delivery_count(self) -> int:
+        """How often it was delivered before and came back (the header ``x-delivery-count``); 0 if the broker does not
+        count."""
+
+    @property
+    def deaths(self) -> list[dict[str, Any]]:
+        """Why it was dead-lettered, the latest first (the header ``x-death``): each with ``queue``, ``reason``
+        (``expired``, ``rejected``, ``maxlen`` or ``delivery_limit``), ``count``, ``exchange``, ``routing-keys`` and
+        ``time``. Empty if it was not."""
 
     @property
     def properties(self) -> dict[str, Any]:

@@ -20,7 +20,18 @@ Field: TypeAlias = bool | int | float | str | bytes | datetime | list[Any] | tup
 Arguments: TypeAlias = Mapping[str, Any]
 """``x-`` arguments of queues, exchanges and bindings: a dict of `Field`."""
 
-ExchangeType: TypeAlias = Literal["direct", "fanout", "topic", "headers"]
+ExchangeType: TypeAlias = Literal[
+    "direct",
+    "fanout",
+    "topic",
+    "headers",
+    "x-delayed-message",
+    "x-consistent-hash",
+    "x-modulus-hash",
+    "x-random",
+    "x-local-random",
+    "x-recent-history",
+]
 """Which messages an exchange sends where."""
 
 Event: TypeAlias = Literal["close", "blocked", "unblocked", "return"]
@@ -46,6 +57,8 @@ class Properties(TypedDict, total=False):
     """The queue that the answer is to go to."""
     expiration: int
     """How long it may wait in a queue, in milliseconds."""
+    delay: int
+    """How long the broker is to hold it back before it is routed, in milliseconds: the header ``x-delay``."""
     message_id: str
     """The application's name for it."""
     timestamp: int

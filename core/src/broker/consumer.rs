@@ -1,10 +1,10 @@
 //! Consumers: as a queue's ring holds them ([`Consumer`]), and as their channel counts them ([`Slots`]).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use super::outbox::{Outbox, Resumed};
-use super::queue::Queue;
+use super::queue::{Offset, Queue};
 
 /// A consumer in its queue's ring.
 pub(super) struct Consumer {
@@ -17,6 +17,10 @@ pub(super) struct Consumer {
     pub(super) priority: i64,
     /// When its deliveries must be acknowledged, in milliseconds; None for what the queue says.
     pub(super) timeout: Option<u64>,
+    /// Where it begins to read a stream.
+    pub(super) offset: Offset,
+    /// The next offset that it reads; changed only under the queue's lock.
+    pub(super) cursor: AtomicU64,
     pub(super) queue: Arc<Queue>,
     turn: AtomicU8,
 }
@@ -29,6 +33,8 @@ pub(super) struct Terms {
     pub(super) priority: i64,
     /// `x-consumer-timeout`, in milliseconds.
     pub(super) timeout: Option<u64>,
+    /// `x-stream-offset`
+    pub(super) offset: Offset,
 }
 
 /// Where a consumer stands with its queue; changed only under the queue's lock.
@@ -65,6 +71,8 @@ pub(super) struct Slot {
     pub(super) queue: Arc<Queue>,
     /// None for `basic.get`, and once the consumer was cancelled.
     consumer: Option<Arc<Consumer>>,
+    /// It counts `basic.get`s, which the channel's limit does not (`rabbit_channel:notify_limiter`).
+    get: bool,
     pub(super) no_ack: bool,
     /// The most that may be unacked; 0 is no limit.
     pub(super) prefetch: u32,
@@ -80,7 +88,7 @@ pub(super) struct Slots {
     /// Those that their queues have put aside, in the order in which they were: so they go on, and one that
     /// acknowledges fast does not keep the others of a limited channel from their turns.
     parked: Vec<u32>,
-    /// Unacked over all places.
+    /// Unacked over all consumers, those that were cancelled too.
     pub(super) outstanding: u32,
 }
 
@@ -110,9 +118,16 @@ impl Slots {
         tag: &Arc<str>,
         terms: Terms,
     ) -> Arc<Consumer> {
-        let Terms { no_ack, prefetch, priority, timeout } = terms;
-        let slot =
-            Slot { queue: queue.clone(), consumer: None, no_ack, prefetch, outstanding: 0, parked: false };
+        let Terms { no_ack, prefetch, priority, timeout, offset } = terms;
+        let slot = Slot {
+            queue: queue.clone(),
+            consumer: None,
+            get: false,
+            no_ack,
+            prefetch,
+            outstanding: 0,
+            parked: false,
+        };
         let index = self.put(slot);
         let consumer = Arc::new(Consumer {
             tag: tag.clone(),
@@ -121,6 +136,8 @@ impl Slots {
             no_ack,
             priority,
             timeout,
+            offset,
+            cursor: AtomicU64::new(0),
             queue: queue.clone(),
             turn: AtomicU8::new(Turn::Gone as u8),
         });
@@ -132,16 +149,16 @@ impl Slots {
 
     /// The place that counts `basic.get`s on this queue.
     pub(super) fn for_get(&mut self, queue: &Arc<Queue>) -> u32 {
-        let known = self.slots.iter().position(|slot| {
-            slot.as_ref().is_some_and(|slot| {
-                slot.consumer.is_none() && !slot.no_ack && Arc::ptr_eq(&slot.queue, queue)
-            })
-        });
+        let known = self
+            .slots
+            .iter()
+            .position(|slot| slot.as_ref().is_some_and(|slot| slot.get && Arc::ptr_eq(&slot.queue, queue)));
         known.map_or_else(
             || {
                 self.put(Slot {
                     queue: queue.clone(),
                     consumer: None,
+                    get: true,
                     no_ack: false,
                     prefetch: 0,
                     outstanding: 0,
@@ -157,7 +174,7 @@ impl Slots {
         match self.get_mut(index) {
             Some(slot) if !slot.no_ack => {
                 slot.outstanding += 1;
-                self.outstanding += 1;
+                self.outstanding += u32::from(!slot.get);
                 true
             }
             _ => false,
@@ -166,8 +183,8 @@ impl Slots {
 
     /// Counts one delivery back; its queue.
     pub(super) fn give_back(&mut self, index: u32) -> Option<Arc<Queue>> {
-        self.outstanding -= 1;
-        let slot = self.get_mut(index)?;
+        let slot = self.slots.get_mut(index as usize)?.as_mut()?;
+        self.outstanding -= u32::from(!slot.get);
         slot.outstanding -= 1;
         let queue = slot.queue.clone();
         self.free_if_unused(index);

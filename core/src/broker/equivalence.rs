@@ -6,6 +6,7 @@ use std::fmt::Display;
 
 use crate::error::{Error, Kind, Result};
 use crate::wire::table::{Table, Value};
+use crate::wire::term::Term;
 
 fn inequivalent(operation: &'static str, label: &str, field: &str, difference: &str) -> Error {
     Error::new(
@@ -40,22 +41,33 @@ pub(super) fn check_arguments<'a>(
     current: &Table,
 ) -> Result<()> {
     for key in known {
-        let (new, old) = (received.get(key), current.get(key));
-        let difference = match (new, old) {
+        let difference = match (received.get(key), current.get(key)) {
             (None, None) => continue,
             (Some(new), Some(old)) if same_value(new, old) => continue,
             (Some(new), Some(old)) => format!("'{}' but current is '{}'", text(new), text(old)),
-            _ => format!("{} but current is {}", describe(new), describe(old)),
+            // Classic is what a queue is that names no type.
+            (Some(only), None) | (None, Some(only)) if key == "x-queue-type" && is_classic(only) => continue,
+            (new, old) => format!("{} but current is {}", describe(new), describe(old)),
         };
         return Err(inequivalent(operation, &label(), key, &difference));
     }
     Ok(())
 }
 
-/// Integers are the same whatever their width, as for RabbitMQ.
+fn is_classic(value: &Value) -> bool {
+    matches!(value, Value::LongString(text) if &text[..] == b"classic")
+}
+
+/// Numbers are the same whatever their width, as for RabbitMQ (`rabbit_misc:type_class`).
 fn same_value(a: &Value, b: &Value) -> bool {
-    match (a.as_integer(), b.as_integer()) {
-        (Some(a), Some(b)) => a == b,
+    let float = |value: &Value| match value {
+        Value::F32(number) => Some(f64::from(*number)),
+        Value::F64(number) => Some(*number),
+        _ => None,
+    };
+    match (a.as_integer(), b.as_integer(), float(a), float(b)) {
+        (Some(a), Some(b), ..) => a == b,
+        (.., Some(a), Some(b)) => a == b,
         _ => a == b,
     }
 }
@@ -63,11 +75,7 @@ fn same_value(a: &Value, b: &Value) -> bool {
 fn text(value: &Value) -> String {
     match value {
         Value::LongString(bytes) | Value::ByteArray(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        Value::Bool(flag) => flag.to_string(),
-        Value::F32(number) => number.to_string(),
-        Value::F64(number) => number.to_string(),
-        Value::Timestamp(seconds) => seconds.to_string(),
-        other => other.as_integer().map_or_else(|| format!("{other:?}"), |number| number.to_string()),
+        other => Term(other).to_string(),
     }
 }
 

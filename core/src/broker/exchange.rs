@@ -1,9 +1,11 @@
 //! An exchange: its declaration, and the router that holds its bindings.
 
+use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::definitions::DestinationType;
+use super::history::History;
 use super::next_id;
 use super::policy::Effective;
 use super::queue::Queue;
@@ -75,17 +77,22 @@ pub(super) struct Exchange {
     pub(super) router: Router<Destination>,
     /// What policies say of it.
     pub(super) effective: Effective,
+    /// What it remembers, if its type does.
+    pub(super) history: Option<Arc<History>>,
 }
 
 impl Exchange {
-    pub(super) fn new(name: &str, options: ExchangeOptions) -> Self {
-        Exchange {
-            id: next_id(),
-            name: name.into(),
-            router: Router::new(options.kind),
-            options,
-            effective: Effective::default(),
-        }
+    /// Fails where the type refuses the arguments (406).
+    pub(super) fn new(name: &str, options: ExchangeOptions) -> Result<Self> {
+        let router = Router::new(options.kind, &options.arguments).map_err(|invalid| {
+            Error::new(error::Kind::PreconditionFailed, "exchange.declare", invalid.to_string())
+        })?;
+        let history = match router.routes_as() {
+            Kind::RecentHistory => Some(Arc::new(History::new(&options.arguments)?)),
+            _ => None,
+        };
+        let effective = Effective::default();
+        Ok(Exchange { id: next_id(), name: name.into(), router, history, options, effective })
     }
 
     /// The exchange that gets what this one cannot route. The argument counts before a policy
@@ -128,17 +135,36 @@ impl PartialEq for Destination {
 
 impl Eq for Destination {}
 
+/// By kind and name, as RabbitMQ orders bindings.
+impl Ord for Destination {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let key = |destination: &Self| match destination {
+            Destination::Exchange(_, name) => (0, name.clone()),
+            Destination::Queue(queue) => (1, queue.name.clone()),
+        };
+        key(self).cmp(&key(other)).then(self.id().cmp(&other.id()))
+    }
+}
+
+impl PartialOrd for Destination {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl Hash for Destination {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.id().hash(state);
     }
 }
 
-/// The exchange type of this name (503 as RabbitMQ's `rabbit_exchange:check_type`).
+/// The exchange type of this name (406 as RabbitMQ's `rabbit_exchange:check_type` since 3.12.14 and 3.13.3; before,
+/// it closed the connection with 503).
 pub(super) fn parse_kind(name: &str) -> Result<Kind> {
     name.parse().map_err(|_| {
         let known = Kind::ALL.map(Kind::name).join(", ");
-        Error::new(error::Kind::CommandInvalid, "exchange.declare", format!("unknown exchange type '{name}'"))
+        let reason = format!("unknown exchange type '{name}'");
+        Error::new(error::Kind::PreconditionFailed, "exchange.declare", reason)
             .advise(format!("known types are {known}"))
     })
 }

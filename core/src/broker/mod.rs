@@ -14,10 +14,13 @@
 //! | an [`Outbox`]'s state | a channel's deliveries under way: credit, delivery tags, what is unacked, what is not yet taken | adding one run of deliveries, taking a batch, settling |
 //!
 //! A thread that holds one may take those below it, never one above, and never two of the same row.
+//! An exchange's history ([`history`]) is a lock beside these: nothing is taken while it is held.
 //! Sockets are written and waiters woken after all of them are released: whatever became deliverable
 //! is noted in [`Wakes`], which calls each outlet once when it is dropped or [run](Wakes::run).
 
+mod alarms;
 mod arguments;
+mod carbon_copies;
 mod channel;
 mod consumer;
 mod dead_letter;
@@ -25,10 +28,12 @@ mod definitions;
 mod delay;
 mod equivalence;
 mod exchange;
+mod history;
 mod names;
 mod outbox;
 mod permissions;
 mod policy;
+mod profile;
 mod queue;
 mod replies;
 mod route;
@@ -48,6 +53,7 @@ use std::sync::{Arc, Weak};
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 
+pub use alarms::Alarm;
 pub use channel::{Binding, Channel, Confirmed, ConsumeOptions, Got, Publish, Registered, Returned};
 pub use definitions::{
     BindingDefinition, Definitions, DestinationType, ExchangeDefinition, Parameter, QueueDefinition,
@@ -57,6 +63,7 @@ pub use delay::DelayedMessage;
 pub use exchange::{BindingInfo, ExchangeInfo, ExchangeOptions};
 pub use outbox::{Delivery, Event, Outbox, Outlet, Settle, Wakes};
 pub use policy::{ApplyTo, Effective, Policy};
+pub use profile::Profile;
 pub use queue::{Queue, QueueInfo, QueueKind, QueueOptions, QueueStatus};
 pub use session::{Session, SessionInfo};
 pub use vhost::Vhost;
@@ -77,8 +84,13 @@ pub struct Options {
     /// Bytes of messages in memory above which publishers are held back. By default 40% of the
     /// machine's memory, as RabbitMQ's `vm_memory_high_watermark`.
     pub memory_limit: usize,
-    /// The longest body that is taken, in bytes: 128 MiB, as RabbitMQ 3.8 to 3.13.
+    /// Whose rules hold where versions of RabbitMQ differ.
+    pub profile: Profile,
+    /// The longest body that is taken, in bytes: as [`Profile::max_message_size`] says.
     pub max_message_size: usize,
+    /// How often a quorum queue that does not say so itself delivers a message again before it gives up: as
+    /// [`Profile::delivery_limit`] says. None is without end.
+    pub delivery_limit: Option<u64>,
     /// Users who may connect from this machine only: by default `guest`, as RabbitMQ's `loopback_users`.
     pub loopback_users: Vec<String>,
     /// Connections over all virtual hosts; none is no limit (RabbitMQ's `connection_max`).
@@ -89,11 +101,20 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
+        Options::like(Profile::default())
+    }
+}
+
+impl Options {
+    /// As usual for a version of RabbitMQ.
+    pub fn like(profile: Profile) -> Self {
         Options {
             name: "warrenmq".into(),
             clock: Clock::System,
             memory_limit: crate::memory::total() / 5 * 2,
-            max_message_size: 128 << 20,
+            profile,
+            max_message_size: profile.max_message_size(),
+            delivery_limit: profile.delivery_limit(),
             loopback_users: vec!["guest".into()],
             max_connections: None,
             max_channels: None,
@@ -112,6 +133,7 @@ pub struct Broker {
     next_session: AtomicU64,
     connections: Seats,
     channels: Seats,
+    alarms: alarms::Alarms,
 }
 
 impl Broker {
@@ -143,6 +165,7 @@ impl Broker {
             next_session: AtomicU64::new(1),
             connections: Seats::default(),
             channels: Seats::default(),
+            alarms: alarms::Alarms::default(),
         })
     }
 
@@ -162,9 +185,18 @@ impl Broker {
         self.timers.run();
     }
 
-    /// True while publishers are to be held back: more messages are in memory than allowed.
-    pub fn over_memory_limit(&self) -> bool {
-        crate::memory::held() > self.options.memory_limit
+    /// Why publishers are to be held back now, in the words of `connection.blocked`: more messages are in
+    /// memory than allowed, or an alarm was raised.
+    pub fn blocked(&self) -> Option<&'static str> {
+        self.alarms.reason(crate::memory::held() > self.options.memory_limit)
+    }
+
+    /// Raises or clears an alarm by hand. While one is raised, connections that publish are told so
+    /// (`connection.blocked`) and no longer read, and publishing in this process waits.
+    pub fn set_alarm(&self, alarm: Alarm, raised: bool) {
+        if self.alarms.set(alarm, raised) {
+            tracing::warn!(?alarm, raised, "resource alarm");
+        }
     }
 }
 

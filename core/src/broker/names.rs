@@ -1,5 +1,7 @@
 //! Names that the broker makes up.
 
+use std::borrow::Cow;
+
 use crate::error::{Error, Kind, Result};
 
 /// `prefix` and 22 characters that nobody can guess: 132 random bits in base64url's alphabet, the form
@@ -15,6 +17,15 @@ pub(crate) fn generate(prefix: &str) -> String {
     name.push_str(prefix);
     name.extend(random.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 63)])));
     name
+}
+
+/// A name of a queue or exchange as it is declared and bound: without line feeds and carriage returns, which
+/// RabbitMQ leaves out (`rabbit_channel:strip_cr_lf`). Publishing and consuming take names as they are.
+pub(crate) fn stripped(name: &str) -> Cow<'_, str> {
+    match name.contains(['\n', '\r']) {
+        true => name.replace(['\n', '\r'], "").into(),
+        false => name.into(),
+    }
 }
 
 /// Names are short strings: at most 255 bytes (AMQP 0-9-1 section 4.2.5.3).

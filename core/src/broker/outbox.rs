@@ -4,6 +4,8 @@
 //! one; the connection's writer, or the reader in this process, takes them out in batches. There is no
 //! task and no mailbox between publisher and consumer.
 
+mod held;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,6 +19,7 @@ use super::dead_letter::Letter;
 use super::queue::{Entry, Position, Queue};
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
+pub(super) use held::Held;
 
 /// Bodies that wait to be taken, in bytes: beyond it a queue keeps its messages and the consumer is
 /// parked until the outbox has been emptied. A consumer that does not read slows only itself.
@@ -95,7 +98,6 @@ pub struct Outbox {
 
 pub(super) struct State {
     closed: bool,
-    flow: bool,
     /// The outlet has been told and has not yet emptied the events.
     armed: bool,
     next_tag: u64,
@@ -113,7 +115,7 @@ pub(super) struct Settled {
     pub(super) queue: Arc<Queue>,
     pub(super) count: u64,
     /// In the order of their tags; empty when they are acknowledged.
-    pub(super) entries: Vec<(Position, Entry)>,
+    pub(super) entries: Vec<(Position, Entry, Settle)>,
 }
 
 /// How deliveries are given back.
@@ -134,7 +136,6 @@ impl Outbox {
     pub(super) fn new(outlet: Box<dyn Outlet>) -> Arc<Self> {
         let state = State {
             closed: false,
-            flow: true,
             armed: false,
             next_tag: 1,
             events: VecDeque::new(),
@@ -225,14 +226,13 @@ fn weight(event: &Event) -> usize {
 impl State {
     /// Whether the consumer takes one more message now; if not, it is parked until [`State::resume`].
     pub(super) fn accepts(&mut self, consumer: u32) -> bool {
-        let room =
-            !self.closed && self.flow && self.bytes < BYTES_WAITING && self.events.len() < EVENTS_WAITING;
+        let room = !self.closed && self.bytes < BYTES_WAITING && self.events.len() < EVENTS_WAITING;
         let prefetch = self.prefetch;
         let outstanding = self.slots.outstanding;
         let Some(slot) = self.slots.get_mut(consumer) else { return false };
-        let credit = slot.no_ack
-            || ((slot.prefetch == 0 || slot.outstanding < slot.prefetch)
-                && (prefetch == 0 || outstanding < prefetch));
+        // The channel's limit stops also those who acknowledge nothing (`rabbit_limiter`, `can_send`).
+        let credit = (slot.no_ack || slot.prefetch == 0 || slot.outstanding < slot.prefetch)
+            && (prefetch == 0 || outstanding < prefetch);
         let accepts = room && credit;
         if !accepts {
             self.slots.park(consumer);
@@ -247,9 +247,10 @@ impl State {
         position: Position,
         entry: Entry,
         redelivered: bool,
+        counted: bool,
     ) -> (u64, bool) {
         let tag = self.track(consumer, position, &entry);
-        let message = entry.into_shown();
+        let message = entry.into_shown(counted);
         self.bytes += message.body().len();
         (tag, self.push(Event::Deliver(Delivery { tag, consumer, redelivered, message })))
     }
@@ -287,7 +288,6 @@ impl State {
         // Half empty before anyone goes on, so that a reader and a publisher do not take turns at one message each.
         if !self.slots.any_parked()
             || self.closed
-            || !self.flow
             || self.bytes > BYTES_WAITING / 2
             || self.events.len() > EVENTS_WAITING / 2
         {
@@ -300,14 +300,14 @@ impl State {
         resumed
     }
 
+    /// The limit over the whole channel; 0 is none.
+    pub(super) fn prefetch(&self) -> u32 {
+        self.prefetch
+    }
+
     /// Limits what is unacked over the whole channel.
     pub(super) fn set_prefetch(&mut self, prefetch: u32) {
         self.prefetch = prefetch;
-    }
-
-    /// Stops and starts deliveries (`channel.flow`).
-    pub(super) fn set_flow(&mut self, active: bool) {
-        self.flow = active;
     }
 
     fn find(&self, tag: u64) -> Option<usize> {
@@ -344,6 +344,7 @@ impl State {
         Ok(())
     }
 
+    #[inline]
     fn sweep(&mut self) {
         while self.unacked.front().is_some_and(Unacked::is_hole) {
             self.unacked.pop_front();
@@ -372,7 +373,7 @@ impl State {
         batch[index].count += 1;
         if how != Settle::Ack {
             let Unacked { position, expires, returns, .. } = entry;
-            batch[index].entries.push((position, Entry { message, expires, returns }));
+            batch[index].entries.push((position, Entry { message, expires, returns }, how));
         }
     }
 

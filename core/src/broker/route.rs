@@ -43,6 +43,15 @@ impl Routes {
         }
     }
 
+    /// The route that was last asked for, if it was for this key and under this generation.
+    #[inline]
+    pub(super) fn last(&self, generation: u64, key: &[u8]) -> Option<&Route> {
+        self.last
+            .as_ref()
+            .filter(|(last, _)| generation == self.generation && **last == *key)
+            .map(|(_, route)| route)
+    }
+
     /// Remembers a route that was found when the topology had this generation.
     pub(super) fn put(&mut self, generation: u64, key: &[u8], route: &Route) {
         if generation != self.generation {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
+use smallvec::{SmallVec, smallvec};
 
 use super::exchange::{Destination, Exchange, ExchangeOptions};
+use super::history::History;
 use super::queue::Queue;
-use crate::routing::Kind;
-use crate::wire::table::Table;
+use crate::routing::{Envelope, Kind};
 
 /// The names and bindings of a virtual host; guarded by its lock.
 pub(super) struct Topology {
@@ -15,6 +16,23 @@ pub(super) struct Topology {
     pub(super) queues: HashMap<Arc<str>, Arc<Queue>>,
     /// Which exchanges have bindings to a destination, so that deleting it need not search them all.
     sources: HashMap<u64, HashSet<Arc<str>>>,
+}
+
+/// Where a message goes.
+pub(super) struct Found {
+    /// The queues, each once.
+    pub(super) queues: Vec<Arc<Queue>>,
+    /// Exchange and routing key alone decided.
+    pub(super) by_routing_key: bool,
+    /// The exchanges on the way that remember the message.
+    pub(super) histories: Vec<Arc<History>>,
+}
+
+impl Found {
+    fn each_once(&mut self) {
+        self.queues.sort_unstable_by_key(|queue| queue.id);
+        self.queues.dedup_by_key(|queue| queue.id);
+    }
 }
 
 impl Topology {
@@ -28,70 +46,64 @@ impl Topology {
             ("amq.match", Kind::Headers, false),
             ("amq.rabbitmq.trace", Kind::Topic, true),
         ];
-        let exchanges = predeclared.map(|(name, kind, internal)| {
-            let exchange = Exchange::new(
-                name,
-                ExchangeOptions { durable: true, internal, ..ExchangeOptions::new(kind) },
-            );
-            (exchange.name.clone(), exchange)
+        let exchanges = predeclared.into_iter().filter_map(|(name, kind, internal)| {
+            let options = ExchangeOptions { durable: true, internal, ..ExchangeOptions::new(kind) };
+            // These types refuse nothing.
+            Exchange::new(name, options).ok().map(|exchange| (exchange.name.clone(), exchange))
         });
-        Topology { exchanges: HashMap::from_iter(exchanges), queues: HashMap::new(), sources: HashMap::new() }
+        Topology { exchanges: exchanges.collect(), queues: HashMap::new(), sources: HashMap::new() }
     }
 
-    /// Queues that a message published to `exchange` reaches, each once. None when there is no such
-    /// exchange. `headers` is called only where a headers exchange asks for them.
-    ///
-    /// What an exchange cannot route at all goes to its alternate exchange, if it has one
-    /// (<https://www.rabbitmq.com/docs/ae>).
-    pub(super) fn route(
-        &self,
-        exchange: &str,
-        routing_key: &str,
-        headers: &mut dyn FnMut() -> Table,
-    ) -> Option<Vec<Arc<Queue>>> {
+    /// Where a message published to `exchange` goes. None when there is no such exchange.
+    pub(super) fn route(&self, exchange: &str, envelope: &Envelope<'_>) -> Option<Found> {
         if exchange.is_empty() {
-            return Some(self.queues.get(routing_key).cloned().into_iter().collect());
-        }
-        let mut exchange = self.exchanges.get(exchange)?;
-        let mut tried = HashSet::new();
-        loop {
-            let queues = self.route_from(exchange, routing_key, headers);
-            if !queues.is_empty() || !tried.insert(exchange.id) {
-                return Some(queues);
+            let queues = envelope.keys().filter_map(|key| self.queues.get(key).cloned()).collect();
+            let mut found = Found { queues, by_routing_key: true, histories: Vec::new() };
+            if !envelope.more_keys.is_empty() {
+                found.each_once();
             }
-            match exchange.alternate().and_then(|name| self.exchanges.get(name)) {
-                Some(alternate) => exchange = alternate,
-                None => return Some(queues),
-            }
+            return Some(found);
         }
+        Some(self.route_from(self.exchanges.get(exchange)?, envelope))
     }
 
-    fn route_from(
-        &self,
-        first: &Exchange,
-        routing_key: &str,
-        headers: &mut dyn FnMut() -> Table,
-    ) -> Vec<Arc<Queue>> {
-        let mut queues = Vec::new();
-        let mut seen: HashSet<u64> = HashSet::from_iter([first.id]);
-        let mut todo = vec![first];
+    fn route_from(&self, first: &Exchange, envelope: &Envelope<'_>) -> Found {
+        let mut found = Found { queues: Vec::new(), by_routing_key: true, histories: Vec::new() };
+        let mut seen: SmallVec<[u64; 8]> = smallvec![first.id];
+        let mut todo: SmallVec<[&Exchange; 8]> = smallvec![first];
         while let Some(exchange) = todo.pop() {
-            exchange.router.route(routing_key, &mut *headers, |destination| match destination {
-                // The router emits each destination once: only a second exchange can bring one again.
-                Destination::Queue(queue) if seen.len() == 1 && todo.is_empty() => queues.push(queue.clone()),
-                Destination::Queue(queue) => {
-                    if !queues.iter().any(|other: &Arc<Queue>| other.id == queue.id) {
-                        queues.push(queue.clone());
-                    }
-                }
-                Destination::Exchange(id, name) => {
-                    if seen.insert(*id) {
-                        todo.extend(self.exchanges.get(name).filter(|exchange| exchange.id == *id));
+            found.by_routing_key &= exchange.router.by_routing_key();
+            if let Some(history) = &exchange.history {
+                found.histories.push(history.clone());
+            }
+            let mut matched = false;
+            exchange.router.route(envelope, |destination| {
+                matched = true;
+                match destination {
+                    Destination::Queue(queue) => found.queues.push(queue.clone()),
+                    Destination::Exchange(id, name) => {
+                        if !seen.contains(id) {
+                            seen.push(*id);
+                            todo.extend(self.exchanges.get(name).filter(|exchange| exchange.id == *id));
+                        }
                     }
                 }
             });
+            // What matches nothing at an exchange goes to its alternate, wherever on the way the exchange stands
+            // (rabbit_exchange:process_alternate; <https://www.rabbitmq.com/docs/ae>).
+            if !matched
+                && let Some(alternate) = exchange.alternate().and_then(|name| self.exchanges.get(name))
+                && !seen.contains(&alternate.id)
+            {
+                seen.push(alternate.id);
+                todo.push(alternate);
+            }
         }
-        queues
+        // A router emits each destination once: only a second exchange can bring one again.
+        if seen.len() > 1 {
+            found.each_once();
+        }
+        found
     }
 
     /// Remembers that `source` has a binding to `destination`.

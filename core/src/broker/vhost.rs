@@ -7,7 +7,8 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
-use super::arguments::queue_arguments;
+use super::arguments::{self, queue_arguments};
+use super::carbon_copies::{CarbonCopies, stripped};
 use super::definitions::DestinationType;
 use super::delay::{Delayed, DelayedMessage};
 use super::equivalence::{check_arguments, check_field};
@@ -17,12 +18,12 @@ use super::policy::{Effective, Policies, Policy, Side, Subject};
 use super::queue::{Queue, QueueKind, QueueOptions, QueueStatus, not_found};
 use super::replies::Replies;
 use super::timers::Timers;
-use super::topology::Topology;
+use super::topology::{Found, Topology};
 use super::vhosts::{VhostInfo, VhostLimits, VhostMetadata};
 use crate::auth::{Seats, limit};
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
-use crate::routing;
+use crate::routing::{self, Envelope};
 use crate::wire::table::{Table, Value};
 
 /// A namespace of exchanges, queues and bindings.
@@ -40,6 +41,8 @@ pub struct Vhost {
     /// topology's lock, and must not follow an older change last.
     changing_policies: Mutex<()>,
     pub(super) connections: Seats,
+    /// Of quorum queues that are not told otherwise.
+    pub(super) delivery_limit: Option<u64>,
     pub(super) delayed: Arc<Delayed>,
     pub(super) timers: Arc<Timers>,
     pub(super) me: Weak<Vhost>,
@@ -60,7 +63,7 @@ pub(super) enum Target<'a> {
 }
 
 impl Vhost {
-    pub(super) fn new(name: &str, timers: &Arc<Timers>) -> Arc<Self> {
+    pub(super) fn new(name: &str, timers: &Arc<Timers>, delivery_limit: Option<u64>) -> Arc<Self> {
         Arc::new_cyclic(|me| Vhost {
             name: name.into(),
             topology: RwLock::new(Topology::new()),
@@ -70,6 +73,7 @@ impl Vhost {
             policies: RwLock::default(),
             changing_policies: Mutex::default(),
             connections: Seats::default(),
+            delivery_limit,
             delayed: Delayed::new(me, timers),
             timers: timers.clone(),
             me: me.clone(),
@@ -139,13 +143,8 @@ impl Vhost {
             .advise("declare the exchange first, or check its name")
     }
 
-    /// Where a message goes, and whether that depends on exchange and routing key alone.
-    pub(super) fn route(
-        &self,
-        exchange: &str,
-        routing_key: &str,
-        headers: &dyn Fn() -> Table,
-    ) -> Result<(Vec<Arc<Queue>>, bool)> {
+    /// Where a message goes that somebody publishes.
+    pub(super) fn route(&self, exchange: &str, envelope: &Envelope<'_>) -> Result<Found> {
         let topology = self.topology.read();
         if let Some(found) = topology.exchanges.get(exchange)
             && found.options.internal
@@ -154,15 +153,12 @@ impl Vhost {
             return Err(Error::new(Kind::AccessRefused, "basic.publish", reason)
                 .on(format!("exchange '{exchange}' in vhost '{}'", self.name)));
         }
-        let mut headers_read = false;
-        let mut headers = || {
-            headers_read = true;
-            headers()
-        };
-        let queues = topology
-            .route(exchange, routing_key, &mut headers)
-            .ok_or_else(|| self.no_exchange("basic.publish", exchange))?;
-        Ok((queues, !headers_read))
+        let mut found =
+            topology.route(exchange, envelope).ok_or_else(|| self.no_exchange("basic.publish", exchange))?;
+        if exchange.is_empty() {
+            found.queues.extend(envelope.more_keys.iter().filter_map(|key| self.replies.get(key)));
+        }
+        Ok(found)
     }
 
     /// Whether there is a topic exchange of this name.
@@ -183,14 +179,26 @@ impl Vhost {
 
     /// The queues for a message that the broker itself sends on; none where there is no such exchange.
     pub(super) fn route_internally(&self, message: &Message) -> Vec<Arc<Queue>> {
-        let mut headers = || message.properties().headers().unwrap_or_default();
-        let topology = self.topology.read();
-        topology.route(message.exchange(), message.routing_key(), &mut headers).unwrap_or_default()
+        self.route_from(message.exchange(), message)
+    }
+
+    fn route_from(&self, exchange: &str, message: &Message) -> Vec<Arc<Queue>> {
+        let properties = message.properties();
+        // Who published it was told of what is wrong with these headers.
+        let copies = CarbonCopies::of(properties).unwrap_or_default();
+        let envelope = Envelope { routing_key: message.routing_key(), more_keys: &copies.keys, properties };
+        let found = self.topology.read().route(exchange, &envelope);
+        found.map_or_else(Vec::new, |found| {
+            found.histories.iter().for_each(|history| history.record(&stripped(message)));
+            found.queues
+        })
     }
 
     /// Routes a message that the broker itself sends on.
     pub(super) fn send_on(&self, message: &Message, wakes: &mut Wakes) {
-        for queue in self.route_internally(message) {
+        let queues = self.route_internally(message);
+        let message = stripped(message);
+        for queue in queues {
             queue.publish(std::iter::once(message.clone()), |_| (), wakes);
         }
     }
@@ -269,6 +277,11 @@ impl Vhost {
         Ok(queue)
     }
 
+    /// Whether this very queue is still there, and not another of its name.
+    pub(super) fn still_has(&self, queue: &Queue) -> bool {
+        self.topology.read().queues.get(&queue.name).is_some_and(|current| current.id == queue.id)
+    }
+
     /// A declaration without a type is one of the default type, where the queue can be of that
     /// (`rabbit_amqqueue:augment_declare_args`).
     pub(super) fn with_default_type(&self, mut options: QueueOptions) -> QueueOptions {
@@ -304,6 +317,7 @@ impl Vhost {
             );
             return Err(Error::new(Kind::PreconditionFailed, "queue.declare", reason));
         }
+        arguments::check_queue(&format!("queue '{name}' in vhost '{}'", self.name), &options)?;
         let owner = options.exclusive.then_some(session);
         let kind = QueueKind::of(&options.arguments);
         let effective = self.policies.read().effective(Subject::Queue(name, kind));
@@ -354,7 +368,10 @@ impl Vhost {
         if name.starts_with("amq.") {
             return Err(self.reserved("exchange.declare", "exchange", name));
         }
-        let mut exchange = Exchange::new(name, options);
+        let label = format!("exchange '{name}' in vhost '{}'", self.name);
+        let operation = "exchange.declare";
+        arguments::check_exchange_name(operation, &label, "alternate-exchange", &options.arguments)?;
+        let mut exchange = Exchange::new(name, options)?;
         exchange.effective = self.policies.read().effective(Subject::Exchange(name));
         topology.exchanges.insert(exchange.name.clone(), exchange);
         self.changed();
@@ -365,7 +382,7 @@ impl Vhost {
         let current = &exchange.options;
         let label = || format!("exchange '{}' in vhost '{}'", exchange.name, self.name);
         let operation = "exchange.declare";
-        check_field(operation, &label, "type", &wanted.kind, &current.kind)?;
+        check_field(operation, &label, "type", &atom(wanted.kind), &atom(current.kind))?;
         check_field(operation, &label, "durable", &wanted.durable, &current.durable)?;
         check_field(operation, &label, "auto_delete", &wanted.auto_delete, &current.auto_delete)?;
         check_field(operation, &label, "internal", &wanted.internal, &current.internal)?;
@@ -423,18 +440,26 @@ impl Vhost {
         }
     }
 
-    /// Binds a queue or an exchange to an exchange.
+    /// Binds a queue or an exchange to an exchange. A new one is given what the exchange remembers.
     pub(super) fn bind(
         &self,
-        operation: &'static str,
         source: &str,
         target: Target<'_>,
         routing_key: &str,
         arguments: &Table,
         session: u64,
+        wakes: &mut Wakes,
     ) -> Result<()> {
+        let operation = match target {
+            Target::Queue(_) => "queue.bind",
+            Target::Exchange(_) => "exchange.bind",
+        };
         let mut guard = self.topology.write();
         let topology = &mut *guard;
+        // Of two that are missing RabbitMQ names the source (`rabbit_binding:not_found_or_absent_errs`).
+        if !topology.exchanges.contains_key(source) {
+            return Err(self.no_exchange(operation, source));
+        }
         let destination = self.destination(topology, operation, target, session)?;
         if let Some(limit) = limit(self.limits().max_bindings)
             && topology.exchanges.values().map(|exchange| exchange.router.len() as u64).sum::<u64>() >= limit
@@ -447,33 +472,52 @@ impl Vhost {
         }
         let exchange =
             topology.exchanges.get_mut(source).ok_or_else(|| self.no_exchange(operation, source))?;
+        if exchange.router.routes_as() == routing::Kind::LocalRandom && routing_key.is_empty() {
+            check_local(&destination)?;
+        }
         let new = exchange
             .router
             .bind(routing_key, arguments, destination.clone())
             .map_err(|error| Error::new(Kind::PreconditionFailed, operation, error.to_string()))?;
-        if new {
-            let source = exchange.name.clone();
-            topology.bound(&source, &destination);
-            self.changed();
+        if !new {
+            return Ok(());
+        }
+        let (source, history) = (exchange.name.clone(), exchange.history.clone());
+        topology.bound(&source, &destination);
+        self.changed();
+        drop(guard);
+        for message in history.map(|history| history.messages()).unwrap_or_default() {
+            let queues = match &destination {
+                Destination::Queue(queue) => vec![queue.clone()],
+                Destination::Exchange(_, name) => self.route_from(name, &message),
+            };
+            for queue in queues {
+                queue.publish(std::iter::once(message.clone()), |_| (), wakes);
+            }
         }
         Ok(())
     }
 
-    /// Removes a binding. That there is none is no error.
+    /// Removes a binding. That there is none, or not even its ends, is no error.
     pub(super) fn unbind(
         &self,
-        operation: &'static str,
         source: &str,
         target: Target<'_>,
         routing_key: &str,
         arguments: &Table,
         session: u64,
     ) -> Result<()> {
+        let operation = match target {
+            Target::Queue(_) => "queue.unbind",
+            Target::Exchange(_) => "exchange.unbind",
+        };
         let mut guard = self.topology.write();
         let topology = &mut *guard;
-        let destination = self.destination(topology, operation, target, session)?;
-        let exchange =
-            topology.exchanges.get_mut(source).ok_or_else(|| self.no_exchange(operation, source))?;
+        let destination = match self.destination(topology, operation, target, session) {
+            Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+            destination => destination?,
+        };
+        let Some(exchange) = topology.exchanges.get_mut(source) else { return Ok(()) };
         if exchange.router.unbind(routing_key, arguments, &destination) {
             topology.unbound(source, &destination);
             self.changed();
@@ -488,6 +532,24 @@ impl fmt::Debug for Vhost {
     }
 }
 
+/// The name of a type as RabbitMQ's text has it: an Erlang atom, which needs quotes for its hyphens.
+fn atom(kind: routing::Kind) -> String {
+    let name = kind.name();
+    if name.contains('-') { format!("'{name}'") } else { name.into() }
+}
+
+/// What an `x-local-random` exchange may be bound to; texts as `rabbit_exchange_type_local_random`.
+fn check_local(destination: &Destination) -> Result<()> {
+    let reason = match destination {
+        Destination::Exchange(..) => "Destination not found".to_owned(),
+        Destination::Queue(queue) => match queue.kind {
+            QueueKind::Classic => return Ok(()),
+            other => format!("Queue type rabbit_{}_queue not valid for this exchange type", other.name()),
+        },
+    };
+    Err(Error::new(Kind::PreconditionFailed, "queue.bind", reason))
+}
+
 fn check_queue(queue: &Queue, wanted: &QueueOptions) -> Result<()> {
     let current = &queue.options;
     if wanted.exclusive != current.exclusive {
@@ -497,5 +559,5 @@ fn check_queue(queue: &Queue, wanted: &QueueOptions) -> Result<()> {
     let operation = "queue.declare";
     check_field(operation, &label, "durable", &wanted.durable, &current.durable)?;
     check_field(operation, &label, "auto_delete", &wanted.auto_delete, &current.auto_delete)?;
-    check_arguments(operation, &label, queue_arguments(), &wanted.arguments, &current.arguments)
+    check_arguments(operation, &label, queue_arguments(queue.kind), &wanted.arguments, &current.arguments)
 }

@@ -162,7 +162,7 @@ impl Broker {
             let reason = format!("vhost '{name}' already exists");
             return Err(Error::new(Kind::PreconditionFailed, "add_vhost", reason));
         }
-        let vhost = Vhost::new(name, &self.timers);
+        let vhost = Vhost::new(name, &self.timers, self.options.delivery_limit);
         vhost.settings.write().metadata = metadata;
         vhosts.insert(name.into(), vhost);
         Ok(())

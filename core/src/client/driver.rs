@@ -26,9 +26,9 @@ pub(super) fn now<T: Send + 'static>(value: Result<T>) -> Answer<T> {
 /// What happened to a published message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The broker has taken responsibility for it.
+    /// The broker has taken responsibility for it. Not so on a transactional channel, before the commit.
     pub confirmed: bool,
-    /// At least one queue took it.
+    /// At least one queue took it. On a transactional channel the commit tells.
     pub routed: bool,
 }
 
@@ -52,7 +52,8 @@ impl fmt::Debug for Publishing {
 /// What happened to a batch of messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BatchOutcome {
-    /// How many the broker has taken responsibility for: all of them, or the call failed.
+    /// How many the broker has taken responsibility for: all of them, or the call failed. On a transactional
+    /// channel none, before the commit.
     pub confirmed: usize,
     /// Which of them no queue took, counted from 0.
     pub unrouted: Vec<usize>,
@@ -117,6 +118,9 @@ pub(super) trait ChannelDriver: Send + Sync + fmt::Debug {
     fn get(&self, queue: &str, no_ack: bool) -> Answer<Option<Get>>;
     fn settle(&self, tags: &[(u64, bool)], how: Settle) -> Result<()>;
     fn recover(&self) -> Answer<()>;
+    fn tx_select(&self) -> Answer<()>;
+    fn tx_commit(&self) -> Answer<Vec<usize>>;
+    fn tx_rollback(&self) -> Answer<()>;
     fn close(&self) -> Answer<()>;
 }
 

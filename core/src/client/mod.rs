@@ -38,8 +38,9 @@ pub use driver::{
 pub use process::{after_fork, runtime};
 pub use url::Url;
 
-use crate::error::Result;
-use crate::message::Message;
+use crate::error::{Error, Kind, Result};
+use crate::message::{Body, Message};
+use crate::wire::{Properties, Table, Value};
 use driver::{ChannelDriver, ConnectionDriver, ConsumerDriver};
 
 /// How a connection is opened.
@@ -205,9 +206,65 @@ impl Channel {
         self.0.settle(tags, how)
     }
 
+    /// Puts off when a delivery of this channel must be acknowledged (`x-consumer-timeout`): that many
+    /// milliseconds from now. A delivery that is settled, or has no such time, is left as it is.
+    ///
+    /// # Errors
+    /// `Unsupported` where the broker is not WarrenMQ.
+    pub async fn extend(&self, tag: u64, milliseconds: u64) -> Result<()> {
+        let entry =
+            |name: &str, number: u64| (name.into(), Value::I64(number.try_into().unwrap_or(i64::MAX)));
+        let headers = Table(vec![entry("delivery-tag", tag), entry("timeout", milliseconds)]);
+        let mut properties = Vec::new();
+        Properties { headers: Some(headers), ..Properties::default() }.encode(&mut properties);
+        // A message, so that it goes through every client and every proxy.
+        let outcome = match self.publish(Publish {
+            exchange: "",
+            routing_key: "amq.warrenmq.extend",
+            mandatory: false,
+            properties: &properties,
+            body: Body::Slice(&[]),
+        })? {
+            Publishing::Done(outcome) => outcome,
+            Publishing::Pending(answer) => answer.await?,
+        };
+        match outcome.routed {
+            true => Ok(()),
+            false => Err(Error::new(Kind::Unsupported, "extend", "this broker knows of no such thing")),
+        }
+    }
+
     /// Has everything unacknowledged on this channel delivered again.
     pub async fn recover(&self) -> Result<()> {
         self.0.recover().await
+    }
+
+    /// From now on publishes and acknowledgements of this channel take effect together, at
+    /// [`Channel::tx_commit`], or not at all. For a channel on which nothing was published yet: at the wire,
+    /// publishing without transactions is confirmed, and a channel cannot go from one to the other.
+    ///
+    /// # Errors
+    /// `PreconditionFailed` on a channel with confirms, which closes it.
+    pub async fn tx_select(&self) -> Result<()> {
+        self.0.tx_select().await
+    }
+
+    /// Has all that was published and acknowledged since the last commit or rollback take effect. Which of
+    /// the messages no queue took, counted from 0.
+    ///
+    /// # Errors
+    /// `PreconditionFailed` on a channel without transactions.
+    pub async fn tx_commit(&self) -> Result<Vec<usize>> {
+        self.0.tx_commit().await
+    }
+
+    /// Forgets what was published and acknowledged since the last commit or rollback. What had been
+    /// acknowledged is unacknowledged again, and not delivered again ([`Channel::recover`] does that).
+    ///
+    /// # Errors
+    /// `PreconditionFailed` on a channel without transactions.
+    pub async fn tx_rollback(&self) -> Result<()> {
+        self.0.tx_rollback().await
     }
 
     /// Closes the channel; what was not acknowledged goes back. Closing twice is no error.

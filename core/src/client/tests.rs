@@ -55,6 +55,23 @@ fn what_one_connection_sends_another_of_the_same_name_receives() {
 }
 
 #[test]
+fn a_transaction_takes_effect_at_its_commit_and_says_what_no_queue_took() {
+    let connection = open("inproc://");
+    let channel = at_once(connection.channel()).unwrap();
+    at_once(channel.declare_queue("tasks", false, QueueOptions::default())).unwrap();
+    at_once(channel.tx_select()).unwrap();
+    send(&channel, "tasks", "dropped");
+    at_once(channel.tx_rollback()).unwrap();
+    for queue in ["tasks", "nowhere", "tasks"] {
+        assert_eq!(send(&channel, queue, "kept"), Outcome { confirmed: false, routed: true });
+    }
+    assert!(at_once(channel.get("tasks", true)).unwrap().is_none());
+    assert_eq!(at_once(channel.tx_commit()).unwrap(), [1]);
+    let got = at_once(channel.get("tasks", true)).unwrap().unwrap();
+    assert_eq!((got.message.body(), got.remaining), (&b"kept"[..], 1));
+}
+
+#[test]
 fn a_prefetch_of_two_holds_the_third_message_back_until_an_ack() {
     let connection = open("inproc://");
     let channel = at_once(connection.channel()).unwrap();

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::wire::table::Value;
+use crate::wire::PropertiesView;
 
 /// What happens to an exchange, and what is published to it.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ fn agrees(
     steps: Vec<Step>,
     matches: impl Fn(&str, &Table, &str, &Table) -> bool,
 ) -> Result<(), TestCaseError> {
-    let mut router = Router::new(kind);
+    let mut router = Router::new(kind, &Table::default()).unwrap();
     let mut model = Model::default();
     for step in steps {
         match step {
@@ -61,7 +61,10 @@ fn agrees(
                 wanted.sort_unstable();
                 wanted.dedup();
                 let mut emitted = Vec::new();
-                router.route(&routing_key, || &headers, |destination| emitted.push(*destination));
+                let properties = PropertiesView::EMPTY.with_headers(&headers);
+                let properties = PropertiesView(&properties);
+                let envelope = Envelope { routing_key: &routing_key, more_keys: &[], properties };
+                router.route(&envelope, |destination| emitted.push(*destination));
                 emitted.sort_unstable();
                 prop_assert_eq!(emitted, wanted);
             }

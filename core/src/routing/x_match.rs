@@ -3,23 +3,9 @@
 //! Follows `rabbit_exchange_type_headers` (3.10 to 3.13), which compares what its parser made of the
 //! two tables with Erlang's `==`.
 
-use std::fmt;
-
-use super::term::Term;
+use super::Invalid;
 use crate::wire::table::{Table, Value};
-
-/// A headers binding with an `x-match` that is not one of the four; RabbitMQ closes the channel with
-/// 406 (PRECONDITION_FAILED) and the text that this displays.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidXMatch(String);
-
-impl fmt::Display for InvalidXMatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for InvalidXMatch {}
+use crate::wire::term::Term;
 
 /// What `x-match` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,15 +68,15 @@ impl XMatch {
 }
 
 /// Refuses what [`XMatch`] would not understand, with RabbitMQ's text.
-pub(super) fn validate(arguments: &Table) -> Result<(), InvalidXMatch> {
+pub(super) fn validate(arguments: &Table) -> Result<(), Invalid> {
     match arguments.get("x-match") {
         None => Ok(()),
         Some(Value::LongString(text)) if XMatch::parse(text).is_some() => Ok(()),
-        Some(value @ Value::LongString(_)) => Err(InvalidXMatch(format!(
+        Some(value @ Value::LongString(_)) => Err(Invalid(format!(
             "Invalid x-match field value {}; expected all, any, all-with-x, or any-with-x",
             Term(value)
         ))),
-        Some(value) => Err(InvalidXMatch(format!(
+        Some(value) => Err(Invalid(format!(
             "Invalid x-match field type {} (value {}); expected longstr",
             value.type_name(),
             Term(value)

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::link::{Announcer, Link, Port};
+use super::output::Output;
 use crate::broker::{
-    self, Binding, Confirmed, ConsumeOptions, ExchangeOptions, QueueOptions, Session, Settle, Wakes,
+    self, Binding, Confirmed, ConsumeOptions, ExchangeOptions, QueueOptions, Returned, Session, Settle, Wakes,
 };
 use crate::error::{Error, Kind, Result};
 use crate::message::{Body, RouteKey};
@@ -14,6 +15,7 @@ use crate::routing;
 use crate::wire::hot::{AckRef, ContentHeaderRef, PublishRef, method_id};
 use crate::wire::{
     Frame, FrameKind, Method, PropertiesView, ShortString, access, basic, channel, confirm, exchange, queue,
+    tx,
 };
 
 /// What a body's buffer may be allocated with before the bytes are there.
@@ -84,14 +86,15 @@ impl Channel {
             (FrameKind::Method, Expects::Method) => match method_id(frame.payload) {
                 Some(basic::Publish::ID) => self.publish(frame.payload).map(|()| Next::Continue),
                 Some(basic::Ack::ID) => {
-                    let ack = AckRef::decode(frame.payload)?;
-                    self.method = basic::Ack::ID;
+                    let ack = AckRef::decode(frame.payload).inspect_err(|_| self.method = basic::Ack::ID)?;
                     self.acks.push((ack.delivery_tag, ack.multiple));
                     Ok(Next::Continue)
                 }
                 id => {
+                    // What came before takes effect before: returns stand before the answer, and whoever counts
+                    // messages counts all of them.
+                    self.finish(link, wakes)?;
                     self.method = id.unwrap_or_default();
-                    self.settle_acks(wakes)?;
                     self.act(Method::decode(frame.payload)?, link, wakes)
                 }
             },
@@ -99,14 +102,21 @@ impl Channel {
                 self.header(frame.payload, wakes).map(|()| Next::Continue)
             }
             (FrameKind::Body, Expects::Body) => self.body(frame.payload, wakes).map(|()| Next::Continue),
-            // Texts as RabbitMQ's rabbit_command_assembler.
+            // Texts as RabbitMQ's rabbit_command_assembler and rabbit_reader.
+            (FrameKind::Heartbeat, _) => {
+                self.method = 0;
+                Err(super::unexpected_frame(frame))
+            }
             (_, Expects::Header) => {
                 Err(unexpected("expected content header for class 60, got non content header frame instead"))
             }
             (_, Expects::Body) => {
                 Err(unexpected("expected content body, got non content body frame instead"))
             }
-            (_, Expects::Method) => Err(unexpected("expected method frame, got non method frame instead")),
+            (_, Expects::Method) => {
+                self.method = 0;
+                Err(unexpected("expected method frame, got non method frame instead"))
+            }
         }
     }
 
@@ -189,6 +199,9 @@ impl Channel {
         }
         let result = self.broker.settle(&self.acks, Settle::Ack, wakes);
         self.acks.clear();
+        if result.is_err() {
+            self.method = basic::Ack::ID;
+        }
         result
     }
 
@@ -206,17 +219,7 @@ impl Channel {
         if !returned.is_empty() || confirmed.is_some() {
             let mut writer = link.writer();
             let output = &mut writer.output;
-            for returned in returned {
-                let message = returned.message;
-                let method = basic::Return {
-                    reply_code: Kind::NoRoute.code(),
-                    reply_text: ShortString::truncated(Kind::NoRoute.name()),
-                    exchange: ShortString::truncated(message.exchange()),
-                    routing_key: ShortString::truncated(message.routing_key()),
-                };
-                output.method(self.number, &Method::BasicReturn(method));
-                output.content(self.number, &message, link.frame_max());
-            }
+            send_back(output, self.number, &returned, link.frame_max());
             if let Some(confirmed) = confirmed {
                 self.confirm(output, &confirmed);
             }
@@ -225,7 +228,7 @@ impl Channel {
     }
 
     /// Those that were refused one by one, then all others together up to the last of them.
-    fn confirm(&self, output: &mut super::output::Output, confirmed: &Confirmed) {
+    fn confirm(&self, output: &mut Output, confirmed: &Confirmed) {
         let &Confirmed { first, mut last, ref refused } = confirmed;
         for number in refused {
             let method = basic::Nack { delivery_tag: *number, multiple: false, requeue: false };
@@ -266,11 +269,12 @@ impl Channel {
             Method::ChannelOpen(_) => {
                 return Err(Error::new(Kind::ChannelError, "channel.open", "second 'channel.open' seen"));
             }
-            Method::ChannelFlow(channel::Flow { active }) => {
-                broker.flow(active, wakes);
-                reply(false, Method::ChannelFlowOk(channel::FlowOk { active }));
+            Method::ChannelFlow(channel::Flow { active: true }) => {
+                reply(false, Method::ChannelFlowOk(channel::FlowOk { active: true }));
             }
-            Method::ChannelFlowOk(_) | Method::BasicCancelOk(_) => {}
+            Method::ChannelFlow(channel::Flow { active: false }) => {
+                return Err(Error::new(Kind::NotImplemented, "channel.flow", "active=false"));
+            }
             Method::AccessRequest(_) => {
                 reply(false, Method::AccessRequestOk(access::RequestOk { ticket: 1 }));
             }
@@ -297,7 +301,7 @@ impl Channel {
             Method::ExchangeBind(m) => {
                 let (source, destination) = (&*m.source, &*m.destination);
                 let (routing_key, arguments) = (&*m.routing_key, &m.arguments);
-                broker.bind_exchange(Binding { source, destination, routing_key, arguments })?;
+                broker.bind_exchange(Binding { source, destination, routing_key, arguments }, wakes)?;
                 reply(m.nowait, Method::ExchangeBindOk(exchange::BindOk {}));
             }
             Method::ExchangeUnbind(m) => {
@@ -329,7 +333,7 @@ impl Channel {
             Method::QueueBind(m) => {
                 let (source, destination) = (&*m.exchange, &*m.queue);
                 let (routing_key, arguments) = (&*m.routing_key, &m.arguments);
-                broker.bind_queue(Binding { source, destination, routing_key, arguments })?;
+                broker.bind_queue(Binding { source, destination, routing_key, arguments }, wakes)?;
                 reply(m.nowait, Method::QueueBindOk(queue::BindOk {}));
             }
             Method::QueueUnbind(m) => {
@@ -374,23 +378,20 @@ impl Channel {
                     writer.output.method(number, &Method::BasicCancelOk(basic::CancelOk { consumer_tag }));
                 }
             }
-            Method::BasicGet(m) => {
-                broker.flush(wakes);
-                match broker.get(&m.queue, m.no_ack, wakes)? {
-                    None => reply(false, Method::BasicGetEmpty(basic::GetEmpty::default())),
-                    Some(got) => {
-                        let method = basic::GetOk {
-                            delivery_tag: got.tag,
-                            redelivered: got.redelivered,
-                            exchange: ShortString::truncated(got.message.exchange()),
-                            routing_key: ShortString::truncated(got.message.routing_key()),
-                            message_count: count(got.remaining),
-                        };
-                        writer.output.method(number, &Method::BasicGetOk(method));
-                        writer.output.content(number, &got.message, link.frame_max());
-                    }
+            Method::BasicGet(m) => match broker.get(&m.queue, m.no_ack, wakes)? {
+                None => reply(false, Method::BasicGetEmpty(basic::GetEmpty::default())),
+                Some(got) => {
+                    let method = basic::GetOk {
+                        delivery_tag: got.tag,
+                        redelivered: got.redelivered,
+                        exchange: ShortString::truncated(got.message.exchange()),
+                        routing_key: ShortString::truncated(got.message.routing_key()),
+                        message_count: count(got.remaining),
+                    };
+                    writer.output.method(number, &Method::BasicGetOk(method));
+                    writer.output.content(number, &got.message, link.frame_max());
                 }
-            }
+            },
             Method::BasicReject(m) => {
                 let how = if m.requeue { Settle::Requeue } else { Settle::Reject };
                 broker.settle(&[(m.delivery_tag, false)], how, wakes)?;
@@ -406,17 +407,25 @@ impl Channel {
             Method::BasicRecoverAsync(m) => broker.recover(m.requeue, wakes)?,
 
             Method::ConfirmSelect(m) => {
-                broker.confirm_select();
+                broker.confirm_select()?;
                 reply(m.nowait, Method::ConfirmSelectOk(confirm::SelectOk {}));
             }
-            Method::TxSelect(_) | Method::TxCommit(_) | Method::TxRollback(_) => {
-                return Err(Error::new(Kind::NotImplemented, "tx", "transactions are not implemented"));
+            Method::TxSelect(_) => {
+                broker.tx_select()?;
+                reply(false, Method::TxSelectOk(tx::SelectOk {}));
+            }
+            Method::TxCommit(_) => {
+                broker.tx_commit(wakes)?;
+                let returned = broker.take_returned();
+                send_back(&mut writer.output, number, &returned, link.frame_max());
+                writer.output.method(number, &Method::TxCommitOk(tx::CommitOk {}));
+            }
+            Method::TxRollback(_) => {
+                broker.tx_rollback()?;
+                reply(false, Method::TxRollbackOk(tx::RollbackOk {}));
             }
             // What only servers send, or what belongs to the connection.
-            other => {
-                let reason = format!("unimplemented method {}", other.name());
-                return Err(Error::new(Kind::CommandInvalid, "method", reason));
-            }
+            other => return Err(Error::new(Kind::CommandInvalid, other.name(), "unimplemented method")),
         }
         Ok(Next::Continue)
     }
@@ -426,6 +435,19 @@ impl Channel {
         self.close(wakes);
         link.send(self.number, &Method::ChannelCloseOk(channel::CloseOk {}));
         Ok(Next::Closed)
+    }
+}
+
+fn send_back(output: &mut Output, channel: u16, returned: &[Returned], frame_max: u32) {
+    for Returned { message } in returned {
+        let method = basic::Return {
+            reply_code: Kind::NoRoute.code(),
+            reply_text: ShortString::truncated(Kind::NoRoute.name()),
+            exchange: ShortString::truncated(message.exchange()),
+            routing_key: ShortString::truncated(message.routing_key()),
+        };
+        output.method(channel, &Method::BasicReturn(method));
+        output.content(channel, message, frame_max);
     }
 }
 
@@ -446,7 +468,7 @@ mod tests {
     async fn a_channel_that_ends_leaves_nothing_behind() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let socket = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let link = Link::new(socket.into_split().1);
+        let link = Link::new(crate::server::socket::plain(socket).1);
         let session = Broker::new(Options::default()).open("/", "guest").unwrap();
         let channel = Channel::open(1, &session, &link).unwrap();
         let outbox = Arc::downgrade(channel.broker.outbox());

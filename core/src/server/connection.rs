@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use hashbrown::{HashMap, HashSet};
-use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
-use super::Limits;
 use super::channel::{Channel, Next};
 use super::handshake::{Client, Greeted, Tuned};
 use super::link::Link;
+use super::socket::{Reader, Writer};
+use super::{Limits, frame_error, reply_text, unexpected_frame};
 use crate::broker::{Session, Wakes};
 use crate::error::{Error, Kind, Result, Scope};
 use crate::wire::{Frame, FrameKind, Method, ShortString, channel, connection, method_id, next_frame};
@@ -26,13 +26,14 @@ const BUFFER_MAX: usize = 256 << 10;
 const UNSENT_MAX: usize = 4 << 20;
 /// Reads up to this size are request and response, or a client that waits for a TCP acknowledgement.
 const INTERACTIVE: usize = 4 << 10;
-/// How often a publisher that is held back looks whether there is memory again.
-const MEMORY_POLL: Duration = Duration::from_millis(20);
+/// How often a publisher that is held back looks whether it may go on.
+const ALARM_POLL: Duration = Duration::from_millis(20);
 /// How long a client may take to answer `connection.close`.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-struct Connection {
-    link: Arc<Link>,
+/// An open connection without what reads its socket.
+pub(super) struct Connection {
+    pub(super) link: Arc<Link>,
     /// None once the connection closes: dropping it deletes the exclusive queues.
     session: Option<Session>,
     channels: HashMap<u16, Box<Channel>>,
@@ -48,7 +49,7 @@ struct Connection {
 }
 
 /// Why the reading ended.
-enum End {
+pub(super) enum End {
     /// The client closed the connection.
     ByClient,
     /// The socket is gone, or the client gives no sign of life.
@@ -59,24 +60,9 @@ enum End {
 
 /// Reads the connection until it ends.
 pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::Receiver<bool>) {
-    let Greeted { socket, peer, mut buffer, session, tuned, client } = greeted;
-    let (mut socket, write_half) = socket.into_split();
-    let link = Link::new(write_half);
-    link.negotiated(tuned.frame_max, client.has("consumer_cancel_notify"));
-    let told = link.clone();
-    session.on_ended(Box::new(move || told.attention.notify_one()));
-    let mut connection = Connection {
-        link: link.clone(),
-        session: Some(session),
-        channels: HashMap::new(),
-        closing: HashSet::new(),
-        listed: Vec::new(),
-        wakes: Wakes::default(),
-        tuned,
-        client,
-        peer,
-        published: false,
-    };
+    let Greeted { mut reader, writer, peer, mut buffer, session, tuned, client } = greeted;
+    let mut connection = Connection::new(writer, peer, session, tuned, client);
+    let link = connection.link.clone();
     tracing::info!(%peer, "connection open");
 
     // Half the agreed interval, so that one lost beat is not the end (section 4.2.7).
@@ -98,7 +84,7 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
         }
         tokio::select! {
             biased;
-            read = socket.read_buf(&mut buffer), if may_read => match read {
+            read = reader.read(&mut buffer), if may_read => match read {
                 Ok(0) => end = Some(End::Lost("the client closed the socket without connection.close".into())),
                 Ok(count) => {
                     silent_beats = 0;
@@ -111,9 +97,11 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
                         tokio::task::yield_now().await; // others of this thread have their turn
                     }
                     attentive = (count <= INTERACTIVE).then(|| Instant::now() + limits.spin);
-                    if std::mem::take(&mut connection.published) && connection.short_of_memory() {
+                    if std::mem::take(&mut connection.published)
+                        && let Some(reason) = connection.blocked()
+                    {
                         blocked = true;
-                        connection.tell_blocked();
+                        connection.tell_blocked(reason);
                     }
                 }
                 Err(error) => end = Some(End::Lost(error.to_string())),
@@ -124,7 +112,7 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
                     // Linux forgets this with every delayed ACK. Clients with Nagle's algorithm on (amqplib) hold
                     // back the second of two small writes for 40 ms unless we acknowledge the first. Before this
                     // moment an answer may still take the acknowledgement along.
-                    let _ = rustix::net::sockopt::set_tcp_quickack(link.socket(), true);
+                    link.socket.quickack();
                 }
             }
             () = link.attention.notified() => {
@@ -153,8 +141,8 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
                     buffer = BytesMut::new();
                 }
             }
-            () = sleep(MEMORY_POLL), if blocked => {
-                if !connection.short_of_memory() {
+            () = sleep(ALARM_POLL), if blocked => {
+                if connection.blocked().is_none() {
                     blocked = false;
                     connection.tell_unblocked();
                 }
@@ -166,26 +154,12 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
             }
         }
     }
-    connection.end();
+    let Some(end) = end else { return };
+    connection.end(&end);
     match end {
-        Some(End::ByClient) => {
-            link.send(0, &Method::ConnectionCloseOk(connection::CloseOk {}));
-            goodbye(&link, &mut socket, &mut buffer, false).await;
-            tracing::info!(%peer, "connection closed");
-        }
-        Some(End::ByUs(error, method)) => {
-            tracing::warn!(%peer, %error, "connection closed by the broker");
-            let close = connection::Close {
-                reply_code: error.kind().code(),
-                reply_text: ShortString::truncated(&error.reply_text()),
-                class_id: (method >> 16) as u16,
-                method_id: method as u16,
-            };
-            link.send(0, &Method::ConnectionClose(close));
-            goodbye(&link, &mut socket, &mut buffer, true).await;
-        }
-        Some(End::Lost(reason)) => tracing::warn!(%peer, reason, "connection lost"),
-        None => {}
+        End::Lost(_) => {}
+        End::ByClient => goodbye(&link, &mut reader, &mut buffer, false).await,
+        End::ByUs(..) => goodbye(&link, &mut reader, &mut buffer, true).await,
     }
 }
 
@@ -197,12 +171,7 @@ async fn look_again() {
 
 /// Writes what is left; then, if we close, listens for the client's close-ok: to close a socket with unread
 /// bytes in it would reset the connection, and our reason would be lost.
-async fn goodbye(
-    link: &Link,
-    socket: &mut tokio::net::tcp::OwnedReadHalf,
-    buffer: &mut BytesMut,
-    await_close_ok: bool,
-) {
+async fn goodbye(link: &Link, reader: &mut Reader, buffer: &mut BytesMut, await_close_ok: bool) {
     let farewell = async {
         link.flush();
         while link.is_full() && !link.has_failed() && link.drained().await.is_ok() {}
@@ -220,7 +189,7 @@ async fn goodbye(
                 buffer.clear(); // garbage: only its end is of interest
             }
             buffer.reserve(BUFFER_MIN);
-            if !matches!(socket.read_buf(buffer).await, Ok(count) if count > 0) {
+            if !matches!(reader.read(buffer).await, Ok(count) if count > 0) {
                 return;
             }
             if buffer.len() > BUFFER_MAX {
@@ -229,11 +198,37 @@ async fn goodbye(
         }
     };
     let _ = timeout(CLOSE_TIMEOUT, farewell).await;
+    link.socket.finish();
 }
 
 impl Connection {
+    pub(super) fn new(
+        writer: Writer,
+        peer: SocketAddr,
+        session: Session,
+        tuned: Tuned,
+        client: Client,
+    ) -> Self {
+        let link = Link::new(writer);
+        link.negotiated(tuned.frame_max, client.has("consumer_cancel_notify"));
+        let told = link.clone();
+        session.on_ended(Box::new(move || told.attention.notify_one()));
+        Connection {
+            link,
+            session: Some(session),
+            channels: HashMap::new(),
+            closing: HashSet::new(),
+            listed: Vec::new(),
+            wakes: Wakes::default(),
+            tuned,
+            client,
+            peer,
+            published: false,
+        }
+    }
+
     /// Takes all complete frames out of the buffer, and finishes what they began.
-    fn batch(&mut self, buffer: &mut BytesMut) -> ControlFlow<End> {
+    pub(super) fn batch(&mut self, buffer: &mut BytesMut) -> ControlFlow<End> {
         let (consumed, ended) = self.frames(buffer);
         buffer.advance(consumed);
         let finished = self.finish();
@@ -282,7 +277,7 @@ impl Connection {
                 self.listed.push(*number);
             }
             match channel.frame(&frame, &self.link, &mut self.wakes) {
-                Ok(Next::Continue) => self.published |= frame.kind == FrameKind::Body,
+                Ok(Next::Continue) => self.published |= frame.kind != FrameKind::Method,
                 Ok(Next::Closed) => current = None,
                 Err(error) => {
                     let method = channel.method;
@@ -331,7 +326,7 @@ impl Connection {
         channel.close(&mut self.wakes);
         let close = channel::Close {
             reply_code: error.kind().code(),
-            reply_text: ShortString::truncated(&error.reply_text()),
+            reply_text: reply_text(error),
             class_id: (method >> 16) as u16,
             method_id: method as u16,
         };
@@ -345,8 +340,8 @@ impl Connection {
         if frame.kind == FrameKind::Heartbeat {
             return match frame.payload.len() {
                 0 if on == 0 => Ok(ControlFlow::Continue(())),
-                0 => Err(Error::new(Kind::UnexpectedFrame, "frame", format!("heartbeat on channel {on}"))),
-                _ => Err(Error::new(Kind::FrameError, "frame", "type 8, heartbeat with a payload")),
+                0 => Err(unexpected_frame(frame)),
+                _ => Err(frame_error(frame)),
             };
         }
         let id = method_id(frame.payload).filter(|_| frame.kind == FrameKind::Method);
@@ -355,6 +350,10 @@ impl Connection {
                 Some(channel::CloseOk::ID) => {
                     self.closing.remove(&on);
                 }
+                // Texts as rabbit_channel's: this is asked before whether the channel closes.
+                Some(channel::Open::ID) => {
+                    return Err(Error::new(Kind::ChannelError, "channel.open", "second 'channel.open' seen"));
+                }
                 Some(channel::Close::ID) => self.link.send(on, &Method::ChannelCloseOk(channel::CloseOk {})),
                 _ => {}
             }
@@ -362,14 +361,22 @@ impl Connection {
         }
         match (on, id) {
             (0, Some(connection::Close::ID)) => Ok(ControlFlow::Break(End::ByClient)),
+            // Our users' passwords are looked at once, when they log in: a new one changes nothing here.
+            (0, Some(connection::UpdateSecret::ID)) => {
+                Method::decode(frame.payload)?;
+                self.link.send(0, &Method::ConnectionUpdateSecretOk(connection::UpdateSecretOk {}));
+                Ok(ControlFlow::Continue(()))
+            }
             (0, Some(_)) => {
                 let method = Method::decode(frame.payload)?;
-                let reason = format!("unexpected {} on channel 0 of an open connection", method.name());
-                Err(Error::new(Kind::ChannelError, "method", reason))
+                let reason = "unexpected method in connection state running";
+                Err(Error::new(Kind::ChannelError, method.name(), reason))
             }
+            (_, None) if frame.kind == FrameKind::Method => Err(frame_error(frame)),
+            (0, None) => Err(unexpected_frame(frame)),
             (_, None) => {
-                let reason = format!("unexpected {:?} frame on channel {on}", frame.kind);
-                Err(Error::new(Kind::UnexpectedFrame, "frame", reason))
+                let reason = "expected method frame, got non method frame instead";
+                Err(Error::new(Kind::UnexpectedFrame, "frame", reason).on(format!("channel {on}")))
             }
             (_, Some(channel::Open::ID)) => {
                 self.open_channel(on)?;
@@ -396,18 +403,18 @@ impl Connection {
     }
 
     /// Why the broker has ended the session: the virtual host or the user is deleted, or an operator wants it.
-    fn ended_by_broker(&self) -> Option<Error> {
+    pub(super) fn ended_by_broker(&self) -> Option<Error> {
         self.session.as_ref()?.ended()
     }
 
-    fn short_of_memory(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| session.broker().over_memory_limit())
+    fn blocked(&self) -> Option<&'static str> {
+        self.session.as_ref()?.broker().blocked()
     }
 
-    fn tell_blocked(&self) {
-        tracing::warn!(peer = %self.peer, "publisher blocked: low on memory");
+    fn tell_blocked(&self, reason: &str) {
+        tracing::warn!(peer = %self.peer, reason, "publisher blocked");
         if self.client.has("connection.blocked") {
-            let reason = ShortString::truncated("low on memory");
+            let reason = ShortString::truncated(reason);
             self.link.send(0, &Method::ConnectionBlocked(connection::Blocked { reason }));
             self.link.flush();
         }
@@ -421,13 +428,31 @@ impl Connection {
     }
 
     /// Ends all channels and, with the session, the exclusive queues: they are gone before anyone hears
-    /// close-ok (AMQP 0-9-1 reference, `queue.declare`, "exclusive").
-    fn end(&mut self) {
+    /// close-ok (AMQP 0-9-1 reference, `queue.declare`, "exclusive"). The last word is sent at the next flush.
+    pub(super) fn end(&mut self, end: &End) {
         for (_, mut channel) in self.channels.drain() {
             let _ = channel.finish(&self.link, &mut self.wakes);
             channel.close(&mut self.wakes);
         }
         self.session = None;
         self.wakes.run();
+        let peer = self.peer;
+        match end {
+            End::ByClient => {
+                self.link.send(0, &Method::ConnectionCloseOk(connection::CloseOk {}));
+                tracing::info!(%peer, "connection closed");
+            }
+            End::ByUs(error, method) => {
+                tracing::warn!(%peer, %error, "connection closed by the broker");
+                let close = connection::Close {
+                    reply_code: error.kind().code(),
+                    reply_text: reply_text(error),
+                    class_id: (method >> 16) as u16,
+                    method_id: *method as u16,
+                };
+                self.link.send(0, &Method::ConnectionClose(close));
+            }
+            End::Lost(reason) => tracing::warn!(%peer, reason, "connection lost"),
+        }
     }
 }

@@ -4,21 +4,31 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::Limits;
 use super::identity;
+use super::socket::{Reader, Writer};
+use super::{Limits, reply_text};
 use crate::broker::{Broker, Session};
 use crate::error::{Error, Kind, Result};
 use crate::wire::frame::{FRAME_MIN_SIZE, Handshake, PROTOCOL_HEADER, read_protocol_header};
-use crate::wire::{FrameKind, Method, ShortString, Table, Value, connection, next_frame};
+use crate::wire::{FrameKind, Method, Table, Value, connection, next_frame};
+
+/// Somebody who wants to come in.
+#[derive(Debug)]
+pub(super) struct Visitor {
+    pub(super) reader: Reader,
+    pub(super) writer: Writer,
+    pub(super) peer: SocketAddr,
+    /// With TLS, the user whom the certificate names, or why it names none.
+    pub(super) identity: Option<Result<String, &'static str>>,
+}
 
 /// A connection that is open.
 #[derive(Debug)]
 pub(super) struct Greeted {
-    pub(super) socket: TcpStream,
+    pub(super) reader: Reader,
+    pub(super) writer: Writer,
     pub(super) peer: SocketAddr,
     /// What was read and not used yet.
     pub(super) buffer: BytesMut,
@@ -39,7 +49,7 @@ pub(super) struct Tuned {
 /// What a client said of itself.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Client {
-    capabilities: Table,
+    pub(super) capabilities: Table,
 }
 
 impl Client {
@@ -57,7 +67,7 @@ impl Client {
 
 /// The socket while the handshake lasts: one frame at a time, and all of it by a deadline.
 struct Greeter {
-    socket: TcpStream,
+    visitor: Visitor,
     buffer: BytesMut,
     deadline: Instant,
 }
@@ -68,22 +78,19 @@ struct Greeter {
 /// # Errors
 /// Whatever ended the handshake; the client has been told as far as the protocol allows.
 pub(super) async fn greet(
-    socket: TcpStream,
-    peer: SocketAddr,
+    visitor: Visitor,
     broker: &Arc<Broker>,
     limits: &Limits,
+    deadline: Instant,
 ) -> Result<Option<Greeted>> {
-    // Replies are small and must not wait for the acknowledgement of the one before.
-    let _ = socket.set_nodelay(true);
-    let deadline = Instant::now() + limits.handshake;
-    let mut greeter = Greeter { socket, buffer: BytesMut::with_capacity(1024), deadline };
+    let mut greeter = Greeter { visitor, buffer: BytesMut::with_capacity(1024), deadline };
     if !greeter.protocol_header().await? {
         return Ok(None);
     }
-    match greeter.negotiate(peer, broker, limits).await {
+    match greeter.negotiate(broker, limits).await {
         Ok(Some((session, tuned, client))) => {
-            let Greeter { socket, buffer, .. } = greeter;
-            Ok(Some(Greeted { socket, peer, buffer, session, tuned, client }))
+            let Greeter { visitor: Visitor { reader, writer, peer, .. }, buffer, .. } = greeter;
+            Ok(Some(Greeted { reader, writer, peer, buffer, session, tuned, client }))
         }
         Ok(None) => Ok(None),
         Err(error) => {
@@ -103,14 +110,19 @@ impl Greeter {
                     return Ok(true);
                 }
                 Handshake::Refused => {
-                    let _ = self.socket.write_all(&PROTOCOL_HEADER).await;
-                    let _ = self.socket.shutdown().await;
-                    let start = self.buffer[..self.buffer.len().min(8)].escape_ascii().to_string();
-                    return Err(Error::new(
+                    let _ = self.visitor.writer.write_all(&PROTOCOL_HEADER).await;
+                    self.visitor.writer.finish();
+                    let start = &self.buffer[..self.buffer.len().min(8)];
+                    let error = Error::new(
                         Kind::FrameError,
                         "handshake",
-                        format!("not AMQP 0-9-1: '{start}'"),
-                    ));
+                        format!("not AMQP 0-9-1: '{}'", start.escape_ascii()),
+                    );
+                    // A TLS record of the handshake (RFC 8446, section 5.1).
+                    return Err(match start.starts_with(&[0x16, 3]) {
+                        true => error.advise("the client speaks TLS: have it connect to the port for that"),
+                        false => error,
+                    });
                 }
                 Handshake::Incomplete if !self.read().await? => return Ok(false),
                 Handshake::Incomplete => {}
@@ -120,10 +132,10 @@ impl Greeter {
 
     /// Reads more; false at the end of the stream.
     async fn read(&mut self) -> Result<bool> {
-        match timeout_at(self.deadline, self.socket.read_buf(&mut self.buffer)).await {
+        match timeout_at(self.deadline, self.visitor.reader.read(&mut self.buffer)).await {
             Ok(Ok(count)) => {
                 // As for an open connection: see there.
-                let _ = rustix::net::sockopt::set_tcp_quickack(&self.socket, true);
+                self.visitor.writer.quickack();
                 Ok(count > 0)
             }
             Ok(Err(error)) => {
@@ -137,7 +149,7 @@ impl Greeter {
     async fn send(&mut self, method: &Method) -> Result<()> {
         let mut out = BytesMut::new();
         method.encode(0, &mut out);
-        match timeout_at(self.deadline, self.socket.write_all(&out)).await {
+        match timeout_at(self.deadline, self.visitor.writer.write_all(&out)).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(Error::new(Kind::Closed, "handshake", "the client does not read")),
         }
@@ -175,7 +187,6 @@ impl Greeter {
 
     async fn negotiate(
         &mut self,
-        peer: SocketAddr,
         broker: &Arc<Broker>,
         limits: &Limits,
     ) -> Result<Option<(Session, Tuned, Client)>> {
@@ -183,7 +194,10 @@ impl Greeter {
             version_major: 0,
             version_minor: 9,
             server_properties: identity::server_properties(broker),
-            mechanisms: "PLAIN AMQPLAIN".into(),
+            mechanisms: match self.visitor.identity {
+                None => "PLAIN AMQPLAIN".into(),
+                Some(_) => "PLAIN AMQPLAIN EXTERNAL".into(),
+            },
             locales: "en_US".into(),
         }))
         .await?;
@@ -192,7 +206,7 @@ impl Greeter {
             other => return unexpected(other, "connection.start-ok"),
         };
         let client = Client::new(&start.client_properties);
-        let Some(user) = self.login(&start, &client, peer, broker).await? else { return Ok(None) };
+        let Some(user) = self.login(&start, &client, broker).await? else { return Ok(None) };
 
         self.send(&Method::ConnectionTune(connection::Tune {
             channel_max: limits.channel_max,
@@ -201,7 +215,9 @@ impl Greeter {
         }))
         .await?;
         let tuned = match self.method().await? {
-            Some(Method::ConnectionTuneOk(tune)) => agree(&tune, limits)?,
+            Some(Method::ConnectionTuneOk(tune)) => {
+                agree(&tune, limits, broker.options().profile.frame_min())?
+            }
             other => return unexpected(other, "connection.tune-ok"),
         };
         let open = match self.method().await? {
@@ -219,21 +235,21 @@ impl Greeter {
         &mut self,
         start: &connection::StartOk,
         client: &Client,
-        peer: SocketAddr,
         broker: &Arc<Broker>,
     ) -> Result<Option<String>> {
         let mechanism = &*start.mechanism;
-        let credentials = match mechanism {
-            "PLAIN" => plain(&start.response),
-            "AMQPLAIN" => amqplain(&start.response),
-            other => {
+        let peer = self.visitor.peer;
+        let known = match (mechanism, &self.visitor.identity) {
+            ("PLAIN", _) => authenticate(broker, plain(&start.response), peer).await,
+            ("AMQPLAIN", _) => authenticate(broker, amqplain(&start.response), peer).await,
+            ("EXTERNAL", Some(Ok(user))) => {
+                broker.users().admit(user, is_loopback(peer)).map(|()| user.clone())
+            }
+            ("EXTERNAL", Some(Err(why))) => Err(Error::new(Kind::AccessRefused, "login", *why)),
+            (other, _) => {
                 let reason = format!("client used unrecognized authentication mechanism {other}");
                 return Err(Error::new(Kind::CommandInvalid, "login", reason));
             }
-        };
-        let known = match credentials {
-            Ok((user, password)) => authenticate(broker, user, password, peer).await,
-            Err(error) => Err(error),
         };
         match known {
             Ok(user) => Ok(Some(user)),
@@ -258,12 +274,12 @@ impl Greeter {
         }
         let close = connection::Close {
             reply_code: error.kind().code(),
-            reply_text: ShortString::truncated(&error.reply_text()),
+            reply_text: reply_text(error),
             class_id: 0,
             method_id: 0,
         };
         if self.send(&Method::ConnectionClose(close)).await.is_ok() {
-            let _ = self.socket.shutdown().await;
+            self.visitor.writer.finish();
             // Closing with unread bytes in our buffer would reset the connection, and the reason be lost.
             while let Ok(true) = self.read().await {
                 self.buffer.clear();
@@ -285,11 +301,11 @@ fn unexpected<T>(got: Option<Method>, wanted: &str) -> Result<Option<T>> {
 /// The user, if that is the password. To try one may take long, which must not hold up other connections.
 async fn authenticate(
     broker: &Arc<Broker>,
-    user: String,
-    password: Vec<u8>,
+    credentials: Result<(String, Vec<u8>)>,
     peer: SocketAddr,
 ) -> Result<String> {
-    let from_loopback = peer.ip().to_canonical().is_loopback();
+    let (user, password) = credentials?;
+    let from_loopback = is_loopback(peer);
     if broker.users().recognises(&user, &password) {
         return broker.users().admit(&user, from_loopback).map(|()| user);
     }
@@ -298,6 +314,10 @@ async fn authenticate(
     tokio::task::spawn_blocking(trial).await.unwrap_or_else(|error| {
         Err(Error::new(Kind::InternalError, "login", "the broker stops").caused_by(error))
     })
+}
+
+fn is_loopback(peer: SocketAddr) -> bool {
+    peer.ip().to_canonical().is_loopback()
 }
 
 /// RFC 4616: authorisation identity, user and password between NULs.
@@ -327,7 +347,7 @@ fn amqplain(response: &[u8]) -> Result<(String, Vec<u8>)> {
 }
 
 /// Checks a client's tuning against ours, as `rabbit_reader:validate_negotiated_integer_value`.
-fn agree(tune: &connection::TuneOk, limits: &Limits) -> Result<Tuned> {
+fn agree(tune: &connection::TuneOk, limits: &Limits, frame_min: u32) -> Result<Tuned> {
     let check = |field: &str, client: u32, server: u32, minimum: u32| {
         let refuse = |comparison: &str, bound: u32| {
             let reason = format!("negotiated {field} = {client} is {comparison} allowed value ({bound})");
@@ -341,7 +361,7 @@ fn agree(tune: &connection::TuneOk, limits: &Limits) -> Result<Tuned> {
             Ok(())
         }
     };
-    check("frame_max", tune.frame_max, limits.frame_max, FRAME_MIN_SIZE)?;
+    check("frame_max", tune.frame_max, limits.frame_max, frame_min)?;
     check("channel_max", tune.channel_max.into(), limits.channel_max.into(), 1)?;
     Ok(Tuned { channel_max: tune.channel_max, frame_max: tune.frame_max, heartbeat: tune.heartbeat })
 }
@@ -363,8 +383,8 @@ mod tests {
     fn a_client_may_lower_what_is_offered_but_not_raise_it() {
         let limits = Limits::default();
         let tune = |frame_max, channel_max| connection::TuneOk { frame_max, channel_max, heartbeat: 7 };
-        assert!(agree(&tune(4096, 1), &limits).is_ok());
-        let text = |tune| agree(&tune, &limits).err().map(|error| error.reply_text());
+        assert!(agree(&tune(4096, 1), &limits, 4096).is_ok());
+        let text = |tune| agree(&tune, &limits, 4096).err().map(|error| error.reply_text());
         assert_eq!(
             text(tune(0, 1)).as_deref(),
             Some("NOT_ALLOWED - negotiated frame_max = 0 is higher than the maximum allowed value (131072)")

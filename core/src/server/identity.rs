@@ -6,9 +6,9 @@ use crate::broker::Broker;
 use crate::wire::{Table, Value};
 
 /// Clients choose their ways by these two: kombu, for one, takes per-consumer prefetch for granted of a
-/// `RabbitMQ` of 3.3 or later only. Our own name and version stand under `platform` and `warrenmq`.
+/// `RabbitMQ` of 3.3 or later only. The version is the profile's; our own name and version stand under `platform`
+/// and `warrenmq`.
 const PRODUCT: &str = "RabbitMQ";
-const VERSION: &str = "3.13.7";
 
 /// What RabbitMQ 3.13 announces (`rabbit_reader:server_capabilities`).
 const CAPABILITIES: [&str; 9] = [
@@ -31,7 +31,7 @@ pub(super) fn server_properties(broker: &Broker) -> Table {
     table.insert("capabilities", Value::Table(Table(capabilities.to_vec())));
     table.insert("cluster_name", text(&broker.options().name));
     table.insert("product", text(PRODUCT));
-    table.insert("version", text(VERSION));
+    table.insert("version", text(broker.options().profile.version()));
     table.insert("platform", text(concat!("WarrenMQ ", env!("CARGO_PKG_VERSION"))));
     table.insert("warrenmq", text(env!("CARGO_PKG_VERSION")));
     table.insert("copyright", text("the WarrenMQ authors"));

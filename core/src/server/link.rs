@@ -16,10 +16,10 @@ use std::sync::atomic::{
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
 use super::output::Output;
+use super::socket;
 use crate::broker::{Event, Outbox, Outlet, Wakes};
 use crate::wire::{Method, ShortString, basic};
 
@@ -32,7 +32,7 @@ const TURNS: usize = 16;
 
 /// The writing half of a connection.
 pub(super) struct Link {
-    socket: OwnedWriteHalf,
+    pub(super) socket: socket::Writer,
     frame_max: AtomicU32,
     /// The client wants to be told of consumers that the broker ends.
     cancel_notify: AtomicBool,
@@ -111,7 +111,7 @@ impl Outlet for Announcer {
 }
 
 impl Link {
-    pub(super) fn new(socket: OwnedWriteHalf) -> Arc<Self> {
+    pub(super) fn new(socket: socket::Writer) -> Arc<Self> {
         Arc::new(Link {
             socket,
             frame_max: AtomicU32::new(crate::wire::frame::FRAME_MIN_SIZE),
@@ -178,7 +178,7 @@ impl Link {
                     self.ready.lock().push_back(port);
                 }
             }
-            if writer.output.is_empty() {
+            if writer.output.is_empty() && !self.socket.holds_back() {
                 return true;
             }
             self.wrote.store(true, Relaxed);
@@ -269,11 +269,6 @@ impl Link {
     /// Bytes that wait for the socket.
     pub(super) fn pending(&self) -> usize {
         self.writer.lock().output.len()
-    }
-
-    /// The socket.
-    pub(super) fn socket(&self) -> &tokio::net::TcpStream {
-        self.socket.as_ref()
     }
 }
 

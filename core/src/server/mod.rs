@@ -3,35 +3,52 @@
 //! | file | holds |
 //! |---|---|
 //! | here | the listener: who may connect at all, and the end of everything |
+//! | `socket`, `tls` | a socket's two halves, plain or with TLS |
+//! | `certificates`, `distinguished_name` | what a TLS listener shows and trusts; the user whom a certificate names |
 //! | `handshake` | protocol header, login, tuning, `connection.open` |
 //! | `connection` | the read loop: frames to channels, heartbeats, closing |
 //! | `channel` | one channel's methods and contents, to [`crate::broker::Channel`] |
 //! | `link` | the writing half, on which any thread may send what became deliverable |
 //! | `output` | frames on their way to the socket |
 //! | `identity` | what the broker says of itself |
+//! | `loopback` | a connection without a socket, for tests |
 //!
 //! A connection is one task. It reads what is there, hands all of it to the broker, and writes what that
 //! made deliverable, to its own socket and to those of the consumers: a message goes through without
 //! another task being woken.
 
+mod certificates;
 mod channel;
 mod connection;
+mod distinguished_name;
 mod handshake;
 mod identity;
 mod link;
+mod loopback;
 mod output;
+mod socket;
+mod tls;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
 use crate::broker::Broker;
 use crate::error::{Error, Kind, Result};
+use crate::wire::term::Term;
+use crate::wire::{Frame, ShortString, Value};
+use handshake::Visitor;
+
+pub use loopback::Loopback;
+
+pub use certificates::{LoginFrom, Tls, TlsOptions, Verify};
 
 /// What is offered to clients at tuning, and how long things may take.
 #[derive(Clone, Debug)]
@@ -76,6 +93,18 @@ impl Server {
     /// # Errors
     /// `InvalidArgument` for an address that cannot be read, `Unreachable` for one that cannot be had.
     pub async fn listen(broker: Arc<Broker>, address: &str, limits: Limits) -> Result<Server> {
+        Self::open(Door { broker, limits, tls: None }, address).await
+    }
+
+    /// The same for clients that speak TLS.
+    ///
+    /// # Errors
+    /// As [`Server::listen`].
+    pub async fn listen_tls(broker: Arc<Broker>, address: &str, limits: Limits, tls: Tls) -> Result<Server> {
+        Self::open(Door { broker, limits, tls: Some(tls) }, address).await
+    }
+
+    async fn open(door: Door, address: &str) -> Result<Server> {
         let cannot = |kind, error: std::io::Error| {
             Error::new(kind, "listen", error.to_string())
                 .on(format!("'{address}'"))
@@ -88,7 +117,7 @@ impl Server {
             .map_err(|error| cannot(Kind::Unreachable, error))?;
         let address = listener.local_addr().map_err(|error| cannot(Kind::Unreachable, error))?;
         let (stop, stopping) = watch::channel(false);
-        let done = tokio::spawn(accept(listener, broker, limits, stopping));
+        let done = tokio::spawn(accept(listener, Arc::new(door), stopping));
         Ok(Server { address, stop, done })
     }
 
@@ -104,18 +133,20 @@ impl Server {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
+/// What everybody meets who comes in by one port.
+struct Door {
     broker: Arc<Broker>,
     limits: Limits,
-    mut stopping: watch::Receiver<bool>,
-) {
+    tls: Option<Tls>,
+}
+
+async fn accept(listener: TcpListener, door: Arc<Door>, mut stopping: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => {
-                    connections.spawn(serve(socket, peer, broker.clone(), limits.clone(), stopping.clone()));
+                    connections.spawn(serve(socket, peer, door.clone(), stopping.clone()));
                 }
                 Err(error) => {
                     // Out of file descriptors, usually: those who are here must go on.
@@ -135,19 +166,66 @@ async fn accept(
     }
 }
 
-async fn serve(
-    socket: TcpStream,
-    peer: SocketAddr,
-    broker: Arc<Broker>,
-    limits: Limits,
-    stopping: watch::Receiver<bool>,
-) {
+async fn serve(socket: TcpStream, peer: SocketAddr, door: Arc<Door>, stopping: watch::Receiver<bool>) {
     tracing::debug!(%peer, "connection accepted");
-    match handshake::greet(socket, peer, &broker, &limits).await {
-        Ok(Some(greeted)) => connection::run(greeted, &limits, stopping).await,
+    // Replies are small and must not wait for the acknowledgement of the one before.
+    let _ = socket.set_nodelay(true);
+    let deadline = Instant::now() + door.limits.handshake;
+    let greeted = async {
+        let visitor = admit(socket, peer, door.tls.as_ref(), deadline).await?;
+        handshake::greet(visitor, &door.broker, &door.limits, deadline).await
+    };
+    match greeted.await {
+        Ok(Some(greeted)) => connection::run(greeted, &door.limits, stopping).await,
         Ok(None) => tracing::debug!(%peer, "connection closed before it was open"),
         Err(error) => tracing::warn!(%peer, %error, "handshake failed"),
     }
+}
+
+/// Does the TLS handshake, where there is one to do.
+async fn admit(socket: TcpStream, peer: SocketAddr, tls: Option<&Tls>, deadline: Instant) -> Result<Visitor> {
+    let Some(tls) = tls else {
+        let (reader, writer) = socket::plain(socket);
+        return Ok(Visitor { reader, writer, peer, identity: None });
+    };
+    match timeout_at(deadline, tls::handshake(&socket, tls.config.clone())).await {
+        Ok(Ok(session)) => {
+            let certificate = session.peer_certificates().and_then(<[_]>::first);
+            let identity = Some(tls.user(certificate));
+            let (reader, writer) = socket::secured(socket, session);
+            Ok(Visitor { reader, writer, peer, identity })
+        }
+        Ok(Err(error)) => Err(tls::explain(error)),
+        Err(_) => Err(Error::new(Kind::Timeout, "TLS handshake", "not finished in time")),
+    }
+}
+
+/// A frame that cannot be read; text as `rabbit_reader:frame_error`.
+fn frame_error(frame: &Frame<'_>) -> Error {
+    let reason = format!("{}: unknown_frame", snippet(frame));
+    Error::new(Kind::FrameError, "frame", reason).on(format!("channel {}", frame.channel))
+}
+
+/// A frame that nobody waits for; text as `rabbit_reader:unexpected_frame`.
+fn unexpected_frame(frame: &Frame<'_>) -> Error {
+    Error::new(Kind::UnexpectedFrame, "frame", snippet(frame)).on(format!("channel {}", frame.channel))
+}
+
+fn snippet(frame: &Frame<'_>) -> String {
+    let (which, start) = match frame.payload.get(..16) {
+        Some(start) if frame.payload.len() > 16 => ("first 16", start),
+        _ => ("all", frame.payload),
+    };
+    let start = Value::ByteArray(Bytes::copy_from_slice(start));
+    format!("type {}, {which} octets = {}", frame.kind as u8, Term(&start))
+}
+
+/// An error as `close` methods say it: cut off as RabbitMQ does it (`rabbit_binary_generator:map_exception`).
+fn reply_text(error: &Error) -> ShortString {
+    let text = error.reply_text();
+    ShortString::try_from(&*text).unwrap_or_else(|_| {
+        ShortString::truncated(&format!("{}...", &text[..text.floor_char_boundary(ShortString::MAX - 3)]))
+    })
 }
 
 impl fmt::Debug for Server {

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::net::tcp::OwnedWriteHalf;
 
+use super::socket;
 use crate::message::Message;
 use crate::wire::frame::{FRAME_END, FRAME_OVERHEAD};
 use crate::wire::hot::{self, Deliver};
@@ -106,7 +106,7 @@ impl Output {
     ///
     /// # Errors
     /// `WouldBlock` when the socket is full and something is left; others when the connection is lost.
-    pub(super) fn write(&mut self, socket: &OwnedWriteHalf) -> io::Result<()> {
+    pub(super) fn write(&mut self, socket: &socket::Writer) -> io::Result<()> {
         while !self.is_empty() {
             let written = if self.pieces.is_empty() {
                 socket.try_write(&self.tail)?
@@ -128,7 +128,7 @@ impl Output {
         if self.tail.capacity() > KEEP {
             self.tail = BytesMut::new();
         }
-        Ok(())
+        socket.flush()
     }
 
     fn advance(&mut self, mut written: usize) {

@@ -7,6 +7,7 @@
 //! | `hot` | the few methods that every message pays for, read and written without allocation |
 //! | `properties` | one property read out of the encoded list, or replaced in it; the list checked whole |
 //! | `table` | field tables and their values |
+//! | `term` | values as the error texts of RabbitMQ print them |
 //! | `short_string` | the owned short string of the methods |
 //! | `reader`, `output` | the cursor that all decoding uses; the buffers that all encoding writes to |
 //! | `error` | what can be wrong with bytes, and the reply code for it |
@@ -22,6 +23,7 @@ pub mod output;
 pub mod properties;
 pub mod short_string;
 pub mod table;
+pub(crate) mod term;
 
 mod generated;
 mod reader;

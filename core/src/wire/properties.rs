@@ -6,7 +6,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::DecodeError;
-use super::generated::property::{COUNT, EXPIRATION, HEADERS, KINDS, REPLY_TO};
+use super::generated::property::{COUNT, EXPIRATION, HEADERS, KINDS, REPLY_TO, USER_ID};
 use super::output::put_short_string;
 use super::reader::Reader;
 use super::table::{self, Table, Value};
@@ -114,6 +114,19 @@ impl<'a> PropertiesView<'a> {
     #[inline(always)]
     pub fn has_expiration(self) -> bool {
         self.flags() & flag(EXPIRATION) != 0
+    }
+
+    /// Several headers, found in one walk, the others undecoded.
+    #[inline]
+    pub fn headers_named<const N: usize>(self, names: [&str; N]) -> [Option<Value>; N] {
+        self.headers_raw().map_or([const { None }; N], |raw| table::find_all(raw, names))
+    }
+
+    /// Whether there is nothing that a broker acts on when a message is published: no headers, expiration, reply-to
+    /// or user id. Looks at the flags only.
+    #[inline(always)]
+    pub fn is_plain(self) -> bool {
+        self.flags() & (flag(HEADERS) | flag(EXPIRATION) | flag(REPLY_TO) | flag(USER_ID)) == 0
     }
 
     /// Whether there are headers. Looks at the flags only.

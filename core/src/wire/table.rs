@@ -254,6 +254,25 @@ pub(super) fn find(encoded: &[u8], name: &str) -> Option<Value> {
     }
 }
 
+/// The values under several names, found in one walk; see [`find`].
+pub(super) fn find_all<const N: usize>(encoded: &[u8], names: [&str; N]) -> [Option<Value>; N] {
+    let mut found = [const { None }; N];
+    let mut inside = Reader(Reader(encoded).long_bytes().unwrap_or_default());
+    while let Ok(name) = inside.short_bytes() {
+        let wanted = names.iter().position(|wanted| wanted.as_bytes() == name);
+        let read = match wanted {
+            Some(index) if found[index].is_none() => {
+                Value::read(&mut inside, MAX_DEPTH).map(|value| found[index] = Some(value))
+            }
+            _ => check_value(&mut inside, MAX_DEPTH),
+        };
+        if read.is_err() {
+            break;
+        }
+    }
+    found
+}
+
 fn check_entries(reader: &mut Reader<'_>, depth: usize) -> Result<(), DecodeError> {
     let mut inside = Reader(reader.long_bytes()?);
     while !inside.0.is_empty() {
@@ -306,6 +325,8 @@ mod tests {
             assert_eq!(check(&mut Reader(&encoded)).is_ok(), fits);
             assert_eq!(find(&encoded, "deep").is_some(), fits);
             assert_eq!(find(&encoded, "absent"), None);
+            let [absent, deep] = find_all(&encoded, ["absent", "deep"]);
+            assert_eq!((absent, deep.is_some()), (None, fits));
         }
     }
 

@@ -40,6 +40,7 @@ pub(crate) const ALL: &[Scenario<str>] = scenarios![
     a_consumer_whose_queue_is_deleted_ends_with_an_error_that_says_so,
     rejected_messages_are_gone_and_requeued_ones_come_again,
     one_message_is_fetched,
+    a_transaction_takes_effect_at_its_commit_or_not_at_all,
     bindings_lead_through_exchanges,
     purging_and_deleting_tell_how_many_messages_there_were,
     an_error_closes_its_channel_and_says_why_from_then_on,
@@ -407,6 +408,35 @@ fn one_message_is_fetched(url: &str) {
     channel.settle(&[(got.tag, false)], Settle::Requeue).unwrap();
     let got = run(channel.get(&name, true)).unwrap().unwrap();
     assert_eq!((got.message.body(), got.remaining, got.redelivered), (&b"a"[..], 1, true));
+}
+
+fn a_transaction_takes_effect_at_its_commit_or_not_at_all(url: &str) {
+    let (connection, reader, name) = queue(url);
+    let channel = run(connection.channel()).unwrap();
+    run(channel.tx_select()).unwrap();
+    send(&channel, &name, "dropped");
+    run(channel.tx_rollback()).unwrap();
+    let missing = unique("missing");
+    for to in [&name, &missing, &name, &missing] {
+        assert_eq!(send(&channel, to, "kept"), Outcome { confirmed: false, routed: true });
+    }
+    assert!(run(reader.get(&name, true)).unwrap().is_none());
+    assert_eq!(run(channel.tx_commit()).unwrap(), [1, 3]);
+
+    let consumer = consume(&channel, &name);
+    let taken = take(&consumer, 2);
+    assert_eq!(bodies(&taken), ["kept", "kept"]);
+    channel.settle(&tags(&taken), Settle::Ack).unwrap();
+    run(channel.tx_rollback()).unwrap();
+    nothing_comes(&consumer);
+    channel.settle(&tags(&taken)[..1], Settle::Ack).unwrap();
+    assert!(run(channel.tx_commit()).unwrap().is_empty());
+    run(channel.close()).unwrap();
+    // The second one came back when its channel closed.
+    let got = run(reader.get(&name, true)).unwrap().unwrap();
+    assert_eq!((got.redelivered, got.remaining), (true, 0));
+    let refused = run(reader.tx_commit()).unwrap_err();
+    assert_eq!(refused.reply_text(), "PRECONDITION_FAILED - channel is not transactional");
 }
 
 fn bindings_lead_through_exchanges(url: &str) {

@@ -1,11 +1,18 @@
 // The verbs of the scenarios in terms of amqplib's promise API.
+import { createRequire } from 'node:module'
 import { connect } from 'amqplib'
-import { bodyOf, camelKeys, FUNCTIONS, Inbox, propertiesOf, REPLY_CODES, seen, TIMEOUT, within } from './common.mjs'
+import { bodyOf, camelKeys, FUNCTIONS, fieldsOf, Inbox, propertiesOf, REPLY_CODES, seen, TIMEOUT, within } from './common.mjs'
 
+// Transactions and flow are in amqplib's protocol, which it does not export, but not among its methods.
+const defs = createRequire(createRequire(import.meta.url).resolve('amqplib'))('./lib/defs.js')
 const REPLY_TO = 'amq.rabbitmq.reply-to'
+
+const timestamp = (value) => ({ '!': 'timestamp', value })
+const given = (fields) => fieldsOf(fields, timestamp)
 
 export function errorOf(error) {
   if (error.code === 'TIMEOUT') return { code: 'TIMEOUT', text: error.message }
+  if (error.message === 'message nacked') return { code: 'NACKED', text: error.message }
   if (!Number.isInteger(error.code)) return null
   return { code: REPLY_CODES[error.code] ?? error.code, text: error.message.match(/with message "(.*)"$/s)?.[1] }
 }
@@ -20,27 +27,29 @@ export class Session {
   static async open({ url }) {
     const session = new Session()
     session.connection = await connect(url)
+    session.connection.on('error', (error) => (session.failure = error))
     return session
   }
 
   /** Channels first: amqplib may send a connection's close before a channel's last acks. */
   async close() {
+    if (this.failure) return // which closed it
     for (const channel of this.#channels.values()) await channel.close()
     await this.connection.close()
   }
 
-  async queue({ name, channel, passive, ...options }) {
+  async queue({ name, channel, passive, arguments: args, ...options }) {
     const on = await this.#channel(channel)
     const ok = passive
       ? await on.checkQueue(name)
-      : await on.assertQueue(name, { durable: false, ...camelKeys(options) })
+      : await on.assertQueue(name, { durable: false, arguments: given(args), ...camelKeys(options) })
     return { name: ok.queue, messages: ok.messageCount, consumers: ok.consumerCount }
   }
 
-  async exchange({ name, type = 'direct', channel, passive, ...options }) {
+  async exchange({ name, type = 'direct', channel, passive, arguments: args, ...options }) {
     const on = await this.#channel(channel)
     if (passive) await on.checkExchange(name)
-    else await on.assertExchange(name, type, { durable: false, ...camelKeys(options) })
+    else await on.assertExchange(name, type, { durable: false, arguments: given(args), ...camelKeys(options) })
   }
 
   async bind({ queue, destination, exchange, routing_key = '', arguments: args, channel }) {
@@ -61,15 +70,19 @@ export class Session {
 
   async publish({ exchange, routing_key = '', body, mandatory, headers, properties, channel }) {
     const on = await this.#channel(channel)
-    const options = { ...camelKeys(properties), headers, mandatory }
+    const options = { ...camelKeys(properties), headers: given(headers), mandatory }
     let content = bodyOf(body)
     if (typeof content === 'string') content = Buffer.from(content)
     if (!Buffer.isBuffer(content)) {
       content = Buffer.from(JSON.stringify(content))
       options.contentType = 'application/json'
     }
-    let returned = false // a return comes before the confirm of its message
-    const notice = () => (returned = true)
+    if (on.transactional) {
+      on.publish(exchange, routing_key, content, options)
+      return {}
+    }
+    let returned // a return comes before the confirm of its message
+    const notice = (message) => (returned = message)
     on.on('return', notice)
     try {
       await new Promise((resolve, reject) =>
@@ -80,19 +93,29 @@ export class Session {
     } finally {
       on.off('return', notice)
     }
-    return mandatory ? { routed: !returned } : {}
+    if (!mandatory) return {}
+    if (!returned) return { routed: true }
+    const { replyCode, replyText } = returned.fields
+    return { routed: false, returned: { ...messageOf(returned), reply_code: replyCode, reply_text: replyText } }
   }
 
   async prefetch({ count, global = false, channel }) {
     await (await this.#channel(channel)).prefetch(count, global)
   }
 
-  async consume({ queue, consumer, prefetch, no_ack = false, exclusive = false, channel }) {
+  async consume({ queue, consumer, prefetch, no_ack = false, exclusive = false, tag, arguments: args, channel }) {
     const on = await this.#channel(channel)
     if (prefetch !== undefined) await on.prefetch(prefetch)
     const inbox = new Inbox()
-    const { consumerTag } = await on.consume(queue, (message) => inbox.push(message), { noAck: no_ack, exclusive })
+    const options = { noAck: no_ack, exclusive, consumerTag: tag, arguments: given(args) }
+    const { consumerTag } = await on.consume(queue, (message) => inbox.push(message), options)
     this.#consumers.set(consumer, { on, queue, consumerTag, inbox })
+  }
+
+  /** amqplib tells of it by a message that is null. */
+  async cancelled({ consumer }) {
+    const message = await this.#consumers.get(consumer).inbox.take(TIMEOUT, `${consumer} has not been cancelled`)
+    if (message !== null) throw new Error(`a message for consumer ${consumer}, which should have been cancelled`)
   }
 
   async cancel({ consumer }) {
@@ -134,8 +157,26 @@ export class Session {
     on.reject(received, requeue)
   }
 
-  async recover({ channel }) {
-    await (await this.#channel(channel)).recover()
+  async recover({ requeue = true, channel }) {
+    await (await this.#channel(channel)).rpc(defs.BasicRecover, { requeue }, defs.BasicRecoverOk)
+  }
+
+  async select({ channel }) {
+    const on = await this.#open(channel, await this.connection.createChannel())
+    on.transactional = true
+    await on.rpc(defs.TxSelect, {}, defs.TxSelectOk)
+  }
+
+  async commit({ channel }) {
+    await (await this.#channel(channel)).rpc(defs.TxCommit, {}, defs.TxCommitOk)
+  }
+
+  async rollback({ channel }) {
+    await (await this.#channel(channel)).rpc(defs.TxRollback, {}, defs.TxRollbackOk)
+  }
+
+  async flow({ active, channel }) {
+    return (await this.#channel(channel)).rpc(defs.ChannelFlow, { active }, defs.ChannelFlowOk)
   }
 
   async purge({ queue }) {
@@ -144,8 +185,8 @@ export class Session {
 
   async delete({ queue, exchange, ...options }) {
     const on = await this.#channel()
-    if (queue === undefined) await on.deleteExchange(exchange, camelKeys(options))
-    else await on.deleteQueue(queue, camelKeys(options))
+    if (queue !== undefined) return { messages: (await on.deleteQueue(queue, camelKeys(options))).messageCount }
+    await on.deleteExchange(exchange, camelKeys(options))
   }
 
   async serve({ queue, function: name }) {
@@ -186,25 +227,29 @@ export class Session {
 
   /** The channel of this name; a new one if an error has closed the last. */
   async #channel(name = 'main') {
-    if (!this.#channels.has(name)) {
-      const channel = await this.connection.createConfirmChannel()
-      channel.on('error', (error) => (channel.failure = error))
-      channel.on('close', () => this.#channels.delete(name))
-      this.#channels.set(name, channel)
-    }
-    return this.#channels.get(name)
+    return this.#channels.get(name) ?? this.#open(name, await this.connection.createConfirmChannel())
+  }
+
+  #open(name, channel) {
+    channel.on('error', (error) => (channel.failure = error))
+    channel.on('close', () => this.#channels.delete(name))
+    this.#channels.set(name, channel)
+    return channel
   }
 
   #received(on, received, message, settle) {
     if (message !== undefined) this.#messages.set(message, { on, received })
     if (settle === 'ack') on.ack(received)
-    const { exchange, routingKey, redelivered } = received.fields
-    return seen(received.content, {
-      exchange,
-      routing_key: routingKey,
-      redelivered,
-      headers: received.properties.headers ?? {},
-      properties: propertiesOf(received.properties),
-    })
+    return messageOf(received)
   }
+}
+
+function messageOf({ content, fields, properties }) {
+  return seen(content, {
+    exchange: fields.exchange,
+    routing_key: fields.routingKey,
+    redelivered: fields.redelivered ?? false,
+    headers: properties.headers ?? {},
+    properties: propertiesOf(properties),
+  })
 }

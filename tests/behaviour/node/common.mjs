@@ -9,6 +9,9 @@ export const REPLY_CODES = {
   404: 'NOT_FOUND',
   405: 'RESOURCE_LOCKED',
   406: 'PRECONDITION_FAILED',
+  503: 'COMMAND_INVALID',
+  530: 'NOT_ALLOWED',
+  540: 'NOT_IMPLEMENTED',
 }
 
 export const PROPERTIES = [
@@ -22,6 +25,7 @@ export const PROPERTIES = [
   'message_id',
   'timestamp',
   'type',
+  'user_id',
   'app_id',
 ]
 
@@ -47,11 +51,31 @@ export function bodyOf(given) {
   return Buffer.alloc(part.length * (given.times ?? 1), part)
 }
 
+/** A step's headers or arguments, with `{"timestamp": SECONDS}` as what the API takes for a point in time. */
+export function fieldsOf(given, timestamp) {
+  if (Array.isArray(given)) return given.map((value) => fieldsOf(value, timestamp))
+  if (given === null || typeof given !== 'object') return given
+  const entries = Object.entries(given)
+  if (entries.length === 1 && entries[0][0] === 'timestamp') return timestamp(entries[0][1])
+  return Object.fromEntries(entries.map(([key, value]) => [key, fieldsOf(value, timestamp)]))
+}
+
+/** How an answer shows what JSON has no form for: a Date as the other runners do. */
+export function told(value) {
+  if (value instanceof Date) return { timestamp: value.getTime() / 1000 }
+  if (value?.['!'] === 'timestamp') return { timestamp: value.value } // amqplib's way of saying it
+  if (Buffer.isBuffer(value)) return { hex: value.toString('hex') }
+  if (typeof value === 'bigint') return Number(value)
+  if (Array.isArray(value)) return value.map(told)
+  if (value === null || typeof value !== 'object') return value
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, told(part)]))
+}
+
 /** A message in an answer. The body is told by its digest, and shown where it is JSON. */
 export function seen(body, about) {
-  const told = { size: body.length, sha256: createHash('sha256').update(body).digest('hex'), ...about }
-  if (about.properties.content_type === 'application/json') told.json = JSON.parse(body.toString())
-  return told
+  const message = { size: body.length, sha256: createHash('sha256').update(body).digest('hex'), ...told(about) }
+  if (about.properties.content_type === 'application/json') message.json = JSON.parse(body.toString())
+  return message
 }
 
 /** A first-in first-out list that can be waited on. */

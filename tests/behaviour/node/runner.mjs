@@ -26,11 +26,12 @@ async function carryOut({ role, do: verb, ...step }) {
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
+  const step = JSON.parse(line)
   let answer
   try {
-    answer = { value: (await carryOut(JSON.parse(line))) ?? null }
+    answer = { value: (await carryOut(step)) ?? null }
   } catch (error) {
-    const known = errorOf(error)
+    const known = errorOf(sessions.get(step.role)?.failure ?? error)
     answer = known ? { error: known } : { crash: error.stack }
   }
   process.stdout.write(`${JSON.stringify(answer)}\n`)

@@ -1,8 +1,9 @@
 // The verbs of the scenarios in terms of WarrenMQ's own Node API.
 import { connect, WarrenError } from 'warrenmq'
-import { bodyOf, camelKeys, FUNCTIONS, propertiesOf, seen, TIMEOUT } from './common.mjs'
+import { bodyOf, camelKeys, FUNCTIONS, fieldsOf, propertiesOf, seen, TIMEOUT, within } from './common.mjs'
 
 const PERSISTENT = 2 // AMQP's delivery mode
+const given = (fields) => fieldsOf(fields, (seconds) => new Date(seconds * 1000))
 
 export function errorOf(error) {
   return error instanceof WarrenError ? { code: error.code, text: error.replyText } : null
@@ -11,7 +12,7 @@ export function errorOf(error) {
 /** AMQP's properties as options: there, persistence is a flag and an expiration is a number. */
 function optionsOf(headers, properties = {}) {
   const { delivery_mode: mode, expiration, ...rest } = properties
-  const options = { headers, ...camelKeys(rest) }
+  const options = { headers: given(headers), ...camelKeys(rest) }
   if (mode !== undefined) options.persistent = mode === PERSISTENT
   if (expiration !== undefined) options.expiration = Number(expiration)
   return options
@@ -35,13 +36,13 @@ export class Session {
     return this.#mq.close()
   }
 
-  async queue({ name, channel, ...options }) {
-    const queue = await (await this.#on(channel)).queue(name, camelKeys(options))
+  async queue({ name, channel, arguments: args, ...options }) {
+    const queue = await (await this.#on(channel)).queue(name, { arguments: given(args), ...camelKeys(options) })
     return { name: queue.name, messages: queue.messageCount, consumers: queue.consumerCount }
   }
 
-  async exchange({ name, type, channel, ...options }) {
-    await (await this.#on(channel)).exchange(name, type, camelKeys(options))
+  async exchange({ name, type, channel, arguments: args, ...options }) {
+    await (await this.#on(channel)).exchange(name, type, { arguments: given(args), ...camelKeys(options) })
   }
 
   async bind({ queue, destination, exchange, routing_key, arguments: args, channel }) {
@@ -64,7 +65,7 @@ export class Session {
       await to.publish(bodyOf(body), routing_key, { mandatory, ...optionsOf(headers, properties) })
     } catch (error) {
       if (error.code !== 'NO_ROUTE') throw error
-      return { routed: false }
+      return { routed: false, returned: messageOf(error.returned) }
     }
     return mandatory ? { routed: true } : {}
   }
@@ -73,11 +74,18 @@ export class Session {
     await (await this.#on(channel)).prefetch(count, { global })
   }
 
-  async consume({ queue, consumer, channel, ...options }) {
+  async consume({ queue, consumer, channel, arguments: args, ...options }) {
     const handle = await this.#queue(queue, channel)
-    const watched = handle.consume(camelKeys(options))
+    const watched = handle.consume({ arguments: given(args), ...camelKeys(options) })
     await watched.started
     this.#consumers.set(consumer, { handle, watched })
+  }
+
+  async cancelled({ consumer }) {
+    const { watched } = this.#consumers.get(consumer)
+    const end = watched.next().catch((error) => error)
+    const { code } = await within(TIMEOUT, `${consumer} has not been cancelled`, end)
+    if (code !== 'CLOSED' || !this.#mq.isOpen) throw new Error(`consumer ${consumer} ended with ${code}`)
   }
 
   async cancel({ consumer }) {
@@ -125,8 +133,8 @@ export class Session {
   }
 
   async delete({ queue, exchange, ...options }) {
-    const handle = await (queue === undefined ? this.#exchange(exchange) : this.#queue(queue))
-    await handle.delete(camelKeys(options))
+    if (queue !== undefined) return { messages: await (await this.#queue(queue)).delete(camelKeys(options)) }
+    await (await this.#exchange(exchange)).delete(camelKeys(options))
   }
 
   async serve({ queue, function: name }) {
@@ -148,10 +156,10 @@ export class Session {
     await (await this.#exchange('')).publish(bodyOf(body), replyTo, { correlationId })
   }
 
-  /** The connection itself, or its channel of this name. */
+  /** The connection itself, or its channel of this name; a new one if an error has closed the last. */
   async #on(channel) {
     if (channel === undefined) return this.#mq
-    if (!this.#channels.has(channel)) this.#channels.set(channel, await this.#mq.channel())
+    if (!this.#channels.get(channel)?.isOpen) this.#channels.set(channel, await this.#mq.channel())
     return this.#channels.get(channel)
   }
 
@@ -167,15 +175,19 @@ export class Session {
     return queue === undefined ? this.#exchange(exchange, channel) : this.#queue(queue, channel)
   }
 
-  async #received(received, message, settle) {
+  #received(received, message, settle) {
     if (message !== undefined) this.#messages.set(message, received)
     if (settle === 'ack') received.ack()
-    return seen(received.body, {
-      exchange: received.exchange,
-      routing_key: received.routingKey,
-      redelivered: received.redelivered,
-      headers: received.headers ?? {},
-      properties: propertiesOf(received.properties),
-    })
+    return messageOf(received)
   }
+}
+
+function messageOf({ body, exchange, routingKey, redelivered, headers, properties }) {
+  return seen(body, {
+    exchange,
+    routing_key: routingKey,
+    redelivered,
+    headers: headers ?? {},
+    properties: propertiesOf(properties),
+  })
 }

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from datetime import datetime, timezone
 
 TIMEOUT = 10  # seconds, for what is expected to come
 
@@ -16,6 +17,7 @@ PROPERTIES = (
     "message_id",
     "timestamp",
     "type",
+    "user_id",
     "app_id",
 )
 
@@ -25,6 +27,9 @@ REPLY_CODES = {
     404: "NOT_FOUND",
     405: "RESOURCE_LOCKED",
     406: "PRECONDITION_FAILED",
+    503: "COMMAND_INVALID",
+    530: "NOT_ALLOWED",
+    540: "NOT_IMPLEMENTED",
 }
 
 
@@ -37,8 +42,26 @@ def body_of(given):
     return bytes.fromhex(given["hex"]) * given.get("times", 1)
 
 
+def fields_of(given):
+    """A step's headers or arguments as Python values: `{"timestamp": SECONDS}` is a point in time."""
+    if isinstance(given, dict):
+        if given.keys() == {"timestamp"}:
+            return datetime.fromtimestamp(given["timestamp"], timezone.utc)
+        return {key: fields_of(value) for key, value in given.items()}
+    return [fields_of(value) for value in given] if isinstance(given, list) else given
+
+
+def told(value):
+    """How an answer shows what JSON has no form for. pika's points in time are in UTC and do not say so."""
+    if isinstance(value, datetime):
+        return {"timestamp": int((value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp())}
+    if isinstance(value, bytes):
+        return {"hex": value.hex()}
+    raise TypeError(f"no JSON form for {value!r}")
+
+
 def seen(body, *, exchange, routing_key, redelivered, headers, properties):
-    """A message in an answer. The body is told by its digest, and shown where it is text or JSON."""
+    """A message in an answer. The body is told by its digest, and shown where it is JSON."""
     told = {
         "size": len(body),
         "sha256": hashlib.sha256(body).hexdigest(),

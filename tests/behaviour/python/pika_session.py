@@ -6,9 +6,9 @@ import time
 from collections import deque
 
 import pika
-from pika.exceptions import AMQPChannelError, AMQPConnectionError, UnroutableError
+from pika.exceptions import AMQPChannelError, AMQPConnectionError, NackError, UnroutableError
 
-from common import FUNCTIONS, PROPERTIES, REPLY_CODES, TIMEOUT, body_of, seen
+from common import FUNCTIONS, PROPERTIES, REPLY_CODES, TIMEOUT, body_of, fields_of, seen
 
 REPLY_TO = "amq.rabbitmq.reply-to"
 
@@ -16,6 +16,8 @@ REPLY_TO = "amq.rabbitmq.reply-to"
 def error_of(error):
     if isinstance(error, TimeoutError):
         return {"code": "TIMEOUT", "text": str(error)}
+    if isinstance(error, NackError):
+        return {"code": "NACKED", "text": str(error)}
     if isinstance(error, (AMQPChannelError, AMQPConnectionError)) and hasattr(error, "reply_code"):
         return {"code": REPLY_CODES.get(error.reply_code, error.reply_code), "text": error.reply_text}
     return None
@@ -24,6 +26,7 @@ def error_of(error):
 class Consumer:
     def __init__(self, channel, queue, tag, arrived):
         self.channel, self.queue, self.tag, self.arrived = channel, queue, tag, arrived
+        self.cancelled = False
 
 
 class Session:
@@ -40,14 +43,15 @@ class Session:
             connection.add_callback_threadsafe(channel.stop_consuming)
             thread.join()
             connection.close()
-        self._connection.close()
+        if self._connection.is_open:  # an error of its own may have closed it
+            self._connection.close()
 
-    def queue(self, name, channel=None, **options):
-        ok = self._channel(channel).queue_declare(name, **options).method
+    def queue(self, name, arguments=None, channel=None, **options):
+        ok = self._channel(channel).queue_declare(name, arguments=fields_of(arguments), **options).method
         return {"name": ok.queue, "messages": ok.message_count, "consumers": ok.consumer_count}
 
-    def exchange(self, name, type="direct", channel=None, **options):
-        self._channel(channel).exchange_declare(name, type, **options)
+    def exchange(self, name, type="direct", arguments=None, channel=None, **options):
+        self._channel(channel).exchange_declare(name, type, arguments=fields_of(arguments), **options)
 
     def bind(self, exchange, queue=None, destination=None, routing_key="", arguments=None, channel=None):
         on = self._channel(channel)
@@ -71,23 +75,34 @@ class Session:
         if not isinstance(body, (str, bytes)):
             body = json.dumps(body)
             properties["content_type"] = "application/json"
-        properties = pika.BasicProperties(headers=headers, **properties)
+        properties = pika.BasicProperties(headers=fields_of(headers), **properties)
         try:
             self._channel(channel).basic_publish(exchange, routing_key, body, properties, mandatory)
-        except UnroutableError:
-            return {"routed": False}
+        except UnroutableError as error:
+            returned = error.messages[0]
+            told = message_of(returned.method, returned.properties, returned.body)
+            about = {"reply_code": returned.method.reply_code, "reply_text": returned.method.reply_text}
+            return {"routed": False, "returned": told | about}
         return {"routed": True} if mandatory else {}
 
     def prefetch(self, count, channel=None, **options):
         self._channel(channel).basic_qos(prefetch_count=count, global_qos=options.get("global", False))
 
-    def consume(self, queue, consumer, prefetch=None, no_ack=False, exclusive=False, channel=None):
+    def consume(
+        self, queue, consumer, prefetch=None, no_ack=False, exclusive=False, tag=None, arguments=None, channel=None
+    ):
         on = self._channel(channel)
         if prefetch is not None:
             on.basic_qos(prefetch_count=prefetch)
+        on.add_on_cancel_callback(self._note_cancel)
         arrived = deque()
-        tag = on.basic_consume(queue, lambda *delivery: arrived.append(delivery), no_ack, exclusive)
+        arguments = fields_of(arguments)
+        tag = on.basic_consume(queue, lambda *delivery: arrived.append(delivery), no_ack, exclusive, tag, arguments)
         self._consumers[consumer] = Consumer(on, queue, tag, arrived)
+
+    def cancelled(self, consumer):
+        watched = self._consumers[consumer]
+        self._wait(lambda: watched.cancelled, TIMEOUT, f"consumer {consumer} has not been cancelled")
 
     def cancel(self, consumer):
         cancelled = self._consumers.pop(consumer)
@@ -122,8 +137,22 @@ class Session:
         channel, method, _ = self._messages[message]
         channel.basic_reject(method.delivery_tag, requeue)
 
-    def recover(self, channel=None):
-        self._channel(channel).basic_recover(requeue=True)
+    def recover(self, requeue=True, channel=None):
+        self._channel(channel).basic_recover(requeue)
+
+    def select(self, channel):
+        """Not a channel of `_channel`, which confirms: a channel does either."""
+        on = self._channels[channel] = self._connection.channel()
+        on.tx_select()
+
+    def commit(self, channel):
+        self._channels[channel].tx_commit()
+
+    def rollback(self, channel):
+        self._channels[channel].tx_rollback()
+
+    def flow(self, active, channel=None):
+        return {"active": self._channel(channel).flow(active)}
 
     def purge(self, queue):
         return {"messages": self._channel(None).queue_purge(queue).method.message_count}
@@ -132,8 +161,8 @@ class Session:
         on = self._channel(None)
         if queue is None:
             on.exchange_delete(exchange, **options)
-        else:
-            on.queue_delete(queue, **options)
+            return None
+        return {"messages": on.queue_delete(queue, **options).method.message_count}
 
     def serve(self, queue, function):
         connection = pika.BlockingConnection(pika.URLParameters(self._url))
@@ -168,6 +197,10 @@ class Session:
         _, _, request = self._messages[message]
         self.publish("", request.reply_to, body, properties={"correlation_id": request.correlation_id})
 
+    def _note_cancel(self, cancel):
+        for consumer in self._consumers.values():
+            consumer.cancelled |= consumer.tag == cancel.method.consumer_tag
+
     def _keep_reply(self, channel, method, properties, body):
         self._replies[properties.correlation_id] = (channel, method, properties, body)
 
@@ -192,11 +225,15 @@ class Session:
             self._messages[message] = (channel, method, properties)
         if settle == "ack":
             channel.basic_ack(method.delivery_tag)
-        return seen(
-            body,
-            exchange=method.exchange,
-            routing_key=method.routing_key,
-            redelivered=method.redelivered,
-            headers=properties.headers or {},
-            properties={name: value for name in PROPERTIES if (value := getattr(properties, name)) is not None},
-        )
+        return message_of(method, properties, body)
+
+
+def message_of(method, properties, body):
+    return seen(
+        body,
+        exchange=method.exchange,
+        routing_key=method.routing_key,
+        redelivered=getattr(method, "redelivered", False),
+        headers=properties.headers or {},
+        properties={name: value for name in PROPERTIES if (value := getattr(properties, name)) is not None},
+    )

@@ -8,6 +8,8 @@ import json
 import sys
 import traceback
 
+from common import told
+
 API = importlib.import_module(f"{sys.argv[1]}_session")
 
 
@@ -34,7 +36,7 @@ def main():
         except Exception as error:
             known = API.error_of(error)
             answer = {"error": known} if known else {"crash": traceback.format_exc()}
-        answers.write(json.dumps(answer) + "\n")
+        answers.write(json.dumps(answer, default=told) + "\n")
         answers.flush()
 
 

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import warrenmq
 
-from common import FUNCTIONS, PROPERTIES, TIMEOUT, body_of, seen
+from common import FUNCTIONS, PROPERTIES, TIMEOUT, body_of, fields_of, seen
 
 PERSISTENT = 2  # AMQP's delivery mode
 
@@ -20,7 +20,7 @@ def options_of(headers, properties):
         options["persistent"] = options.pop("delivery_mode") == PERSISTENT
     if "expiration" in options:
         options["expiration"] = int(options["expiration"])
-    return options if headers is None else options | {"headers": headers}
+    return options if headers is None else options | {"headers": fields_of(headers)}
 
 
 class Session:
@@ -38,12 +38,12 @@ class Session:
         self._mq.close()
         self._callers.shutdown()
 
-    def queue(self, name, channel=None, **options):
-        queue = self._on(channel).queue(name, **options)
+    def queue(self, name, arguments=None, channel=None, **options):
+        queue = self._on(channel).queue(name, arguments=fields_of(arguments), **options)
         return {"name": queue.name, "messages": queue.message_count, "consumers": queue.consumer_count}
 
-    def exchange(self, name, channel=None, **options):
-        self._on(channel).exchange(name, **options)
+    def exchange(self, name, arguments=None, channel=None, **options):
+        self._on(channel).exchange(name, arguments=fields_of(arguments), **options)
 
     def bind(self, exchange, queue=None, destination=None, routing_key="", arguments=None, channel=None):
         self._bindable(queue, destination, channel).bind(exchange, routing_key, arguments=arguments)
@@ -61,16 +61,25 @@ class Session:
                 self._mq.publish(exchange, body_of(body), routing_key, **options)
             else:
                 self._exchange(exchange, channel).publish(body_of(body), routing_key, **options)
-        except warrenmq.Unroutable:
-            return {"routed": False}
+        except warrenmq.Unroutable as error:
+            return {"routed": False, "returned": message_of(error.message)}
         return {"routed": True} if mandatory else {}
 
     def prefetch(self, count, channel=None, **options):
         self._on(channel).prefetch(count, global_=options.get("global", False))
 
-    def consume(self, queue, consumer, channel=None, **options):
+    def consume(self, queue, consumer, arguments=None, channel=None, **options):
         handle = self._queue(queue, channel)
-        self._consumers[consumer] = handle, handle.consume(**options)
+        self._consumers[consumer] = handle, handle.consume(arguments=fields_of(arguments), **options)
+
+    def cancelled(self, consumer):
+        watched = self._consumers[consumer][1]
+        try:
+            message = watched.get(timeout=TIMEOUT)
+        except warrenmq.Closed:
+            assert self._mq.is_open
+            return
+        raise AssertionError(f"consumer {consumer} has not been cancelled, and got {message!r}")
 
     def cancel(self, consumer):
         self._consumers.pop(consumer)[1].cancel()
@@ -107,8 +116,10 @@ class Session:
         return {"messages": self._queue(queue).purge()}
 
     def delete(self, queue=None, exchange=None, **options):
-        handle = self._exchange(exchange) if queue is None else self._queue(queue)
-        handle.delete(**options)
+        if queue is None:
+            self._exchange(exchange).delete(**options)
+            return None
+        return {"messages": self._queue(queue).delete(**options)}
 
     def serve(self, queue, function):
         self._servers.append(self._mq.serve(queue, lambda request, _: FUNCTIONS[function](request)))
@@ -124,10 +135,10 @@ class Session:
         self._mq.publish("", body_of(body), request.reply_to, correlation_id=request.correlation_id)
 
     def _on(self, channel):
-        """The connection itself, or its channel of this name."""
+        """The connection itself, or its channel of this name; a new one if an error has closed the last."""
         if channel is None:
             return self._mq
-        if channel not in self._channels:
+        if channel not in self._channels or not self._channels[channel].is_open:
             self._channels[channel] = self._mq.channel()
         return self._channels[channel]
 
@@ -145,11 +156,15 @@ class Session:
             self._messages[message] = received
         if settle == "ack":
             received.ack()
-        return seen(
-            received.body,
-            exchange=received.exchange,
-            routing_key=received.routing_key,
-            redelivered=received.redelivered,
-            headers=received.headers or {},
-            properties={name: received.properties[name] for name in PROPERTIES if name in received.properties},
-        )
+        return message_of(received)
+
+
+def message_of(received):
+    return seen(
+        received.body,
+        exchange=received.exchange,
+        routing_key=received.routing_key,
+        redelivered=received.redelivered,
+        headers=received.headers or {},
+        properties={name: received.properties[name] for name in PROPERTIES if name in received.properties},
+    )

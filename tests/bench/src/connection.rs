@@ -121,22 +121,27 @@ impl Connection {
 
     /// Declares a queue that is neither exclusive nor auto-delete.
     pub fn declare(&mut self, queue: &str, durable: bool) -> io::Result<()> {
-        self.declare_flags(queue, u8::from(durable) << 1).map(drop)
+        self.declare_with(queue, durable, Fields::new())
+    }
+
+    /// The same with arguments.
+    pub fn declare_with(&mut self, queue: &str, durable: bool, arguments: Fields) -> io::Result<()> {
+        self.declare_flags(queue, u8::from(durable) << 1, arguments).map(drop)
     }
 
     /// Declares a server-named exclusive queue and returns its name.
     pub fn declare_exclusive(&mut self) -> io::Result<String> {
-        self.declare_flags("", 1 << 2).map(|(name, _)| name)
+        self.declare_flags("", 1 << 2, Fields::new()).map(|(name, _)| name)
     }
 
     /// The messages ready in a queue, asked by a passive declare: on the channel that published,
     /// the answer comes after all earlier publishes were routed.
     pub fn ready_messages(&mut self, queue: &str) -> io::Result<u32> {
-        self.declare_flags(queue, 1).map(|(_, ready)| ready)
+        self.declare_flags(queue, 1, Fields::new()).map(|(_, ready)| ready)
     }
 
-    fn declare_flags(&mut self, queue: &str, flags: u8) -> io::Result<(String, u32)> {
-        let arguments = Fields::new().short(0).shortstr(queue).octet(flags).table(Fields::new());
+    fn declare_flags(&mut self, queue: &str, flags: u8, arguments: Fields) -> io::Result<(String, u32)> {
+        let arguments = Fields::new().short(0).shortstr(queue).octet(flags).table(arguments);
         self.call(1, method::QUEUE_DECLARE, arguments, method::QUEUE_DECLARE_OK, |frame| {
             let mut arguments = frame.arguments();
             let name = String::from_utf8_lossy(arguments.shortstr()?).into_owned();
@@ -149,13 +154,43 @@ impl Connection {
         self.call(1, method::QUEUE_DELETE, arguments, method::QUEUE_DELETE_OK, |_| Ok(()))
     }
 
+    /// Declares a transient exchange.
+    pub fn declare_exchange(&mut self, exchange: &str, kind: &str) -> io::Result<()> {
+        let arguments =
+            Fields::new().short(0).shortstr(exchange).shortstr(kind).octet(0).table(Fields::new());
+        self.call(1, method::EXCHANGE_DECLARE, arguments, method::EXCHANGE_DECLARE_OK, |_| Ok(()))
+    }
+
+    pub fn delete_exchange(&mut self, exchange: &str) -> io::Result<()> {
+        let arguments = Fields::new().short(0).shortstr(exchange).octet(0);
+        self.call(1, method::EXCHANGE_DELETE, arguments, method::EXCHANGE_DELETE_OK, |_| Ok(()))
+    }
+
+    /// Binds a queue and does not wait for the answer (`no-wait`), so that many bindings are soon made.
+    pub fn bind(&mut self, queue: &str, exchange: &str, key: &str, arguments: Fields) -> io::Result<()> {
+        let fields = Fields::new().short(0).shortstr(queue).shortstr(exchange).shortstr(key);
+        self.send(1, method::QUEUE_BIND, fields.octet(1).table(arguments))
+    }
+
+    /// Starts a consumer of each queue. `prefetch` 0 means no limit.
+    pub fn consume_all(&mut self, queues: &[String], no_ack: bool, prefetch: u16) -> io::Result<()> {
+        queues
+            .iter()
+            .enumerate()
+            .try_for_each(|(number, queue)| self.consume_as(&format!("c{number}"), queue, no_ack, prefetch))
+    }
+
     /// Starts a consumer. `prefetch` 0 means no limit.
     pub fn consume(&mut self, queue: &str, no_ack: bool, prefetch: u16) -> io::Result<()> {
+        self.consume_as("c", queue, no_ack, prefetch)
+    }
+
+    fn consume_as(&mut self, tag: &str, queue: &str, no_ack: bool, prefetch: u16) -> io::Result<()> {
         let qos = Fields::new().long(0).short(prefetch).octet(0);
         self.call(1, method::BASIC_QOS, qos, method::BASIC_QOS_OK, |_| Ok(()))?;
         let flags = u8::from(no_ack) << 1;
         let arguments =
-            Fields::new().short(0).shortstr(queue).shortstr("c").octet(flags).table(Fields::new());
+            Fields::new().short(0).shortstr(queue).shortstr(tag).octet(flags).table(Fields::new());
         self.call(1, method::BASIC_CONSUME, arguments, method::BASIC_CONSUME_OK, |_| Ok(()))
     }
 

@@ -8,6 +8,7 @@
 //! * [`wire`]: frames to bytes and back; [`url`]: where the broker is; [`connection`]: the handshake
 //! * [`confirms`]: which published messages the broker has not confirmed yet
 //! * [`throughput`], [`rpc`], [`fill`], [`start`]: one kind of measurement each
+//! * [`traffic`]: what stands between producer and consumer; [`crowd`]: what each of many costs
 //! * [`broker`]: a broker process that we start and end; [`process`]: what the kernel says it costs
 //! * [`mirror`]: the cheapest thing that behaves like a broker, to find the ceiling of the load itself
 //! * [`stats`]: medians and percentiles
@@ -17,6 +18,7 @@
 pub mod broker;
 pub mod confirms;
 pub mod connection;
+pub mod crowd;
 pub mod fill;
 pub mod mirror;
 pub mod process;
@@ -24,5 +26,6 @@ pub mod rpc;
 pub mod start;
 pub mod stats;
 pub mod throughput;
+pub mod traffic;
 pub mod url;
 pub mod wire;

@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::confirms::Confirms;
-use crate::connection::{BATCH_BYTES, Connection, refusal, timed_out, with_queue};
+use crate::connection::{BATCH_BYTES, Connection, refusal, timed_out};
 use crate::process::{Cpu, thread_id};
+use crate::traffic::{Route, Traffic};
 use crate::url::Url;
-use crate::wire::{BODY, Fields, HEADER, ack_frame, bad, method, publish_frames};
+use crate::wire::{BODY, Fields, HEADER, ack_frame, bad, method};
 
 /// How far the producer may run ahead of the consumer by default: the lesser of the two. RabbitMQ
 /// spends a tenth more CPU a message on a fifth of the messages, and has been seen to lose a third of
@@ -68,6 +69,8 @@ pub struct Options {
     pub backlog: Option<u64>,
     /// The broker's process, to report its CPU time as well.
     pub broker: Option<u32>,
+    /// The way of the messages.
+    pub traffic: Traffic,
 }
 
 impl Options {
@@ -84,6 +87,7 @@ impl Options {
             persistent: false,
             backlog: None,
             broker: None,
+            traffic: Traffic::Queue,
         }
     }
 
@@ -139,6 +143,8 @@ impl fmt::Display for Outcome {
 /// What the two sides and the observer share; each field has one writer.
 #[derive(Debug)]
 struct Shared {
+    /// Deliveries of each message.
+    copies: u64,
     received: AtomicU64,
     reads: AtomicU64,
     stop_producing: AtomicBool,
@@ -160,21 +166,29 @@ impl Shared {
 /// The first error of a side, or the moment at which the last of a number of messages arrived.
 type Event = io::Result<Instant>;
 
-/// Measures once, on a queue of its own that is deleted afterwards.
+/// Measures once, on exchanges and queues of its own that are deleted afterwards.
 pub fn run(options: &Options) -> io::Result<Outcome> {
-    with_queue(&options.url, "throughput", options.durable, |queue| measure(options, queue))
+    let name = format!("throughput-{}", std::process::id());
+    let properties = Options::properties(options.persistent);
+    let mut control = Connection::open(&options.url)?;
+    let route = options.traffic.lay(&mut control, &name, options.durable, &properties)?;
+    let outcome = measure(options, &route);
+    let tidied = route.remove(&mut control).and_then(|()| control.close());
+    // What went wrong first is what matters.
+    outcome.and_then(|outcome| tidied.map(|()| outcome))
 }
 
-fn measure(options: &Options, queue: &str) -> io::Result<Outcome> {
+fn measure(options: &Options, route: &Route) -> io::Result<Outcome> {
     let mut producer = Connection::open(&options.url)?;
     if options.confirm.is_some() {
         producer.confirm_select()?;
     }
     let mut consumer = Connection::open(&options.url)?;
     let no_ack = options.ack == Ack::None;
-    consumer.consume(queue, no_ack, if no_ack { 0 } else { options.prefetch })?;
+    consumer.consume_all(&route.queues, no_ack, if no_ack { 0 } else { options.prefetch })?;
 
     let shared = Shared {
+        copies: route.copies,
         received: 0.into(),
         reads: 0.into(),
         stop_producing: false.into(),
@@ -188,7 +202,7 @@ fn measure(options: &Options, queue: &str) -> io::Result<Outcome> {
         let (shared, report) = (&shared, events.clone());
         let producing = scope.spawn(move || {
             shared.line_up(&shared.producer);
-            if let Err(error) = produce(producer, queue, options, shared) {
+            if let Err(error) = produce(producer, route, options, shared) {
                 let _ = report.send(Err(error)); // the observer may have gone with an error of its own
             }
         });
@@ -230,7 +244,7 @@ fn observe(options: &Options, shared: &Shared, inbox: &mpsc::Receiver<Event>) ->
             let at = loop {
                 let at = wait(STALL)?;
                 let received = shared.received.load(Relaxed);
-                if received >= count {
+                if received >= count * shared.copies {
                     break at;
                 }
                 if received == seen {
@@ -287,28 +301,57 @@ impl Snapshot {
     }
 }
 
-fn produce(mut connection: Connection, queue: &str, options: &Options, shared: &Shared) -> io::Result<()> {
-    let properties = Options::properties(options.persistent);
-    let message = publish_frames(queue, &properties, &vec![b'x'; options.size], connection.frame_max);
-    let batch = options.confirm.unwrap_or(BATCH_BYTES / message.len()).max(1) as u64;
-    let bytes = message.repeat(batch as usize);
+fn produce(mut connection: Connection, route: &Route, options: &Options, shared: &Shared) -> io::Result<()> {
+    let messages = route.messages(&vec![b'x'; options.size], connection.frame_max);
+    let longest = messages.iter().map(Vec::len).max().unwrap_or(1);
+    let batch = options.confirm.unwrap_or(BATCH_BYTES / longest).max(1) as u64;
+    let mut turns = Turns::new(&messages, batch as usize);
     let default = BACKLOG_MESSAGES.min(BACKLOG_BYTES / options.size.max(1) as u64);
-    let backlog = options.backlog.unwrap_or(default).max(batch);
+    let backlog = options.backlog.unwrap_or(default).max(batch * route.copies);
     let mut confirms = Confirms::default();
     let mut sent = 0;
     while !shared.stop_producing.load(Relaxed) {
         let count = batch.min(options.total() - sent);
-        if count == 0 || sent + count > shared.received.load(Relaxed) + backlog {
+        if count == 0 || (sent + count) * route.copies > shared.received.load(Relaxed) + backlog {
             thread::sleep(POLL);
             continue;
         }
-        connection.write(&bytes[..count as usize * message.len()])?;
+        connection.write(turns.next(count as usize))?;
         sent += count;
         if options.confirm.is_some() {
             confirms.wait(&mut connection, count as usize)?;
         }
     }
     connection.close()
+}
+
+/// Prebuilt bytes of messages that are published in turn: one turn, and a batch more of it, so that every batch is one
+/// slice. Of a single message it is the same bytes again and again.
+struct Turns {
+    bytes: Vec<u8>,
+    /// Where each message begins, and where the last one ends.
+    starts: Vec<usize>,
+    /// Messages in a turn, and the next of them.
+    length: usize,
+    at: usize,
+}
+
+impl Turns {
+    fn new(messages: &[Vec<u8>], batch: usize) -> Self {
+        let (mut bytes, mut starts) = (Vec::new(), vec![0]);
+        for message in messages.iter().cycle().take(messages.len() + batch) {
+            bytes.extend_from_slice(message);
+            starts.push(bytes.len());
+        }
+        Self { bytes, starts, length: messages.len(), at: 0 }
+    }
+
+    /// The next messages, at most a batch.
+    fn next(&mut self, count: usize) -> &[u8] {
+        let (from, to) = (self.starts[self.at], self.starts[self.at + count]);
+        self.at = (self.at + count) % self.length;
+        &self.bytes[from..to]
+    }
 }
 
 fn consume(
@@ -320,7 +363,7 @@ fn consume(
     connection.stream.set_read_timeout(Some(READ_TIMEOUT))?;
     let mut delivery = Delivery::default();
     let mut acks = Acks::new(options.ack, options.prefetch);
-    let (mut received, total) = (0, options.total());
+    let (mut received, total) = (0, options.total().saturating_mul(shared.copies));
     while !shared.stop_consuming.load(Relaxed) {
         match connection.frames.fill(&mut connection.stream) {
             Err(error) if timed_out(&error) => continue,
@@ -428,6 +471,13 @@ impl Acks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_are_published_in_turn_whatever_the_batch() {
+        let mut turns = Turns::new(&[b"a".to_vec(), b"bb".to_vec(), b"c".to_vec()], 4);
+        let batches: Vec<_> = [4, 4, 1, 3].iter().map(|&count| turns.next(count).to_vec()).collect();
+        assert_eq!(batches, [&b"abbca"[..], b"bbcabb", b"c", b"abbc"]);
+    }
 
     #[test]
     fn a_multiple_ack_is_due_for_half_the_prefetch() {

@@ -29,8 +29,13 @@ pub mod method {
     pub const CHANNEL_OPEN: u32 = id(20, 10);
     pub const CHANNEL_OPEN_OK: u32 = id(20, 11);
     pub const CHANNEL_CLOSE: u32 = id(20, 40);
+    pub const EXCHANGE_DECLARE: u32 = id(40, 10);
+    pub const EXCHANGE_DECLARE_OK: u32 = id(40, 11);
+    pub const EXCHANGE_DELETE: u32 = id(40, 20);
+    pub const EXCHANGE_DELETE_OK: u32 = id(40, 21);
     pub const QUEUE_DECLARE: u32 = id(50, 10);
     pub const QUEUE_DECLARE_OK: u32 = id(50, 11);
+    pub const QUEUE_BIND: u32 = id(50, 20);
     pub const QUEUE_DELETE: u32 = id(50, 40);
     pub const QUEUE_DELETE_OK: u32 = id(50, 41);
     pub const BASIC_QOS: u32 = id(60, 10);

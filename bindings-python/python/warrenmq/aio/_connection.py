@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
 from itertools import islice
 from typing import Any, Self, Unpack
 
 from .. import _lifecycle, _loops, _native, _remote
+from .._arguments import Offset, QueueArguments, of_consumer, of_queue
 from .._connection import QueueInfo
 from .._events import Listeners
 from .._native import Answer, BatchReceipt, Message, Receipt
 from .._options import Arguments, Body, Event, ExchangeType, Properties, hide_password, plain
-from ..errors import NotFound
+from ..errors import Error, NotFound
 from ._consumer import Consumer
 from ._serving import Handler, Server
 
@@ -76,9 +77,11 @@ class _Declarer:
         auto_delete: bool = False,
         passive: bool = False,
         arguments: Arguments | None = None,
+        **options: Unpack[QueueArguments],
     ) -> Queue:
         """Declares a queue, or with ``passive`` only checks that it is there; see `warrenmq.Connection.queue`."""
-        info = await self._control.declare_queue(name, passive, durable, exclusive, auto_delete, plain(arguments))
+        given = of_queue(arguments, options)
+        info = await self._control.declare_queue(name, passive, durable, exclusive, auto_delete, given)
         return Queue(self, QueueInfo(*info), durable)
 
     async def exchange(
@@ -139,12 +142,15 @@ class Queue:
         no_ack: bool = False,
         exclusive: bool = False,
         tag: str = "",
+        priority: int | None = None,
+        offset: Offset | None = None,
         arguments: Arguments | None = None,
     ) -> Consumer:
         """Receives the queue's messages: ``async for message in queue.consume()``. See `warrenmq.Queue.consume`."""
         on, name = self._on, self.name
         count = on._prefetch if prefetch is None else prefetch
-        return Consumer(lambda: on._control.consume(name, count, no_ack, exclusive, tag, plain(arguments)))
+        given = of_consumer(arguments, priority, offset)
+        return Consumer(lambda: on._control.consume(name, count, no_ack, exclusive, tag, given))
 
     async def get(self, *, no_ack: bool = False) -> Message | None:
         """Fetches one message, or None if there is none. To receive many, `consume` is far cheaper."""
@@ -256,6 +262,7 @@ class Channel(_Declarer):
     def __init__(self, native: _native.Channel) -> None:
         """Comes from `Connection.channel`."""
         self._control = self._publishing = self._fetching = native
+        self._transactional = False
 
     @property
     def is_open(self) -> bool:
@@ -270,6 +277,38 @@ class Channel(_Declarer):
     async def recover(self) -> None:
         """Has everything unacknowledged on this channel delivered again."""
         await self._control.recover()
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """What is published and acknowledged in the ``async with`` block takes effect together when it ends, or with an
+        exception not at all. See `warrenmq.Channel.transaction`."""
+        if not self._transactional:
+            await self.tx_select()
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(Error):  # the error at hand says more; a channel that is closed has rolled back
+                await self.tx_rollback()
+            raise
+        await self.tx_commit()
+
+    async def tx_select(self) -> None:
+        """From now on, what is published and acknowledged on this channel waits for `tx_commit`.
+
+        See `warrenmq.Channel.tx_select`.
+        """
+        await self._control.tx_select()
+        self._transactional = True
+
+    async def tx_commit(self) -> list[int]:
+        """Has all that was published and acknowledged since the last commit or rollback take effect; the indexes, from
+        0, of the messages that no queue took."""
+        return await self._control.tx_commit()
+
+    async def tx_rollback(self) -> None:
+        """Forgets what was published and acknowledged since the last commit or rollback; what was acknowledged is
+        unacknowledged again."""
+        await self._control.tx_rollback()
 
     async def close(self) -> None:
         """Closes the channel; what was not acknowledged goes back. Closing twice is no error."""

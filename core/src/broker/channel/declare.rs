@@ -6,11 +6,10 @@ use std::sync::Arc;
 use super::Channel;
 use super::access::Resource;
 use crate::auth::Right;
-use crate::broker::arguments::check_queue_arguments;
 use crate::broker::exchange::{ExchangeOptions, parse_kind};
 use crate::broker::names;
 use crate::broker::outbox::Wakes;
-use crate::broker::queue::{Queue, QueueInfo, QueueOptions};
+use crate::broker::queue::{Queue, QueueInfo, QueueKind, QueueOptions, not_found};
 use crate::broker::replies::PSEUDO_QUEUE;
 use crate::broker::vhost::Target;
 use crate::error::{Error, Kind, Result};
@@ -29,6 +28,13 @@ pub struct Binding<'a> {
     pub arguments: &'a Table,
 }
 
+/// A queue's binding with nothing left out.
+struct Expanded<'a> {
+    source: Cow<'a, str>,
+    queue: Cow<'a, str>,
+    key: Cow<'a, str>,
+}
+
 impl Channel {
     /// The queue's name, or for an empty one that of the queue which this channel declared last.
     pub(super) fn queue_name<'a>(&self, operation: &'static str, name: &'a str) -> Result<Cow<'a, str>> {
@@ -42,23 +48,28 @@ impl Channel {
 
     /// Declares a queue; an empty name has the broker make one up.
     pub fn declare_queue(&mut self, name: &str, options: QueueOptions) -> Result<QueueInfo> {
+        let name = &*names::stripped(name);
         names::check("queue.declare", "queue name", name)?;
         let session = &self.session;
         if let Some(info) = self.reply_queue_info(name) {
             return Ok(info);
         }
         let options = session.vhost.with_default_type(options);
-        check_queue_arguments(
-            &format!("queue '{name}' in vhost '{}'", session.vhost.name),
-            &options.arguments,
-        )?;
         // An exclusive queue cannot outlive its connection, so it is never durable (rabbit_channel, `queue.declare`).
         let options = QueueOptions { durable: options.durable && !options.exclusive, ..options };
+        if name.starts_with(PSEUDO_QUEUE) {
+            return Err(not_found("queue.declare", name, &session.vhost.name));
+        }
         if name.starts_with("amq.") {
             return Err(session.vhost.reserved("queue.declare", "queue", name));
         }
         let generated;
         let name = match name {
+            "" if !matches!(QueueKind::of(&options.arguments), QueueKind::Classic) => {
+                let kind = QueueKind::of(&options.arguments).name();
+                let reason = format!("Cannot declare a server-named queue for type rabbit_{kind}_queue");
+                return Err(Error::new(Kind::PreconditionFailed, "queue.declare", reason));
+            }
             "" => {
                 generated = names::generate("amq.gen-");
                 &generated
@@ -66,6 +77,9 @@ impl Channel {
             name => name,
         };
         let exclusive = options.exclusive;
+        if !self.session.vhost.has_queue(name) {
+            self.session.broker.options().profile.permit_queue(&options)?;
+        }
         self.permit("queue.declare", Right::Configure, Resource::Queue(name))?;
         if let Some(Value::LongString(dead_letters)) = options.arguments.get("x-dead-letter-exchange")
             && !self.session.vhost.has_queue(name)
@@ -84,6 +98,7 @@ impl Channel {
 
     /// Fails unless there is such a queue (passive declare).
     pub fn check_queue(&mut self, name: &str) -> Result<QueueInfo> {
+        let name = &*names::stripped(name);
         if let Some(info) = self.reply_queue_info(name) {
             return Ok(info);
         }
@@ -113,6 +128,7 @@ impl Channel {
         if_empty: bool,
         wakes: &mut Wakes,
     ) -> Result<u64> {
+        let name = &*names::stripped(name);
         let name = self.queue_name("queue.delete", name)?;
         self.permit("queue.delete", Right::Configure, Resource::Queue(&name))?;
         let session = &self.session;
@@ -130,40 +146,43 @@ impl Channel {
     pub fn purge_queue(&mut self, name: &str) -> Result<u64> {
         let name = self.queue_name("queue.purge", name)?;
         self.permit("queue.purge", Right::Read, Resource::Queue(&name))?;
-        Ok(self.session.vhost.queue(&name, self.session.id, "queue.purge")?.purge())
+        let queue = self.session.vhost.queue(&name, self.session.id, "queue.purge")?;
+        queue.check_destructive("queue.purge", "queue.purge")?;
+        Ok(queue.purge())
     }
 
     /// Binds a queue to an exchange. With an empty queue name and an empty key, the key is the name of
     /// the queue that this channel declared last (AMQP 0-9-1 reference, `queue.bind`).
-    pub fn bind_queue(&mut self, binding: Binding<'_>) -> Result<()> {
+    pub fn bind_queue(&mut self, binding: Binding<'_>, wakes: &mut Wakes) -> Result<()> {
         const OPERATION: &str = "queue.bind";
-        let (queue, key) = self.expand(OPERATION, binding)?;
-        let Binding { source, arguments, .. } = binding;
-        self.permit_binding(OPERATION, source, Target::Queue(&queue), &key)?;
-        self.session.vhost.bind(OPERATION, source, Target::Queue(&queue), &key, arguments, self.session.id)
+        let Expanded { source, queue, key } = self.expand(OPERATION, binding)?;
+        let target = Target::Queue(&queue);
+        self.permit_binding(OPERATION, &source, target, &key)?;
+        // What this channel published before comes first.
+        self.flush(wakes);
+        self.session.vhost.bind(&source, target, &key, binding.arguments, self.session.id, wakes)
     }
 
     /// Removes a queue's binding.
     pub fn unbind_queue(&mut self, binding: Binding<'_>) -> Result<()> {
         const OPERATION: &str = "queue.unbind";
-        let (queue, key) = self.expand(OPERATION, binding)?;
-        let Binding { source, arguments, .. } = binding;
-        self.permit_binding(OPERATION, source, Target::Queue(&queue), &key)?;
-        self.session.vhost.unbind(OPERATION, source, Target::Queue(&queue), &key, arguments, self.session.id)
+        let Expanded { source, queue, key } = self.expand(OPERATION, binding)?;
+        let target = Target::Queue(&queue);
+        self.permit_binding(OPERATION, &source, target, &key)?;
+        self.session.vhost.unbind(&source, target, &key, binding.arguments, self.session.id)
     }
 
-    fn expand<'a>(
-        &self,
-        operation: &'static str,
-        binding: Binding<'a>,
-    ) -> Result<(Cow<'a, str>, Cow<'a, str>)> {
+    fn expand<'a>(&self, operation: &'static str, binding: Binding<'a>) -> Result<Expanded<'a>> {
         names::check(operation, "routing key", binding.routing_key)?;
-        let queue = self.queue_name(operation, binding.destination)?;
+        let queue = match names::stripped(binding.destination) {
+            Cow::Borrowed(name) => self.queue_name(operation, name)?,
+            Cow::Owned(name) => self.queue_name(operation, &name)?.into_owned().into(),
+        };
         let key = match (binding.destination, binding.routing_key) {
             ("", "") => queue.clone(),
             (_, key) => Cow::Borrowed(key),
         };
-        Ok((queue, key))
+        Ok(Expanded { source: names::stripped(binding.source), queue, key })
     }
 
     /// Refuses a binding that the user has no permission for (rabbit_channel, `binding_action`).
@@ -188,6 +207,7 @@ impl Channel {
 
     /// Declares an exchange of the type named `kind`.
     pub fn declare_exchange(&mut self, name: &str, kind: &str, options: ExchangeOptions) -> Result<()> {
+        let name = &*names::stripped(name);
         names::check("exchange.declare", "exchange name", name)?;
         let kind = parse_kind(kind)?;
         not_default("exchange.declare", name)?;
@@ -204,34 +224,41 @@ impl Channel {
 
     /// Fails unless there is such an exchange (passive declare).
     pub fn check_exchange(&mut self, name: &str) -> Result<()> {
+        let name = &*names::stripped(name);
         not_default("exchange.declare", name)?;
         self.session.vhost.check_exchange_exists(name)
     }
 
     /// Deletes an exchange. That there is none is no error.
     pub fn delete_exchange(&mut self, name: &str, if_unused: bool) -> Result<()> {
+        let name = &*names::stripped(name);
         not_default("exchange.delete", name)?;
         self.permit("exchange.delete", Right::Configure, Resource::Exchange(name))?;
         self.session.vhost.delete_exchange(name, if_unused)
     }
 
     /// Binds an exchange to another one (RabbitMQ's extension: <https://www.rabbitmq.com/docs/e2e>).
-    pub fn bind_exchange(&mut self, binding: Binding<'_>) -> Result<()> {
+    pub fn bind_exchange(&mut self, binding: Binding<'_>, wakes: &mut Wakes) -> Result<()> {
         const OPERATION: &str = "exchange.bind";
-        let Binding { source, destination, routing_key, arguments } = binding;
+        let Binding { routing_key, arguments, .. } = binding;
+        let source = &*names::stripped(binding.source);
+        let destination = &*names::stripped(binding.destination);
         names::check(OPERATION, "routing key", routing_key)?;
         let target = Target::Exchange(destination);
         self.permit_binding(OPERATION, source, target, routing_key)?;
-        self.session.vhost.bind(OPERATION, source, target, routing_key, arguments, self.session.id)
+        self.flush(wakes);
+        self.session.vhost.bind(source, target, routing_key, arguments, self.session.id, wakes)
     }
 
     /// Removes an exchange's binding.
     pub fn unbind_exchange(&mut self, binding: Binding<'_>) -> Result<()> {
         const OPERATION: &str = "exchange.unbind";
-        let Binding { source, destination, routing_key, arguments } = binding;
+        let Binding { routing_key, arguments, .. } = binding;
+        let source = &*names::stripped(binding.source);
+        let destination = &*names::stripped(binding.destination);
         let target = Target::Exchange(destination);
         self.permit_binding(OPERATION, source, target, routing_key)?;
-        self.session.vhost.unbind(OPERATION, source, target, routing_key, arguments, self.session.id)
+        self.session.vhost.unbind(source, target, routing_key, arguments, self.session.id)
     }
 }
 

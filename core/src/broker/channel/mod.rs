@@ -2,11 +2,12 @@
 //!
 //! The AMQP server, the client in this process and whatever else acts on queues does so through a
 //! [`Channel`], so that rules, limits and confirms exist once. Publishing is in [`publisher`], what
-//! declares and binds in `declare`, what consumes here.
+//! declares and binds in `declare`, transactions in `tx`, what consumes here.
 
 mod access;
 mod declare;
 mod publisher;
+mod tx;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,10 +15,11 @@ use std::sync::Arc;
 pub use declare::Binding;
 pub use publisher::{Confirmed, Publish, Returned};
 
+use super::arguments::check_consumer;
 use super::consumer::{Consumer, Terms, Turn};
 use super::names;
 use super::outbox::{Batch, Outbox, Outlet, Settle, Wakes, resume};
-use super::queue::{Queue, QueueOptions};
+use super::queue::{Offset, Queue, QueueOptions};
 use super::replies::{PREFIX, PSEUDO_QUEUE};
 use super::session::Shared;
 use crate::auth::{Right, Seat};
@@ -26,6 +28,7 @@ use crate::message::Message;
 use crate::wire::table::{Table, Value};
 use access::{Remembered, Resource};
 use publisher::Publisher;
+use tx::Tx;
 
 /// A channel of a session. Closing or dropping it puts back what it had not acknowledged.
 pub struct Channel {
@@ -35,6 +38,8 @@ pub struct Channel {
     _seats: Vec<Seat>,
     outbox: Arc<Outbox>,
     publisher: Publisher,
+    /// Set on a transactional channel.
+    tx: Option<Box<Tx>>,
     consumers: Vec<Arc<Consumer>>,
     /// For consumers to come (`basic.qos` without global).
     prefetch: u32,
@@ -54,7 +59,7 @@ pub struct ConsumeOptions<'a> {
     pub no_ack: bool,
     /// Nobody else may consume from the queue.
     pub exclusive: bool,
-    /// `x-priority` is known.
+    /// `x-priority` (<https://www.rabbitmq.com/docs/consumer-priority>) and what else consumers of the queue's type have.
     pub arguments: Table,
 }
 
@@ -88,6 +93,7 @@ impl Channel {
             _seats: seats,
             outbox: Outbox::new(outlet),
             publisher: Publisher::default(),
+            tx: None,
             consumers: Vec::new(),
             prefetch: 0,
             last_queue: None,
@@ -112,6 +118,9 @@ impl Channel {
             let reason = format!("prefetch_size!=0 ({size})");
             return Err(Error::new(Kind::NotImplemented, "basic.qos", reason));
         }
+        if global && count != 0 {
+            self.session.broker.options().profile.permit_global_prefetch()?;
+        }
         if !global {
             self.prefetch = count.into();
         }
@@ -123,16 +132,6 @@ impl Channel {
         };
         resume(resumed, wakes);
         Ok(())
-    }
-
-    /// Stops and starts deliveries on this channel (`channel.flow`).
-    pub fn flow(&mut self, active: bool, wakes: &mut Wakes) {
-        let resumed = {
-            let mut outbox = self.outbox.lock();
-            outbox.set_flow(active);
-            outbox.resume()
-        };
-        resume(resumed, wakes);
     }
 
     /// Registers a consumer. Its first deliveries may be in the outbox when this returns.
@@ -155,13 +154,17 @@ impl Channel {
                 self.session.vhost.queue(&name, self.session.id, "basic.consume")?
             }
         };
-        let priority = priority(&options.arguments)?;
+        check_consumer(&queue.label(), queue.kind, &options.arguments)?;
+        let priority = options.arguments.get("x-priority").and_then(Value::as_integer).unwrap_or(0);
         let terms = Terms {
             no_ack: options.no_ack,
             prefetch: self.prefetch,
             priority,
             timeout: timeout(&options.arguments),
+            offset: Offset::parse(&options.arguments, self.session.vhost.timers.now())?,
         };
+        let global = self.outbox.lock().prefetch() > 0;
+        queue.check_consumer(options.no_ack, self.prefetch, global)?;
         let consumer = self.outbox.lock().slots.add(&queue, &self.outbox, &tag, terms);
         if let Err(error) = queue.add_consumer(&consumer, options.exclusive, wakes) {
             self.outbox.lock().slots.remove(consumer.slot);
@@ -177,11 +180,11 @@ impl Channel {
     fn reply_queue(&mut self, options: &ConsumeOptions<'_>) -> Result<Arc<Queue>> {
         let refuse =
             |reason| Err(Error::new(Kind::PreconditionFailed, "basic.consume", reason).on(PSEUDO_QUEUE));
-        if self.publisher.reply_queue.is_some() {
-            return refuse("reply consumer already set");
-        }
         if !options.no_ack {
             return refuse("reply consumer cannot acknowledge");
+        }
+        if self.publisher.reply_queue.is_some() {
+            return refuse("reply consumer already set");
         }
         let name = names::generate(PREFIX);
         let vhost = &self.session.vhost;
@@ -221,13 +224,21 @@ impl Channel {
         let name = self.queue_name("basic.get", queue)?;
         self.permit("basic.get", Right::Read, Resource::Queue(&name))?;
         let queue = self.session.vhost.queue(&name, self.session.id, "basic.get")?;
+        queue.check_destructive("basic.get", "basic.get")?;
         let got = queue.get(&self.outbox, no_ack, wakes);
         Ok(got.map(|(tag, message, redelivered, remaining)| Got { tag, message, redelivered, remaining }))
     }
 
     /// Settles deliveries: each tag alone, or with true all up to it (tag 0: all there are). Those before
-    /// an unknown tag are settled even so.
+    /// an unknown tag are settled even so. On a transactional channel this takes effect at the commit.
     pub fn settle(&mut self, tags: &[(u64, bool)], how: Settle, wakes: &mut Wakes) -> Result<()> {
+        match self.tx {
+            None => self.settle_now(tags, how, wakes),
+            Some(_) => self.hold(tags, how),
+        }
+    }
+
+    fn settle_now(&mut self, tags: &[(u64, bool)], how: Settle, wakes: &mut Wakes) -> Result<()> {
         let mut batch = Batch::new();
         let (result, resumed) = {
             let mut outbox = self.outbox.lock();
@@ -235,9 +246,12 @@ impl Channel {
                 tags.iter().try_for_each(|&(tag, multiple)| outbox.settle(tag, multiple, how, &mut batch));
             (result, outbox.resume())
         };
-        give_back(batch, how, wakes);
+        let refused = batch.iter().filter(|_| how != Settle::Ack).try_for_each(|settled| {
+            settled.queue.check_destructive("basic.nack", "basic.nack and basic.reject")
+        });
+        give_back(batch, wakes);
         resume(resumed, wakes);
-        result
+        result.and(refused)
     }
 
     /// Puts off when a delivery must be acknowledged (`x-consumer-timeout`): `after` milliseconds from now. Says
@@ -253,15 +267,19 @@ impl Channel {
     /// Puts everything unacknowledged back (`basic.recover` with requeue; without it, RabbitMQ has none).
     pub fn recover(&mut self, requeue: bool, wakes: &mut Wakes) -> Result<()> {
         match requeue {
-            true => self.settle(&[(0, true)], Settle::Requeue, wakes),
+            true => self.settle_now(&[(0, true)], Settle::Requeue, wakes),
             false => Err(Error::new(Kind::NotImplemented, "basic.recover", "requeue=false")),
         }
     }
 
-    /// Ends the channel: its consumers go, what was not acknowledged goes back to its queues.
+    /// Ends the channel: its consumers go, what was not acknowledged goes back to its queues, what was not
+    /// committed is rolled back.
     pub fn close(&mut self, wakes: &mut Wakes) {
         if std::mem::replace(&mut self.closed, true) {
             return;
+        }
+        if self.tx.is_some() {
+            let _ = self.tx_rollback();
         }
         self.flush(wakes);
         let consumers = std::mem::take(&mut self.consumers);
@@ -271,7 +289,7 @@ impl Channel {
         }
         let mut batch = Batch::new();
         self.outbox.lock().close(&mut batch);
-        give_back(batch, Settle::Requeue, wakes);
+        give_back(batch, wakes);
         for consumer in &consumers {
             self.outbox.lock().slots.remove(consumer.slot);
             let queue = &consumer.queue;
@@ -288,28 +306,18 @@ impl Channel {
     }
 }
 
-/// <https://www.rabbitmq.com/docs/consumer-priority>
-fn priority(arguments: &Table) -> Result<i64> {
-    match arguments.get("x-priority") {
-        None => Ok(0),
-        Some(value) => value.as_integer().ok_or_else(|| {
-            let reason = format!("invalid arg 'x-priority' in 'basic.consume': {value:?} is no integer");
-            Error::new(Kind::PreconditionFailed, "basic.consume", reason)
-        }),
-    }
-}
-
-/// `x-consumer-timeout`, in milliseconds.
+/// `x-consumer-timeout`, in milliseconds. 0 is none: a delivery that lapses at once would come again for ever.
 fn timeout(arguments: &Table) -> Option<u64> {
     arguments
         .get("x-consumer-timeout")
         .and_then(Value::as_integer)
         .and_then(|after| u64::try_from(after).ok())
+        .filter(|after| *after > 0)
 }
 
-fn give_back(batch: Batch, how: Settle, wakes: &mut Wakes) {
+fn give_back(batch: Batch, wakes: &mut Wakes) {
     for settled in batch {
-        settled.queue.settled(settled.count, how, settled.entries, wakes);
+        settled.queue.settled(settled.count, settled.entries, wakes);
     }
 }
 

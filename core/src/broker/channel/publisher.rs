@@ -7,13 +7,17 @@ use super::access::Resource;
 use crate::auth::Right;
 use bytes::Bytes;
 
+use crate::broker::arguments::check_expiration;
+use crate::broker::carbon_copies::{CarbonCopies, without_bcc};
 use crate::broker::delay::delay;
+use crate::broker::history::History;
 use crate::broker::names;
 use crate::broker::outbox::Wakes;
 use crate::broker::replies::PSEUDO_QUEUE;
 use crate::broker::route::{Route, Routes};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Body, Message, route_key, route_names};
+use crate::routing::Envelope;
 use crate::wire::properties::PropertiesView;
 
 /// The route of `amq.warrenmq.extend` in the default exchange (see [`route_key`]).
@@ -52,6 +56,18 @@ pub struct Confirmed {
     pub refused: Vec<u64>,
 }
 
+/// Where a message goes.
+#[derive(Default)]
+struct Routed {
+    route: Route,
+    /// It is a direct reply.
+    answers: bool,
+    /// It has a header that receivers must not see.
+    blind: bool,
+    /// The exchanges that remember it.
+    histories: Vec<Arc<History>>,
+}
+
 /// The publishing half of a channel.
 #[derive(Default)]
 pub(super) struct Publisher {
@@ -62,13 +78,19 @@ pub(super) struct Publisher {
     /// The number of the first of them.
     run_first: u64,
     route: Option<Route>,
-    returned: Vec<Returned>,
+    pub(super) returned: Vec<Returned>,
     /// The number of messages published since `confirm.select`, and of those confirmed.
     confirms: Option<(u64, u64)>,
     /// Numbers of those that a full queue refused.
     refused: Vec<u64>,
     /// The hidden queue that this channel is answered by.
     pub(super) reply_queue: Option<Arc<str>>,
+}
+
+impl Publisher {
+    pub(super) fn confirms_are_on(&self) -> bool {
+        self.confirms.is_some()
+    }
 }
 
 impl Channel {
@@ -90,7 +112,21 @@ impl Channel {
         body: Body<'_>,
         wakes: &mut Wakes,
     ) -> Result<bool> {
-        let (route, answers) = self.route(key, properties)?;
+        let publisher = &mut self.publisher;
+        if PropertiesView(properties).is_plain()
+            && self.tx.is_none()
+            && let Some(route) = publisher.routes.last(self.session.vhost.generation(), key)
+            && publisher.route.as_ref().is_some_and(|current| Arc::ptr_eq(current, route))
+        {
+            // Like nearly every message: it concerns the broker as little, and goes to the same queues, as the one
+            // before it, which waits in the run.
+            if let Some((published, _)) = &mut publisher.confirms {
+                *published += 1;
+            }
+            publisher.run.push(Message::new(key, properties, body));
+            return Ok(true);
+        }
+        let Routed { route, answers, blind, histories } = self.route(key, properties)?;
         if let Some(user) = PropertiesView(properties).user_id()
             && user != &*self.session.user
             && !self.session.may_impersonate()
@@ -100,51 +136,80 @@ impl Channel {
                 format!("user_id property set to '{user}' but authenticated user was '{authenticated}'");
             return Err(Error::new(Kind::PreconditionFailed, "basic.publish", reason));
         }
+        // Without one, this is a look at the flags.
+        if let Some(expiration) = PropertiesView(properties).expiration() {
+            check_expiration(expiration)?;
+        }
         let with_reply_to;
         let mut properties = properties;
         if PropertiesView(properties).reply_to() == Some(PSEUDO_QUEUE) {
             with_reply_to = self.answerable(properties)?;
             properties = &with_reply_to;
         }
-        let publisher = &mut self.publisher;
-        let mut number = 0;
-        if let Some((published, _)) = &mut publisher.confirms {
+        if let Some((published, _)) = &mut self.publisher.confirms {
             *published += 1;
-            number = *published;
         }
         let view = PropertiesView(properties);
         let delay = if view.has_headers() && !answers { delay(view) } else { None };
+        let seen_by_receivers;
+        if blind && delay.is_none() {
+            // A delayed message keeps it: it is routed later.
+            seen_by_receivers = without_bcc(view);
+            properties = &seen_by_receivers;
+        }
+        if !histories.is_empty() && delay.is_none() {
+            let message = Message::new(key, properties, body.again());
+            histories.iter().for_each(|history| history.record(&message));
+        }
         if route.is_empty() && (mandatory || delay.is_none()) {
-            if number != 0 {
+            if self.publisher.confirms.is_some() {
                 // The numbers of a run follow each other, so that a message in it is known by its place.
                 self.flush(wakes);
             }
             if key == EXTEND {
-                self.extend_by_message(view)?;
-            } else if mandatory {
-                self.publisher.returned.push(Returned { message: Message::new(key, properties, body) });
+                return self.extend_by_message(view).map(|()| true);
+            }
+            if mandatory {
+                self.give_back(Message::new(key, properties, body));
             }
             return Ok(false);
         }
         let message = Message::new(key, properties, body);
+        if answers && mandatory {
+            // No queue that anybody declared took it, so RabbitMQ returns it although it is delivered.
+            self.give_back(message.clone());
+        }
+        match &mut self.tx {
+            // An answer is on its way at once even so: RabbitMQ delivers it while it routes.
+            Some(tx) if !answers => tx.publish(message, route, mandatory, delay),
+            _ => self.enqueue(message, route, delay, wakes),
+        }
+        Ok(true)
+    }
+
+    /// Has a mandatory message returned, on a transactional channel at the commit.
+    fn give_back(&mut self, message: Message) {
+        match &mut self.tx {
+            Some(tx) => tx.publish(message, Route::default(), true, None),
+            None => self.publisher.returned.push(Returned { message }),
+        }
+    }
+
+    /// Adds a message to the run that waits for its queues, or to those that wait for the end of their delay.
+    pub(super) fn enqueue(&mut self, message: Message, route: Route, delay: Option<u64>, wakes: &mut Wakes) {
         if let Some(delay) = delay {
             self.flush(wakes);
             self.session.vhost.delayed.hold(message, delay);
-            return Ok(true);
+            return;
         }
-        if answers && mandatory {
-            // No queue that anybody declared took it, so RabbitMQ returns it although it is delivered.
-            publisher.returned.push(Returned { message: message.clone() });
-        }
-        if !publisher.route.as_ref().is_some_and(|current| Arc::ptr_eq(current, &route)) {
+        if !self.publisher.route.as_ref().is_some_and(|current| Arc::ptr_eq(current, &route)) {
             self.flush(wakes);
             self.publisher.route = Some(route);
         }
         if self.publisher.run.is_empty() {
-            self.publisher.run_first = number;
+            self.publisher.run_first = self.publisher.confirms.map_or(0, |(published, _)| published);
         }
         self.publisher.run.push(message);
-        Ok(true)
     }
 
     /// Refuses a body that is longer than the broker takes (RabbitMQ's `max_message_size` and text).
@@ -157,13 +222,20 @@ impl Channel {
         Err(Error::new(Kind::PreconditionFailed, "basic.publish", reason))
     }
 
-    /// Where a message goes, and whether that is a direct reply.
-    fn route(&mut self, key: &[u8], properties: &[u8]) -> Result<(Route, bool)> {
+    /// Where a message goes.
+    fn route(&mut self, key: &[u8], properties: &[u8]) -> Result<Routed> {
         let vhost = &self.session.vhost;
         // Read before routing: a change meanwhile makes what is remembered here void, never wrong.
         let generation = vhost.generation();
-        if let Some(route) = self.publisher.routes.get(generation, key) {
-            return Ok((route, false));
+        let properties = PropertiesView(properties);
+        // Messages without headers pay a look at the flags.
+        let copies =
+            if properties.has_headers() { CarbonCopies::of(properties)? } else { CarbonCopies::default() };
+        let known = if copies.keys.is_empty() { self.publisher.routes.get(generation, key) } else { None };
+        let mut routed = Routed { blind: copies.blind, ..Routed::default() };
+        if let Some(route) = known {
+            routed.route = route;
+            return Ok(routed);
         }
         let (exchange, routing_key) = route_names(key);
         self.permit("basic.publish", Right::Write, Resource::Exchange(exchange))?;
@@ -172,15 +244,16 @@ impl Channel {
         if exchange.is_empty()
             && let Some(queue) = vhost.replies.get(routing_key)
         {
-            return Ok((Arc::from([queue]), true));
+            return Ok(Routed { route: Arc::from([queue]), answers: true, ..routed });
         }
-        let headers = || PropertiesView(properties).headers().unwrap_or_default();
-        let (queues, repeatable) = vhost.route(exchange, routing_key, &headers)?;
-        let route = Route::from(queues);
-        if repeatable {
-            self.publisher.routes.put(generation, key, &route);
+        let envelope = Envelope { routing_key, more_keys: &copies.keys, properties };
+        let found = vhost.route(exchange, &envelope)?;
+        routed.route = Route::from(found.queues);
+        routed.histories = found.histories;
+        if found.by_routing_key && copies.keys.is_empty() && routed.histories.is_empty() {
+            self.publisher.routes.put(generation, key, &routed.route);
         }
-        Ok((route, false))
+        Ok(routed)
     }
 
     /// The properties with the secret name in `reply_to`.
@@ -232,8 +305,23 @@ impl Channel {
     }
 
     /// From now on publishes are numbered and confirmed.
-    pub fn confirm_select(&mut self) {
+    ///
+    /// # Errors
+    /// `PreconditionFailed` on a transactional channel.
+    pub fn confirm_select(&mut self) -> Result<()> {
+        if self.tx.is_some() {
+            let reason = "cannot switch from tx to confirm mode";
+            return Err(Error::new(Kind::PreconditionFailed, "confirm.select", reason));
+        }
         self.publisher.confirms.get_or_insert((0, 0));
+        Ok(())
+    }
+
+    /// Hands everything over, and says how many publishes full queues have refused since the last call. For a channel
+    /// without confirms.
+    pub fn take_refused(&mut self, wakes: &mut Wakes) -> usize {
+        self.flush(wakes);
+        std::mem::take(&mut self.publisher.refused).len()
     }
 
     /// Publishes whose fate is known now.

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::auth::{PasswordHash, User};
 use crate::broker::Broker;
+use crate::broker::Wakes;
 use crate::broker::channel::{Binding, Channel};
 use crate::broker::exchange::ExchangeOptions;
 use crate::broker::outbox::Outlet;
@@ -203,7 +204,7 @@ fn import_binding(doors: &mut Doors<'_>, binding: &BindingDefinition) -> Result<
         arguments: &arguments,
     };
     match binding.destination_type {
-        DestinationType::Queue => channel.bind_queue(described),
-        DestinationType::Exchange => channel.bind_exchange(described),
+        DestinationType::Queue => channel.bind_queue(described, &mut Wakes::default()),
+        DestinationType::Exchange => channel.bind_exchange(described, &mut Wakes::default()),
     }
 }

@@ -46,7 +46,7 @@ struct Compiled {
 
 impl Compiled {
     fn applies_to(&self, subject: Subject<'_>) -> bool {
-        use ApplyTo::{All, ClassicQueues, Exchanges, Queues, QuorumQueues};
+        use ApplyTo::{All, ClassicQueues, Exchanges, Queues, QuorumQueues, Streams};
         let apply_to = self.policy.apply_to;
         match subject {
             Subject::Exchange(name) => matches!(apply_to, All | Exchanges) && self.pattern.matches(name),
@@ -54,6 +54,7 @@ impl Compiled {
                 let type_fits = match kind {
                     QueueKind::Classic => matches!(apply_to, All | Queues | ClassicQueues),
                     QueueKind::Quorum => matches!(apply_to, All | Queues | QuorumQueues),
+                    QueueKind::Stream => matches!(apply_to, All | Queues | Streams),
                 };
                 type_fits
                     && !self.policy.definition.keys().any(|key| excluded(kind).contains(&key.as_str()))
@@ -74,6 +75,27 @@ fn excluded(kind: QueueKind) -> &'static [&'static str] {
             "queue-leader-locator",
             "stream-filter-size-bytes",
             "stream-max-segment-size-bytes",
+            "target-group-size",
+        ],
+        QueueKind::Stream => &[
+            "dead-letter-exchange",
+            "dead-letter-routing-key",
+            "dead-letter-strategy",
+            "delivery-limit",
+            "expires",
+            "ha-mode",
+            "ha-params",
+            "ha-promote-on-failure",
+            "ha-promote-on-shutdown",
+            "ha-sync-mode",
+            "max-in-memory-bytes",
+            "max-in-memory-length",
+            "max-length",
+            "max-priority",
+            "message-ttl",
+            "overflow",
+            "queue-master-locator",
+            "queue-mode",
             "target-group-size",
         ],
         QueueKind::Quorum => &[

@@ -20,6 +20,10 @@ impl Queue {
         if state.deleted {
             return false;
         }
+        if state.log.is_some() {
+            self.append(state, messages, wakes);
+            return true;
+        }
         for (index, message) in messages.enumerate() {
             // Most queues have no rules that a new message could offend, and most messages do not expire.
             if state.plain && !message.properties().has_expiration() {

@@ -100,7 +100,7 @@ impl Queue {
         }
     }
 
-    fn set_alarm(self: &Arc<Self>, state: &mut State, due: u64) {
+    pub(super) fn set_alarm(self: &Arc<Self>, state: &mut State, due: u64) {
         if due < state.alarm {
             state.alarm = due;
             let me: Weak<dyn Timed> = Arc::downgrade(self) as _;
@@ -155,6 +155,7 @@ impl Timed for Queue {
             return;
         }
         self.drop_expired(state, now, wakes);
+        self.retain(state, now);
         self.send_again(state, wakes);
         let resumed = self.time_out(state, now, wakes);
         self.dispatch(state, wakes);

@@ -9,6 +9,7 @@ mod deadlines;
 mod duplicates;
 mod lapse;
 mod lines;
+mod log;
 mod ring;
 mod rules;
 
@@ -21,6 +22,7 @@ use parking_lot::Mutex;
 
 pub(super) use duplicates::Duplicates;
 pub(super) use lines::{Entry, Position};
+pub(super) use log::{Offset, milliseconds};
 pub(super) use rules::DeadLetters;
 
 use super::consumer::{Consumer, Turn};
@@ -34,6 +36,7 @@ use crate::message::Message;
 use crate::wire::table::{Table, Value};
 use deadlines::Deadlines;
 use lines::Lines;
+use log::Log;
 use rules::Rules;
 
 /// How a queue is declared.
@@ -84,6 +87,8 @@ pub enum QueueKind {
     /// Replicated in RabbitMQ. On one node: a durable queue that is confirmed once it is on disk, and whose
     /// messages count their deliveries.
     Quorum,
+    /// A log that is read again and again; see [`log`].
+    Stream,
 }
 
 impl QueueKind {
@@ -92,6 +97,7 @@ impl QueueKind {
         match self {
             QueueKind::Classic => "classic",
             QueueKind::Quorum => "quorum",
+            QueueKind::Stream => "stream",
         }
     }
 
@@ -99,6 +105,7 @@ impl QueueKind {
     pub(super) fn of(arguments: &Table) -> Self {
         match arguments.get("x-queue-type") {
             Some(Value::LongString(name)) if &name[..] == b"quorum" => QueueKind::Quorum,
+            Some(Value::LongString(name)) if &name[..] == b"stream" => QueueKind::Stream,
             _ => QueueKind::Classic,
         }
     }
@@ -115,6 +122,8 @@ pub struct Queue {
     timers: Arc<Timers>,
     pub(super) options: QueueOptions,
     pub(super) kind: QueueKind,
+    /// Unless told otherwise.
+    delivery_limit: Option<u64>,
     /// The session that owns it, when it is exclusive.
     pub(super) owner: Option<u64>,
     /// Counted apart from the state, so that acks that free nobody's credit need not lock the queue.
@@ -125,6 +134,8 @@ pub struct Queue {
 struct State {
     deleted: bool,
     lines: Lines,
+    /// The messages of a stream, which has no lines.
+    log: Option<Box<Log>>,
     consumers: Vec<Arc<Consumer>>,
     /// Those that may have credit, in turn.
     ring: VecDeque<Arc<Consumer>>,
@@ -145,6 +156,13 @@ struct State {
     alarm: u64,
 }
 
+impl State {
+    /// Messages that are ready, or kept until another queue has them.
+    fn len(&self) -> usize {
+        self.lines.len() + self.leaving.len() + self.log.as_ref().map_or(0, |log| log.len())
+    }
+}
+
 struct Leaving {
     entry: Entry,
     reason: Reason,
@@ -163,12 +181,15 @@ impl Queue {
         let arguments = &options.arguments;
         let highest = arguments.get("x-max-priority").and_then(Value::as_integer).unwrap_or(0);
         let lines = Lines::new(highest.clamp(0, 255) as u8);
-        let rules = Rules::new(arguments, policy);
+        let kind = QueueKind::of(arguments);
+        let limit = home.delivery_limit.filter(|_| kind == QueueKind::Quorum);
+        let rules = Rules::new(arguments, policy, limit);
         let duplicates = Duplicates::new(arguments);
         let state = State {
             deleted: false,
-            plain: rules.plain() && duplicates.is_none() && lines.single(),
+            plain: rules.plain() && duplicates.is_none() && lines.single() && kind != QueueKind::Stream,
             lines,
+            log: (kind == QueueKind::Stream).then(|| Box::new(Log::new())),
             consumers: Vec::new(),
             ring: VecDeque::new(),
             exclusive: false,
@@ -186,9 +207,10 @@ impl Queue {
             vhost: home.name.clone(),
             home: home.me.clone(),
             timers: home.timers.clone(),
-            kind: QueueKind::of(arguments),
+            kind,
             options,
             owner,
+            delivery_limit: limit,
             unacked: AtomicU64::new(0),
             state: Mutex::new(state),
         });
@@ -211,7 +233,7 @@ impl Queue {
         let state = self.state.lock();
         QueueInfo {
             name: self.name.clone(),
-            messages: (state.lines.len() + state.leaving.len()) as u64,
+            messages: state.len() as u64,
             unacked: self.unacked.load(Relaxed),
             consumers: state.consumers.len() as u64,
         }
@@ -223,7 +245,10 @@ impl Queue {
             info: self.info(),
             options: self.options.clone(),
             kind: self.kind,
-            message_bytes: self.state.lock().lines.bytes(),
+            message_bytes: {
+                let state = self.state.lock();
+                state.log.as_ref().map_or(state.lines.bytes(), |log| log.bytes())
+            },
         }
     }
 
@@ -231,10 +256,16 @@ impl Queue {
     /// there keep the times at which they expire.
     pub(super) fn configure(self: &Arc<Self>, policy: &Table, wakes: &mut Wakes) {
         let mut state = self.state.lock();
-        state.rules = Rules::new(&self.options.arguments, policy);
-        state.plain = state.rules.plain() && state.duplicates.is_none() && state.lines.single();
+        state.rules = Rules::new(&self.options.arguments, policy, self.delivery_limit);
+        state.plain =
+            state.rules.plain() && state.duplicates.is_none() && state.lines.single() && state.log.is_none();
         self.trim(&mut state, wakes);
+        self.retain(&mut state, self.timers.now());
         self.dispatch(&mut state, wakes);
+    }
+
+    pub(super) fn is_stream(&self) -> bool {
+        self.kind == QueueKind::Stream
     }
 
     /// Refuses any session but the owner's (405, as RabbitMQ's `rabbit_amqqueue:check_exclusive_access`).
@@ -284,19 +315,18 @@ impl Queue {
             }
         }
         self.arm(state);
-        Some((tag, entry.into_shown(), redelivered, state.lines.len() as u64))
+        Some((tag, entry.into_shown(self.kind == QueueKind::Quorum), redelivered, state.lines.len() as u64))
     }
 
     /// Counts deliveries as settled, and puts back or gives up what is to be.
     pub(super) fn settled(
         self: &Arc<Self>,
         count: u64,
-        how: Settle,
-        entries: Vec<(Position, Entry)>,
+        entries: Vec<(Position, Entry, Settle)>,
         wakes: &mut Wakes,
     ) {
         self.unacked.fetch_sub(count, Relaxed);
-        if entries.is_empty() {
+        if entries.is_empty() || self.is_stream() {
             return;
         }
         let mut guard = self.state.lock();
@@ -304,7 +334,7 @@ impl Queue {
         if state.deleted {
             return;
         }
-        for (position, entry) in entries {
+        for (position, entry, how) in entries {
             match how {
                 Settle::Requeue => self.take_back(state, position, entry, wakes),
                 Settle::Reject | Settle::Ack => self.give_up(state, position, entry, Reason::Rejected, wakes),
@@ -328,7 +358,7 @@ impl Queue {
         let state = self.state.lock();
         let obstacle = match () {
             () if if_unused && !state.consumers.is_empty() => "in use",
-            () if if_empty && state.lines.len() > 0 => "not empty",
+            () if if_empty && state.len() > 0 => "not empty",
             () => return Ok(()),
         };
         let reason = format!("{} {obstacle}", self.label());
@@ -342,8 +372,8 @@ impl Queue {
         state.ring.clear();
         state.consumers.iter().for_each(|consumer| consumer.set_turn(Turn::Gone));
         let consumers = std::mem::take(&mut state.consumers);
-        let count = state.lines.len();
-        let messages = (state.lines.clear(), std::mem::take(&mut state.leaving));
+        let count = state.len();
+        let messages = (state.lines.clear(), std::mem::take(&mut state.leaving), state.log.take());
         drop(state);
         drop(messages);
         for consumer in consumers {

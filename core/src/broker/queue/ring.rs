@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Entry, Position, Queue, Reason, State, Wakes, not_found};
+use super::{Entry, Position, Queue, QueueKind, Reason, State, Wakes, not_found};
 use crate::broker::consumer::{Consumer, Turn};
 use crate::broker::outbox::Resumed;
 use crate::error::{Error, Kind, Result};
@@ -19,11 +19,11 @@ impl State {
 }
 
 impl Entry {
-    /// The message as a consumer sees it. One that came back says how often (`x-delivery-count`: RabbitMQ's
-    /// quorum queues, here every queue).
-    pub(in crate::broker) fn into_shown(self) -> Message {
+    /// The message as a consumer sees it. One that came back says how often (`x-delivery-count`);
+    /// from a quorum queue (`counted`) each does, as in RabbitMQ.
+    pub(in crate::broker) fn into_shown(self, counted: bool) -> Message {
         match self.returns {
-            0 => self.message,
+            0 if !counted => self.message,
             returns => self.message.with_headers(|headers| {
                 headers.insert("x-delivery-count", Value::I64(returns.into()));
             }),
@@ -34,6 +34,7 @@ impl Entry {
 impl Queue {
     /// Hands out what can be: round robin among the consumers that accept, as RabbitMQ does.
     pub(super) fn dispatch(self: &Arc<Self>, state: &mut State, wakes: &mut Wakes) {
+        let counted = self.kind == QueueKind::Quorum;
         while state.lines.len() > 0
             && let Some(consumer) = state.ring.pop_front()
         {
@@ -57,7 +58,7 @@ impl Queue {
                     break;
                 }
                 if let Some((position, entry, redelivered)) = state.lines.pop() {
-                    let (tag, first) = outbox.deliver(consumer.slot, position, entry, redelivered);
+                    let (tag, first) = outbox.deliver(consumer.slot, position, entry, redelivered, counted);
                     tell |= first;
                     given += 1;
                     if let Some(timeout) = timeout {
@@ -79,6 +80,9 @@ impl Queue {
                 true => consumer.set_turn(Turn::Parked),
                 false => state.line_up(consumer),
             }
+        }
+        if state.log.is_some() {
+            self.read_on(state, wakes);
         }
         self.arm(state);
     }
@@ -129,6 +133,9 @@ impl Queue {
             return Err(Error::new(Kind::AccessRefused, "basic.consume", reason).on(self.label()));
         }
         state.exclusive = exclusive;
+        if let Some(log) = &state.log {
+            consumer.cursor.store(log.resolve(consumer.offset), Relaxed);
+        }
         state.consumers.push(consumer.clone());
         if state.single_active && state.consumers.len() > 1 {
             consumer.set_turn(Turn::StandingBy);

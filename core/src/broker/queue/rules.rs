@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::log::milliseconds;
 use crate::wire::table::{Table, Value};
 
 /// What happens to a message that a full queue is given (`x-overflow`,
@@ -39,13 +40,17 @@ pub(super) struct Rules {
     /// A message that comes back more often is given up.
     pub(super) delivery_limit: Option<u64>,
     pub(super) consumer_timeout: Option<u64>,
+    /// How long a stream keeps a message.
+    pub(super) max_age: Option<u64>,
 }
 
 impl Rules {
+    /// `delivery_limit` is that of a queue that is not told one.
+    ///
     /// Reads arguments (`x-message-ttl`) and a policy (`message-ttl`). Where both speak, the smaller number and
     /// otherwise the argument holds (<https://www.rabbitmq.com/docs/parameters#how-policies-work>;
     /// RabbitMQ's `rabbit_queue_type_util:args_policy_lookup`).
-    pub(super) fn new(arguments: &Table, policy: &Table) -> Self {
+    pub(super) fn new(arguments: &Table, policy: &Table, delivery_limit: Option<u64>) -> Self {
         let either = |key: &str| arguments.get(&format!("x-{key}")).or_else(|| policy.get(key));
         let text = |key: &str| match either(key) {
             Some(Value::LongString(text)) => std::str::from_utf8(text).ok(),
@@ -77,8 +82,13 @@ impl Rules {
             max_length_bytes: number("max-length-bytes"),
             overflow,
             dead_letters,
-            delivery_limit: number("delivery-limit"),
-            consumer_timeout: number("consumer-timeout"),
+            // Told to be without end (-1), it is; told nothing, it is the broker's.
+            delivery_limit: match either("delivery-limit") {
+                Some(_) => number("delivery-limit"),
+                None => delivery_limit,
+            },
+            consumer_timeout: number("consumer-timeout").filter(|after| *after > 0),
+            max_age: text("max-age").and_then(milliseconds),
         }
     }
 

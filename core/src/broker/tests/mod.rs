@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+mod exchanges;
+mod places;
 mod rules;
+mod streams;
 
 use proptest::prelude::*;
 
@@ -299,7 +302,7 @@ fn a_consumer_that_does_not_read_holds_up_nobody_else() {
         publisher.declare_queue(queue, QueueOptions::default()).unwrap();
         let arguments = &Table::default();
         let binding = Binding { source: "all", destination: queue, routing_key: "", arguments };
-        publisher.bind_queue(binding).unwrap();
+        publisher.bind_queue(binding, &mut Wakes::default()).unwrap();
         let options = ConsumeOptions { queue, no_ack: true, ..ConsumeOptions::default() };
         reader.consume(&options, &mut Wakes::default()).unwrap();
     }
@@ -327,7 +330,12 @@ fn an_auto_delete_queue_goes_with_its_last_consumer_and_takes_its_bindings_along
     let options = QueueOptions { auto_delete: true, ..QueueOptions::default() };
     first.declare_queue("q", options).unwrap();
     let arguments = &Table::default();
-    first.bind_queue(Binding { source: "amq.fanout", destination: "q", routing_key: "", arguments }).unwrap();
+    first
+        .bind_queue(
+            Binding { source: "amq.fanout", destination: "q", routing_key: "", arguments },
+            &mut Wakes::default(),
+        )
+        .unwrap();
     let mut second = channel(&session);
     consume(&mut first, "q").unwrap();
     consume(&mut second, "q").unwrap();
@@ -361,10 +369,17 @@ fn a_message_that_several_bindings_and_exchanges_match_is_in_a_queue_once() {
     channel.declare_exchange("up", "topic", ExchangeOptions::new(crate::routing::Kind::Topic)).unwrap();
     let arguments = &Table::default();
     for (source, routing_key) in [("up", "#"), ("up", "a.*"), ("amq.topic", "a.b"), ("amq.topic", "*.b")] {
-        channel.bind_queue(Binding { source, destination: "q", routing_key, arguments }).unwrap();
+        channel
+            .bind_queue(Binding { source, destination: "q", routing_key, arguments }, &mut Wakes::default())
+            .unwrap();
     }
     for (source, destination) in [("up", "amq.topic"), ("amq.topic", "up")] {
-        channel.bind_exchange(Binding { source, destination, routing_key: "#", arguments }).unwrap();
+        channel
+            .bind_exchange(
+                Binding { source, destination, routing_key: "#", arguments },
+                &mut Wakes::default(),
+            )
+            .unwrap();
     }
     send(&mut channel, "up", "a.b", b"x");
     assert_eq!(channel.check_queue("q").unwrap().messages, 1);
@@ -380,7 +395,7 @@ fn an_exchange_without_a_match_hands_on_to_its_alternate() {
     channel.declare_queue("rest", QueueOptions::default()).unwrap();
     let arguments = &Table::default();
     let binding = Binding { source: "amq.fanout", destination: "rest", routing_key: "", arguments };
-    channel.bind_queue(binding).unwrap();
+    channel.bind_queue(binding, &mut Wakes::default()).unwrap();
     assert!(send(&mut channel, "main", "nowhere", b"x"));
     assert_eq!(channel.check_queue("rest").unwrap().messages, 1);
 }

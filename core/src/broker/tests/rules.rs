@@ -6,17 +6,17 @@ use super::*;
 use crate::message::Message;
 
 /// A broker whose clock stands still, a channel that publishes and declares, and one that consumes.
-struct Stage {
-    broker: Arc<Broker>,
+pub(super) struct Stage {
+    pub(super) broker: Arc<Broker>,
     clock: Clock,
-    channel: Channel,
-    reader: Channel,
+    pub(super) channel: Channel,
+    pub(super) reader: Channel,
 }
 
-const START: u64 = 1_700_000_000_000;
+pub(super) const START: u64 = 1_700_000_000_000;
 
 impl Stage {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let clock = Clock::held(START);
         let broker = Broker::new(Options { clock: clock.clone(), ..Options::default() });
         let session = broker.open("/", "guest").unwrap();
@@ -25,20 +25,21 @@ impl Stage {
         Stage { broker, clock, channel: channels.0, reader: channels.1 }
     }
 
-    fn queue(&mut self, name: &str, arguments: &[(&str, Value)]) {
+    pub(super) fn queue(&mut self, name: &str, arguments: &[(&str, Value)]) {
         let mut table = Table::default();
         for (name, value) in arguments {
             table.insert(name, value.clone());
         }
-        let options = QueueOptions { arguments: table, ..QueueOptions::default() };
+        // Streams and quorum queues are never transient.
+        let options = QueueOptions { durable: true, arguments: table, ..QueueOptions::default() };
         self.channel.declare_queue(name, options).unwrap();
     }
 
-    fn send(&mut self, queue: &str, body: &[u8]) {
+    pub(super) fn send(&mut self, queue: &str, body: &[u8]) {
         send(&mut self.channel, "", queue, body);
     }
 
-    fn send_with(
+    pub(super) fn send_with(
         &mut self,
         exchange: &str,
         key: &str,
@@ -70,12 +71,12 @@ impl Stage {
     }
 
     /// Lets time pass, step by step as the timers would.
-    fn pass(&mut self, ms: u64) {
+    pub(super) fn pass(&mut self, ms: u64) {
         self.clock.advance(Duration::from_millis(ms));
         self.broker.run_due();
     }
 
-    fn get(&mut self, queue: &str) -> Option<Message> {
+    pub(super) fn get(&mut self, queue: &str) -> Option<Message> {
         let mut wakes = Wakes::default();
         self.reader.get(queue, true, &mut wakes).unwrap().map(|got| got.message)
     }
@@ -84,16 +85,16 @@ impl Stage {
         std::iter::from_fn(|| self.get(queue)).map(|message| message.body()[0]).collect()
     }
 
-    fn ready(&mut self, queue: &str) -> u64 {
+    pub(super) fn ready(&mut self, queue: &str) -> u64 {
         self.channel.check_queue(queue).unwrap().messages
     }
 }
 
-fn text(text: &str) -> Value {
+pub(super) fn text(text: &str) -> Value {
     Value::LongString(text.to_owned().into())
 }
 
-fn number(number: i64) -> Value {
+pub(super) fn number(number: i64) -> Value {
     Value::I64(number)
 }
 
@@ -198,7 +199,7 @@ fn a_full_queue_drops_its_head_or_refuses() {
     stage.queue("drop", &[("x-max-length", number(2))]);
     stage.queue("refuse", &[("x-max-length", number(2)), ("x-overflow", text("reject-publish"))]);
     stage.queue("bytes", &[("x-max-length-bytes", number(2))]);
-    stage.channel.confirm_select();
+    stage.channel.confirm_select().unwrap();
     for body in [b"a", b"b", b"c"] {
         for queue in ["drop", "refuse", "bytes"] {
             stage.send(queue, body);
@@ -281,10 +282,11 @@ fn a_cycle_in_which_nobody_refuses_ends() {
 #[test]
 fn at_least_once_the_source_keeps_a_message_until_its_target_has_it() {
     let mut stage = Stage::new();
+    let kind = ("x-queue-type", text("quorum"));
     let strategy = ("x-dead-letter-strategy", text("at-least-once"));
     let [exchange, key] = dead_letters_to("dead");
     let overflow = ("x-overflow", text("reject-publish"));
-    stage.queue("q", &[("x-message-ttl", number(10)), strategy, exchange, key, overflow]);
+    stage.queue("q", &[kind, ("x-message-ttl", number(10)), strategy, exchange, key, overflow]);
     stage.send("q", b"a");
     stage.pass(10);
     assert_eq!(stage.ready("q"), 1, "there is no target yet");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 
+use super::tls::TlsParameters;
 use crate::client::url::hide_password;
 use crate::error::{Error, Kind, Result};
 
@@ -17,8 +18,7 @@ pub(super) struct Address {
     pub(super) uri: AMQPUri,
     /// How long opening may take, when the URL says so: `connection_timeout`, in milliseconds.
     pub(super) timeout: Option<Duration>,
-    /// A file with certificates to trust besides the system's: `cacertfile`.
-    pub(super) trusted: Option<String>,
+    pub(super) tls: TlsParameters,
 }
 
 impl Address {
@@ -35,7 +35,7 @@ impl Address {
         })
     }
 
-    pub(super) fn tls(&self) -> bool {
+    pub(super) fn is_tls(&self) -> bool {
         self.uri.scheme == AMQPScheme::AMQPS
     }
 }
@@ -79,7 +79,7 @@ fn read(url: &str) -> Result<Address, String> {
     };
 
     let mut options = AMQPQueryString::default();
-    let (mut timeout, mut trusted) = (None, None);
+    let (mut timeout, mut tls) = (None, TlsParameters::default());
     for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
         match name {
             "heartbeat" => options.heartbeat = Some(number(name, value)?),
@@ -87,18 +87,28 @@ fn read(url: &str) -> Result<Address, String> {
             "frame_max" => options.frame_max = Some(number(name, value)?),
             "connection_timeout" => timeout = Some(Duration::from_millis(number(name, value)?)),
             "auth_mechanism" => options.auth_mechanism = Some(value.parse()?),
-            "cacertfile" => trusted = Some(decode(value)?),
+            "cacertfile" => tls.trusted = Some(decode(value)?),
+            "certfile" => tls.certificate = Some(decode(value)?),
+            "keyfile" => tls.key = Some(decode(value)?),
+            "server_name_indication" => tls.server_name = Some(decode(value)?),
+            "verify" => {
+                tls.unverified = match value {
+                    "verify_none" => true,
+                    "verify_peer" => false,
+                    _ => return Err(format!("verify is neither verify_peer nor verify_none: '{value}'")),
+                }
+            }
             _ => {
                 return Err(format!(
                     "unknown parameter '{name}'; known are heartbeat, connection_timeout, channel_max, \
-                     frame_max, auth_mechanism and cacertfile"
+                     frame_max, auth_mechanism, cacertfile, certfile, keyfile, verify and server_name_indication"
                 ));
             }
         }
     }
     let userinfo = AMQPUserInfo { username, password };
     let uri = AMQPUri { scheme, authority: AMQPAuthority { userinfo, host, port }, vhost, query: options };
-    Ok(Address { uri, timeout, trusted })
+    Ok(Address { uri, timeout, tls })
 }
 
 fn number<T: FromStr>(name: &str, value: &str) -> Result<T, String> {
@@ -156,6 +166,12 @@ mod tests {
         assert_eq!(address.uri.query.heartbeat, Some(5));
         assert_eq!(address.uri.query.channel_max, Some(9));
         assert_eq!(address.uri.query.frame_max, Some(8192));
+        let tls =
+            Address::parse("amqps://h?certfile=%2Fc&keyfile=k&verify=verify_none&server_name_indication=x");
+        let TlsParameters { certificate, key, unverified, server_name, .. } = tls.unwrap().tls;
+        assert_eq!((certificate.as_deref(), key.as_deref()), (Some("/c"), Some("k")));
+        assert_eq!((unverified, server_name.as_deref()), (true, Some("x")));
+        assert!(Address::parse("amqps://h?verify=maybe").is_err());
         let error = Address::parse("amqp://h?hartbeat=5").err().unwrap().to_string();
         assert!(error.contains("unknown parameter 'hartbeat'"), "{error}");
     }

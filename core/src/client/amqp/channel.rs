@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use lapin::ChannelStatus;
-use lapin::options::{BasicAckOptions, BasicNackOptions};
+use lapin::options::{BasicAckOptions, BasicNackOptions, ConfirmSelectOptions};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
@@ -38,6 +38,8 @@ pub(super) enum Command {
     Publish(Vec<(Outgoing, Reply)>),
     Settle(Tags, Settle),
     Work(Work),
+    Commit(oneshot::Sender<Result<Vec<usize>>>),
+    Rollback(oneshot::Sender<Result<()>>),
     Close,
 }
 
@@ -53,6 +55,8 @@ pub(super) struct State {
     status: ChannelStatus,
     /// Closed by its user.
     closed: AtomicBool,
+    /// Set by `tx.select`: publishes are not confirmed.
+    pub(super) transactional: AtomicBool,
     /// The error that closed it.
     reason: Mutex<Option<Error>>,
     /// Taken before the mailboxes' locks, never after.
@@ -71,13 +75,15 @@ impl Channel {
             connection,
             status: channel.status().clone(),
             closed: AtomicBool::new(false),
+            transactional: AtomicBool::new(false),
             reason: Mutex::default(),
             ledger: Mutex::default(),
             mailboxes: Mutex::default(),
             commands: commands.downgrade(),
             finished: watch::Sender::new(false),
         });
-        let task = Task { publisher: Publisher::new(channel.clone()), channel, inbox, state: state.clone() };
+        let publisher = Publisher::new(channel.clone());
+        let task = Task { publisher, channel, confirming: false, inbox, state: state.clone() };
         tokio::spawn(task.run());
         Arc::new(Channel { state, commands })
     }
@@ -215,6 +221,8 @@ impl State {
 struct Task {
     channel: lapin::Channel,
     publisher: Publisher,
+    /// It was asked for.
+    confirming: bool,
     inbox: mpsc::UnboundedReceiver<Command>,
     state: Arc<State>,
 }
@@ -224,9 +232,11 @@ impl Task {
         loop {
             match self.next().await {
                 Some(Command::Publish(messages)) => {
-                    messages
-                        .into_iter()
-                        .for_each(|(message, answer)| self.publisher.publish(message, answer));
+                    self.ask_for_confirms().await;
+                    let uncommitted = self.state.transactional.load(SeqCst);
+                    for (message, answer) in messages {
+                        self.publisher.publish(message, answer, uncommitted);
+                    }
                 }
                 Some(Command::Settle(tags, how)) => {
                     poll_fn(|cx| self.publisher.poll_written(cx)).await;
@@ -235,6 +245,16 @@ impl Task {
                 Some(Command::Work(work)) => {
                     poll_fn(|cx| self.publisher.poll_written(cx)).await;
                     self.meanwhile(work(self.channel.clone())).await;
+                }
+                Some(Command::Commit(answer)) => {
+                    poll_fn(|cx| self.publisher.poll_written(cx)).await;
+                    let committed = self.commit().await;
+                    let _ = answer.send(committed); // fails when nobody waits for it
+                }
+                Some(Command::Rollback(answer)) => {
+                    poll_fn(|cx| self.publisher.poll_written(cx)).await;
+                    let rolled_back = self.roll_back().await;
+                    let _ = answer.send(rolled_back); // as above
                 }
                 Some(Command::Close) | None => break,
             }
@@ -247,6 +267,41 @@ impl Task {
         self.publisher.give_up(&self.state.closed_error("basic.publish"));
         self.state.end_consumers();
         self.state.finished.send_replace(true);
+    }
+
+    /// At the first publish, unless the channel is transactional: it cannot be both. An error closes the
+    /// channel, and what is published then is told so.
+    async fn ask_for_confirms(&mut self) {
+        if !self.confirming && !self.state.transactional.load(SeqCst) {
+            self.confirming = self.channel.confirm_select(ConfirmSelectOptions::default()).await.is_ok();
+        }
+    }
+
+    /// Commits; which of the messages came back.
+    async fn commit(&mut self) -> Result<Vec<usize>> {
+        let committed = async {
+            self.channel.tx_commit().await?;
+            // None are pending; this is how lapin hands out what came back on a channel without confirms.
+            self.channel.wait_for_confirms().await
+        };
+        match committed.await {
+            Ok(returned) => {
+                self.state.ledger.lock().begin();
+                Ok(self.publisher.committed(&returned))
+            }
+            Err(error) => Err(self.state.failed(&error, "tx.commit", "").await),
+        }
+    }
+
+    async fn roll_back(&mut self) -> Result<()> {
+        match self.channel.tx_rollback().await {
+            Ok(()) => {
+                self.state.ledger.lock().roll_back();
+                self.publisher.forget_uncommitted();
+                Ok(())
+            }
+            Err(error) => Err(self.state.failed(&error, "tx.rollback", "").await),
+        }
     }
 
     /// The next command, with an eye on the publishes.

@@ -10,8 +10,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_core::Stream;
-use lapin::options::ConfirmSelectOptions;
-use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
+use lapin::tcp::AsyncTcpStream;
 use lapin::{ConnectionProperties, ConnectionStatus, Event};
 use parking_lot::Mutex;
 use rustix::net::Shutdown;
@@ -23,6 +22,7 @@ use super::channel::{Channel, State};
 use super::errors;
 use super::in_flight::InFlight;
 use super::methods::Handle;
+use super::tls::ClientTls;
 use crate::client::ConnectOptions;
 use crate::client::driver::{Answer, ChannelDriver, ConnectionDriver, ConnectionEvent, Listener, now};
 use crate::client::process::{self, Birthplace};
@@ -67,20 +67,12 @@ impl Amqp {
     }
 }
 
-async fn connect(address: Address, options: ConnectOptions, runtime: Runtime) -> Result<Amqp> {
+async fn connect(mut address: Address, options: ConnectOptions, runtime: Runtime) -> Result<Amqp> {
     let limit = address.timeout.unwrap_or(options.timeout);
     let socket = Socket::default();
     let place = address.to_string();
     let failed = |kind, reason: String| Error::new(kind, "connect", reason).on(format!("'{place}'"));
-    let trusted = address.trusted.as_ref().map(|file| {
-        std::fs::read_to_string(file).map_err(|error| {
-            Error::new(Kind::InvalidArgument, "connect", format!("cannot read the certificates: {error}"))
-                .on(format!("'{file}'"))
-                .advise("give cacertfile the path of a PEM file")
-                .caused_by(error)
-        })
-    });
-    let tls = OwnedTLSConfig { cert_chain: trusted.transpose()?, identity: None };
+    let tls = ClientTls::load(std::mem::take(&mut address.tls))?;
     let dialling = async {
         let found = tokio::net::lookup_host((&*address.uri.authority.host, address.uri.authority.port)).await;
         let found: Vec<SocketAddr> = found
@@ -127,7 +119,7 @@ async fn dial(
     options: &ConnectOptions,
     limit: Duration,
     found: Vec<SocketAddr>,
-    tls: OwnedTLSConfig,
+    tls: ClientTls,
     socket: Socket,
 ) -> lapin::Result<lapin::Connection> {
     let mut properties = ConnectionProperties::default()
@@ -136,7 +128,7 @@ async fn dial(
     if let Some(name) = &options.name {
         properties = properties.with_connection_name(name.as_bytes().into());
     }
-    let encrypt = address.tls();
+    let encrypt = address.is_tls();
     lapin::Connection::connector(
         address.uri.clone(),
         lapin::runtime::default_runtime()?,
@@ -147,9 +139,13 @@ async fn dial(
             if let AsyncTcpStream::Plain(stream) = &stream {
                 socket.keep(stream.get_ref().as_fd().try_clone_to_owned()?);
             }
-            match encrypt {
-                true => Ok(stream.into_tls(&uri.authority.host, tls.as_ref()).await?),
-                false => Ok(stream),
+            if !encrypt {
+                return Ok(stream);
+            }
+            let name = tls.name(&uri.authority.host);
+            match tls.credulous()? {
+                Some(connector) => Ok(stream.into_rustls(&connector, name).await?),
+                None => Ok(stream.into_tls(name, tls.config().as_ref()).await?),
             }
         },
         properties,
@@ -186,7 +182,7 @@ fn explain(error: &lapin::Error, address: &Address, socket: &Socket) -> Error {
             };
         }
     };
-    match (socket.stage(), address.tls()) {
+    match (socket.stage(), address.is_tls()) {
         (Stage::Dialling, _) => {
             let advice = "check host and port, and that the broker runs";
             failed(Kind::Unreachable, format!("cannot connect: {io}"), advice)
@@ -290,12 +286,7 @@ impl Shared {
 }
 
 async fn open_channel(shared: Arc<Shared>, lapin: Arc<lapin::Connection>) -> Result<Arc<dyn ChannelDriver>> {
-    let opening = async {
-        let channel = lapin.create_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(channel)
-    };
-    let channel = opening.await.map_err(|error| match shared.end() {
+    let channel = lapin.create_channel().await.map_err(|error| match shared.end() {
         Some(end) => errors::closed("connection", "channel.open", end.as_ref()),
         None => errors::translate(&error, "channel.open", ""),
     })?;

@@ -22,6 +22,8 @@ pub(super) struct Ledger {
     ahead: BTreeSet<u64>,
     /// What needs settling up to this tag was requeued; who finds such a delivery is to drop it.
     requeued: u64,
+    /// On a transactional channel, what was settled since the last commit or rollback.
+    uncommitted: Option<BTreeSet<u64>>,
 }
 
 impl Ledger {
@@ -49,6 +51,25 @@ impl Ledger {
     ///
     /// A tag that is not open is sent as it is: to object is the broker's business.
     pub(super) fn settle(&mut self, tags: &[(u64, bool)]) -> Tags {
+        let before = self.uncommitted.as_ref().map(|_| self.open.clone());
+        let frames = self.frames(tags);
+        if let (Some(before), Some(uncommitted)) = (before, &mut self.uncommitted) {
+            uncommitted.extend(before.difference(&self.open));
+        }
+        frames
+    }
+
+    /// From now on what is settled can be taken back.
+    pub(super) fn begin(&mut self) {
+        self.uncommitted = Some(BTreeSet::new());
+    }
+
+    /// What was settled since the last commit is open again.
+    pub(super) fn roll_back(&mut self) {
+        self.open.extend(self.uncommitted.replace(BTreeSet::new()).into_iter().flatten());
+    }
+
+    fn frames(&mut self, tags: &[(u64, bool)]) -> Tags {
         let mut frames = Tags::new();
         // The last tag of a run that began with the oldest open one, and how long it is.
         let mut run = (0, 0);
@@ -149,6 +170,18 @@ mod tests {
         let mut ledger = delivered(1..=3);
         assert_eq!(ledger.settle(&[(0, true)]).as_slice(), [(3, true)]);
         assert!(ledger.settle(&[(0, true)]).is_empty());
+    }
+
+    #[test]
+    fn a_rollback_opens_again_what_was_settled_since_the_commit() {
+        let mut ledger = delivered(1..=5);
+        ledger.begin();
+        ledger.settle(&alone(&[1]));
+        ledger.begin();
+        ledger.settle(&alone(&[2, 4]));
+        ledger.roll_back();
+        assert_eq!(ledger.settle(&alone(&[3, 5])).as_slice(), [(3, false), (5, false)]);
+        assert_eq!(ledger.settle(&alone(&[2, 4])).as_slice(), [(4, true)]);
     }
 
     #[test]

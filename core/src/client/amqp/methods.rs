@@ -1,6 +1,7 @@
 //! The calls of a channel.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 use lapin::ExchangeKind;
 use lapin::options::{
@@ -250,6 +251,28 @@ impl ChannelDriver for Handle {
         drop(ledger);
         // Answered when it was sent.
         self.0.call("basic.recover", String::new(), |_| async { Ok(()) })
+    }
+
+    fn tx_select(&self) -> Answer<()> {
+        let state = self.0.state.clone();
+        self.0.call("tx.select", String::new(), |channel| async move {
+            channel.tx_select().await?;
+            state.ledger.lock().begin();
+            state.transactional.store(true, SeqCst);
+            Ok(())
+        })
+    }
+
+    fn tx_commit(&self) -> Answer<Vec<usize>> {
+        let (answer, answered) = oneshot::channel();
+        or_now!(self.0.send("tx.commit", Command::Commit(answer)));
+        self.0.await_answer("tx.commit", answered)
+    }
+
+    fn tx_rollback(&self) -> Answer<()> {
+        let (answer, answered) = oneshot::channel();
+        or_now!(self.0.send("tx.rollback", Command::Rollback(answer)));
+        self.0.await_answer("tx.rollback", answered)
     }
 
     fn close(&self) -> Answer<()> {

@@ -10,6 +10,7 @@
 //! | `in_flight` | how much may be published and not yet confirmed |
 //! | `consumer` | deliveries on their way to who takes them |
 //! | `ledger` | which deliveries still have to be settled, and with how few frames that is done |
+//! | `tls` | certificates, ours and the broker's |
 //! | `values`, `errors` | properties and errors: ours ⇄ lapin's |
 //!
 //! Everything runs on [`runtime`](super::runtime()), sockets and heartbeats included; the threads of a
@@ -24,6 +25,7 @@ mod in_flight;
 mod ledger;
 mod methods;
 mod publisher;
+mod tls;
 mod values;
 
 pub(super) use connection::Amqp;

@@ -71,6 +71,8 @@ pub(super) enum Reply {
 pub(super) struct Batch {
     answer: Option<(oneshot::Sender<Result<BatchOutcome>>, Ticket)>,
     size: usize,
+    /// Those that did not fail.
+    done: usize,
     outcome: BatchOutcome,
     /// What messages failed with, by their places.
     failed: BTreeMap<usize, Error>,
@@ -86,6 +88,7 @@ impl Batch {
         Arc::new(Mutex::new(Batch {
             answer,
             size,
+            done: 0,
             outcome: BatchOutcome::default(),
             failed: BTreeMap::new(),
         }))
@@ -103,7 +106,8 @@ impl Reply {
                 let batch = &mut *batch.lock();
                 match result {
                     Ok(outcome) => {
-                        batch.outcome.confirmed += 1;
+                        batch.done += 1;
+                        batch.outcome.confirmed += usize::from(outcome.confirmed);
                         if !outcome.routed {
                             batch.outcome.unrouted.push(place);
                         }
@@ -122,7 +126,7 @@ impl Drop for Batch {
         let mut outcome = mem::take(&mut self.outcome);
         outcome.unrouted.sort_unstable();
         let _ = answer.send(match self.failed.pop_first() {
-            None if outcome.confirmed < self.size => return, // the channel is gone: so says the lost answer
+            None if self.done < self.size => return, // the channel is gone: so says the lost answer
             None => Ok(outcome),
             Some((place, error)) => {
                 let reason = match self.failed.len() {
@@ -138,14 +142,22 @@ impl Drop for Batch {
 
 type Flight = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>> + Send>>;
 
+/// How the broker answers to a publish.
+enum Answered {
+    Ack,
+    Nack,
+    /// Not at all: the channel is transactional.
+    Sent,
+}
+
 /// A message on its way.
 struct Entry {
     /// None once confirmed or refused.
     flight: Option<Flight>,
     waker: Waker,
     alarm: Arc<Alarm>,
-    /// What it was confirmed with; true for an ack.
-    result: Option<lapin::Result<bool>>,
+    /// How it was answered.
+    result: Option<lapin::Result<Answered>>,
     unrouted: bool,
     exchange: ShortString,
     routing_key: ShortString,
@@ -168,6 +180,8 @@ pub(super) struct Publisher {
     doubtful: Vec<u64>,
     /// By content, the entries that did not come back.
     alike: HashMap<u64, VecDeque<u64>>,
+    /// On a transactional channel, the contents published since the last commit or rollback.
+    uncommitted: Vec<u64>,
     hasher: DefaultHashBuilder,
 }
 
@@ -181,16 +195,20 @@ impl Publisher {
             unwritten: Arc::default(),
             doubtful: Vec::new(),
             alike: HashMap::new(),
+            uncommitted: Vec::new(),
             hasher: DefaultHashBuilder::default(),
         }
     }
 
     /// Takes a message; the next look at the progress hands it to lapin.
-    pub(super) fn publish(&mut self, message: Outgoing, answer: Reply) {
+    pub(super) fn publish(&mut self, message: Outgoing, answer: Reply, uncommitted: bool) {
         let Outgoing { exchange, routing_key, properties, body } = message;
         let print = self.print(&exchange, &routing_key, &properties, &body);
         let number = self.first + self.entries.len() as u64;
         self.alike.entry(print).or_default().push_back(number);
+        if uncommitted {
+            self.uncommitted.push(print);
+        }
         let alarm = Arc::new(Alarm { number, rung: AtomicBool::new(true), woken: self.woken.clone() });
         let waker = Waker::from(alarm.clone());
         self.unwritten.fetch_add(1, SeqCst);
@@ -215,6 +233,25 @@ impl Publisher {
             answer: Some(answer),
         });
         self.woken.0.lock().0.push_back(number);
+    }
+
+    /// Notes that what was published is committed, and that these messages came back; which ones they are,
+    /// counted from the transaction's first.
+    pub(super) fn committed(&mut self, returned: &[BasicReturnMessage]) -> Vec<usize> {
+        let mut unrouted = Vec::new();
+        let published = mem::take(&mut self.uncommitted);
+        for returned in returned {
+            let print = self.print_of(returned);
+            let is_it = |index: &usize| published[*index] == print && !unrouted.contains(index);
+            let found = (0..published.len()).find(is_it);
+            unrouted.extend(found);
+        }
+        unrouted
+    }
+
+    /// Notes that what was published is rolled back.
+    pub(super) fn forget_uncommitted(&mut self) {
+        self.uncommitted.clear();
     }
 
     /// Ready when nothing is on its way.
@@ -269,8 +306,9 @@ impl Publisher {
         };
         entry.flight = None;
         let (result, returned) = match result {
-            Ok(Confirmation::Nack(returned)) => (Ok(false), returned),
-            Ok(confirmation) => (Ok(true), confirmation.take_message()),
+            Ok(Confirmation::Nack(returned)) => (Ok(Answered::Nack), returned),
+            Ok(Confirmation::Ack(returned)) => (Ok(Answered::Ack), returned),
+            Ok(Confirmation::NotRequested) => (Ok(Answered::Sent), None),
             Err(error) => (Err(error), None),
         };
         entry.result = Some(result);
@@ -286,9 +324,7 @@ impl Publisher {
 
     /// Notes that a message came back; which one.
     fn find(&mut self, returned: &BasicReturnMessage) -> Option<u64> {
-        let delivery = &returned.delivery;
-        let print =
-            self.print(&delivery.exchange, &delivery.routing_key, &delivery.properties, &delivery.data);
+        let print = self.print_of(returned);
         let owner = self.alike.get_mut(&print)?.pop_front()?;
         self.entry(owner)?.unrouted = true;
         Some(owner)
@@ -326,12 +362,20 @@ impl Publisher {
             exchange => format!("exchange '{exchange}' with routing key '{}'", entry.routing_key),
         };
         answer.give(match result {
-            Ok(true) => Ok(Outcome { confirmed: true, routed: !entry.unrouted }),
-            Ok(false) => Err(Error::new(Kind::Nacked, "basic.publish", "the broker refused the message")
-                .on(place())
-                .advise("a full queue with x-overflow=reject-publish does so; try again later")),
+            Ok(Answered::Ack) => Ok(Outcome { confirmed: true, routed: !entry.unrouted }),
+            Ok(Answered::Sent) => Ok(Outcome { confirmed: false, routed: true }),
+            Ok(Answered::Nack) => {
+                Err(Error::new(Kind::Nacked, "basic.publish", "the broker refused the message")
+                    .on(place())
+                    .advise("a full queue with x-overflow=reject-publish does so; try again later"))
+            }
             Err(error) => Err(errors::translate(&error, "basic.publish", &place())),
         });
+    }
+
+    fn print_of(&self, returned: &BasicReturnMessage) -> u64 {
+        let delivery = &returned.delivery;
+        self.print(&delivery.exchange, &delivery.routing_key, &delivery.properties, &delivery.data)
     }
 
     /// Tells contents apart. Not by the headers: a broker may take CC and BCC out of them.

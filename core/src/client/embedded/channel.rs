@@ -28,6 +28,8 @@ pub(super) struct EmbeddedChannel {
     door: Mutex<Option<broker::Channel>>,
     /// Bytes published since memory was last looked at.
     unlooked: AtomicUsize,
+    /// Taken while the door is, by transactional channels only.
+    tx: Mutex<Uncommitted>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) me: Weak<EmbeddedChannel>,
     pub(super) shared: Arc<Shared>,
@@ -36,12 +38,12 @@ pub(super) struct EmbeddedChannel {
 impl EmbeddedChannel {
     pub(super) fn open(session: &Session, shared: &Arc<Shared>) -> Result<Arc<Self>> {
         let inbox = Arc::new(Inbox::default());
-        let mut channel = session.channel(Box::new(Ready(inbox.clone())))?;
-        channel.confirm_select();
+        let channel = session.channel(Box::new(Ready(inbox.clone())))?;
         Ok(Arc::new_cyclic(|me| EmbeddedChannel {
             outbox: channel.outbox().clone(),
             door: Mutex::new(Some(channel)),
             unlooked: AtomicUsize::new(0),
+            tx: Mutex::default(),
             inbox,
             me: me.clone(),
             shared: shared.clone(),
@@ -76,8 +78,11 @@ impl EmbeddedChannel {
         self.act("basic.publish", |channel, wakes| {
             let place = (publish.exchange, publish.routing_key);
             let routed = channel.publish(publish, wakes)?;
-            let refused =
-                channel.take_confirmed(wakes).is_some_and(|confirmed| !confirmed.refused.is_empty());
+            if channel.is_transactional() {
+                self.tx.lock().note(routed);
+                return Ok(Outcome { confirmed: false, routed: true });
+            }
+            let refused = channel.take_refused(wakes) > 0;
             channel.take_returned();
             match refused {
                 true => Err(nacked(place.0, place.1)),
@@ -91,7 +96,7 @@ impl EmbeddedChannel {
         if self.unlooked.fetch_add(bytes + 64, Relaxed) + bytes + 64 < LOOK_EVERY {
             return false;
         }
-        let over = self.shared.broker.over_memory_limit();
+        let over = self.shared.broker.blocked().is_some();
         if !over {
             self.unlooked.store(0, Relaxed);
         }
@@ -117,7 +122,7 @@ impl EmbeddedChannel {
         Ok(Box::pin(async move {
             let poll = runtime.spawn(async move {
                 let waiting = waiting;
-                while waiting.0.broker.over_memory_limit() && me.is_open() {
+                while waiting.0.broker.blocked().is_some() && me.is_open() {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 go_on(&me)
@@ -142,6 +147,22 @@ fn nacked_of_batch(refused: usize, all: usize) -> Error {
     let reason = format!("the broker refused {refused} of {all} messages");
     Error::new(Kind::Nacked, "basic.publish", reason)
         .advise("a full queue with x-overflow=reject-publish does so; try again later")
+}
+
+/// What a transaction has published: how many messages, and which of them no queue takes.
+#[derive(Default)]
+struct Uncommitted {
+    count: usize,
+    unrouted: Vec<usize>,
+}
+
+impl Uncommitted {
+    fn note(&mut self, routed: bool) {
+        if !routed {
+            self.unrouted.push(self.count);
+        }
+        self.count += 1;
+    }
 }
 
 /// One that waits for memory; counted until it is done or given up.
@@ -230,7 +251,7 @@ impl ChannelDriver for EmbeddedChannel {
     }
 
     fn bind_queue(&self, binding: Binding<'_>) -> Answer<()> {
-        now(self.act("queue.bind", |channel, _| channel.bind_queue(binding)))
+        now(self.act("queue.bind", |channel, wakes| channel.bind_queue(binding, wakes)))
     }
 
     fn unbind_queue(&self, binding: Binding<'_>) -> Answer<()> {
@@ -238,7 +259,7 @@ impl ChannelDriver for EmbeddedChannel {
     }
 
     fn bind_exchange(&self, binding: Binding<'_>) -> Answer<()> {
-        now(self.act("exchange.bind", |channel, _| channel.bind_exchange(binding)))
+        now(self.act("exchange.bind", |channel, wakes| channel.bind_exchange(binding, wakes)))
     }
 
     fn unbind_exchange(&self, binding: Binding<'_>) -> Answer<()> {
@@ -283,6 +304,26 @@ impl ChannelDriver for EmbeddedChannel {
         now(self.act("basic.recover", |channel, wakes| channel.recover(true, wakes)))
     }
 
+    fn tx_select(&self) -> Answer<()> {
+        now(self.act("tx.select", |channel, _| channel.tx_select()))
+    }
+
+    fn tx_commit(&self) -> Answer<Vec<usize>> {
+        now(self.act("tx.commit", |channel, wakes| {
+            channel.tx_commit(wakes)?;
+            channel.take_returned();
+            Ok(std::mem::take(&mut *self.tx.lock()).unrouted)
+        }))
+    }
+
+    fn tx_rollback(&self) -> Answer<()> {
+        now(self.act("tx.rollback", |channel, _| {
+            channel.tx_rollback()?;
+            *self.tx.lock() = Uncommitted::default();
+            Ok(())
+        }))
+    }
+
     fn close(&self) -> Answer<()> {
         if self.shared.born.check("channel.close").is_ok() {
             self.shut();
@@ -295,16 +336,20 @@ impl EmbeddedChannel {
         self.act("basic.publish", |channel, wakes| {
             let mut outcome = BatchOutcome::default();
             for publish in batch {
-                if !channel.publish(publish, wakes)? {
+                let routed = channel.publish(publish, wakes)?;
+                if channel.is_transactional() {
+                    self.tx.lock().note(routed);
+                } else if !routed {
                     outcome.unrouted.push(outcome.confirmed);
                 }
                 outcome.confirmed += 1;
             }
-            let refused = channel.take_confirmed(wakes).map_or(Vec::new(), |confirmed| confirmed.refused);
+            let refused = channel.take_refused(wakes);
             channel.take_returned();
-            match refused.is_empty() {
-                true => Ok(outcome),
-                false => Err(nacked_of_batch(refused.len(), outcome.confirmed)),
+            match refused {
+                0 if channel.is_transactional() => Ok(BatchOutcome::default()),
+                0 => Ok(outcome),
+                refused => Err(nacked_of_batch(refused, outcome.confirmed)),
             }
         })
     }

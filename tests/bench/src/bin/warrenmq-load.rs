@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
-use warrenmq_bench::{fill, mirror::Mirror, rpc, start, throughput, url::Url};
+use warrenmq_bench::{crowd, fill, mirror::Mirror, rpc, start, throughput, traffic::Traffic, url::Url};
 
 /// Raw-frame load for any AMQP 0-9-1 broker. Load and broker share the machine's cores.
 #[derive(Parser)]
@@ -28,6 +28,8 @@ enum Mode {
     Rpc(Rpc),
     /// Publish without a consumer: rate, and memory of the waiting messages
     Fill(Fill),
+    /// Memory of the broker for each of many idle connections or empty queues
+    Crowd(Crowd),
     /// Time from spawning a broker to its first greeting, and its memory when idle
     Start(Start),
     /// Be a broker that only mirrors, to find the ceiling of the load itself; runs until killed
@@ -74,6 +76,9 @@ struct Throughput {
     /// The broker's process, to report its CPU time per message
     #[arg(long)]
     pid: Option<u32>,
+    /// What stands between producer and consumer
+    #[arg(long, value_enum, default_value = "queue")]
+    traffic: Traffic,
 }
 
 #[derive(Args)]
@@ -110,6 +115,19 @@ struct Fill {
     /// The broker's process, to report its memory
     #[arg(long)]
     pid: Option<u32>,
+}
+
+#[derive(Args)]
+struct Crowd {
+    #[arg(long, default_value = "amqp://127.0.0.1:5672")]
+    url: Url,
+    #[arg(long, value_enum, default_value = "connection")]
+    each: crowd::Each,
+    #[arg(long, default_value_t = 10_000)]
+    count: u32,
+    /// The broker's process, whose memory is looked at
+    #[arg(long)]
+    pid: u32,
 }
 
 #[derive(Args)]
@@ -162,6 +180,7 @@ fn run(cli: Cli) -> io::Result<()> {
                 persistent: args.persistent,
                 backlog: args.backlog,
                 broker: args.pid,
+                traffic: args.traffic,
             })?,
         ),
         Mode::Rpc(args) => print(
@@ -182,6 +201,15 @@ fn run(cli: Cli) -> io::Result<()> {
                 messages: args.messages,
                 durable: args.durable,
                 persistent: args.persistent,
+                broker: args.pid,
+            })?,
+        ),
+        Mode::Crowd(args) => print(
+            json,
+            &crowd::run(&crowd::Options {
+                url: args.url,
+                each: args.each,
+                count: args.count,
                 broker: args.pid,
             })?,
         ),

@@ -3,9 +3,11 @@
 use std::io;
 use std::time::Duration;
 
+use warrenmq_bench::crowd::Each;
 use warrenmq_bench::rpc::{self, Reply};
 use warrenmq_bench::throughput::{self, Ack, Extent};
-use warrenmq_bench::{broker::Broker, fill};
+use warrenmq_bench::traffic::Traffic;
+use warrenmq_bench::{broker::Broker, crowd, fill};
 
 use crate::contender::{Contender, Running};
 use crate::goals::YARDSTICK;
@@ -14,20 +16,28 @@ use crate::table::Results;
 /// Starts beyond the two that a round needs anyway; RabbitMQ's seconds do not need them.
 const EXTRA_STARTS: usize = 4;
 const WAITING: u32 = 1_000_000;
+const CROWD: u32 = 10_000;
+const CROWDS: [(&str, Each); 2] =
+    [("each of 10,000 idle connections", Each::Connection), ("each of 10,000 empty queues", Each::Queue)];
 
-/// What is put on a running broker; a name is that of a measure in `goals`.
+/// What is put on a running broker; a name is that of a measure in `goals`, if it has a goal.
 enum Load {
     Throughput { name: &'static str, size: usize, ack: Ack },
+    Traffic { name: &'static str, traffic: Traffic },
     Rpc { names: [&'static str; 2], reply: Reply },
 }
 
-const LOADS: [Load; 8] = [
+const LOADS: [Load; 12] = [
     Load::Throughput { name: YARDSTICK, size: 128, ack: Ack::None },
     Load::Throughput { name: "acked each, 128 B", size: 128, ack: Ack::Each },
     Load::Throughput { name: "acked multiple, 128 B", size: 128, ack: Ack::Multiple },
     Load::Throughput { name: "no ack, 16 B", size: 16, ack: Ack::None },
     Load::Throughput { name: "no ack, 1 KiB", size: 1024, ack: Ack::None },
     Load::Throughput { name: "no ack, 16 KiB", size: 16 * 1024, ack: Ack::None },
+    Load::Traffic { name: "topic, 10,000 bindings", traffic: Traffic::Topic },
+    Load::Traffic { name: "headers, 1,000 bindings", traffic: Traffic::Headers },
+    Load::Traffic { name: "fanout to 100 queues, deliveries", traffic: Traffic::Fanout },
+    Load::Traffic { name: "10 priorities", traffic: Traffic::Priority },
     Load::Rpc { names: ["RPC exclusive, p50", "RPC exclusive, p99"], reply: Reply::Exclusive },
     Load::Rpc { names: ["RPC direct, p50", "RPC direct, p99"], reply: Reply::Direct },
 ];
@@ -35,7 +45,7 @@ const LOADS: [Load; 8] = [
 impl Load {
     fn names(&self) -> &[&'static str] {
         match self {
-            Self::Throughput { name, .. } => std::slice::from_ref(name),
+            Self::Throughput { name, .. } | Self::Traffic { name, .. } => std::slice::from_ref(name),
             Self::Rpc { names, .. } => names,
         }
     }
@@ -43,18 +53,8 @@ impl Load {
     /// The values in the order of the names.
     fn run(&self, broker: &Broker, seconds: u64) -> io::Result<Vec<f64>> {
         match *self {
-            Self::Throughput { size, ack, .. } => {
-                let window = Duration::from_secs(seconds);
-                let outcome = throughput::run(&throughput::Options {
-                    size,
-                    ack,
-                    extent: Extent::Window { warm_up: Duration::from_secs(1), window },
-                    broker: Some(broker.pid()),
-                    ..throughput::Options::new(broker.url.clone())
-                })?;
-                eprintln!("    {}", outcome.to_string().replace('\n', "\n    "));
-                Ok(vec![outcome.rate])
-            }
+            Self::Throughput { size, ack, .. } => throughput(broker, seconds, size, ack, Traffic::Queue),
+            Self::Traffic { traffic, .. } => throughput(broker, seconds, 128, Ack::None, traffic),
             Self::Rpc { reply, .. } => {
                 let outcome = rpc::run(&rpc::Options {
                     url: broker.url.clone(),
@@ -70,6 +70,26 @@ impl Load {
     }
 }
 
+fn throughput(
+    broker: &Broker,
+    seconds: u64,
+    size: usize,
+    ack: Ack,
+    traffic: Traffic,
+) -> io::Result<Vec<f64>> {
+    let window = Duration::from_secs(seconds);
+    let outcome = throughput::run(&throughput::Options {
+        size,
+        ack,
+        traffic,
+        extent: Extent::Window { warm_up: Duration::from_secs(1), window },
+        broker: Some(broker.pid()),
+        ..throughput::Options::new(broker.url.clone())
+    })?;
+    eprintln!("    {}", outcome.to_string().replace('\n', "\n    "));
+    Ok(vec![outcome.rate])
+}
+
 /// Takes every measure of which a name contains `only`, for `seconds` where time is free to choose.
 pub(crate) fn run(contenders: &[&Contender], only: &str, seconds: u64, results: &mut Results) {
     let loads: Vec<&Load> =
@@ -83,6 +103,7 @@ pub(crate) fn run(contenders: &[&Contender], only: &str, seconds: u64, results: 
                 match load.run(&running.broker, seconds) {
                     Ok(values) => {
                         for (name, value) in load.names().iter().zip(values) {
+                            results.name_unit(name, "/s");
                             results.add(name, contender.name, value);
                         }
                     }
@@ -126,6 +147,12 @@ fn alone(contenders: &[&Contender], only: &str, results: &mut Results) {
             }
             stop(contender, running, results);
         }
+        for (name, each) in CROWDS.into_iter().filter(|(name, _)| wanted(name)) {
+            if let Some(running) = start(contender, results) {
+                crowd(contender, &running, name, each, results);
+                stop(contender, running, results);
+            }
+        }
         if wanted("start") && contender.starts_fast() {
             for _ in 0..EXTRA_STARTS {
                 if let Some(running) = start(contender, results) {
@@ -133,6 +160,19 @@ fn alone(contenders: &[&Contender], only: &str, results: &mut Results) {
                 }
             }
         }
+    }
+}
+
+fn crowd(contender: &Contender, running: &Running, name: &str, each: Each, results: &mut Results) {
+    eprintln!("  {}: {name}", contender.name);
+    let (url, broker) = (running.broker.url.clone(), running.broker.pid());
+    results.name_unit(name, "KB");
+    match crowd::run(&crowd::Options { url, each, count: CROWD, broker }) {
+        Ok(outcome) => {
+            eprintln!("    {outcome}");
+            results.add(name, contender.name, outcome.bytes_each / 1e3);
+        }
+        Err(error) => results.fail(name, contender.name, &error),
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::fmt::{self, Write};
 
-use crate::wire::table::Value;
+use super::table::Value;
 
 /// Prints a value as Erlang's `~p` prints what RabbitMQ parsed it to (without its line breaks, and with floats in Rust's shortest form).
-pub(super) struct Term<'a>(pub(super) &'a Value);
+pub(crate) struct Term<'a>(pub(crate) &'a Value);
 
 impl fmt::Display for Term<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,150 @@
+//! A connection's socket, plain or with TLS: one half that the connection's task reads, and one that any thread
+//! may write to without waiting.
+//!
+//! The kind is decided once, when a connection is accepted. A plain socket pays one branch per system call for it.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use parking_lot::Mutex;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use super::tls;
+
+/// The reading half.
+#[derive(Debug)]
+pub(super) enum Reader {
+    Plain(OwnedReadHalf),
+    Tls(tls::Reader),
+}
+
+/// The writing half.
+#[derive(Debug)]
+pub(super) enum Writer {
+    Plain(OwnedWriteHalf),
+    Tls(tls::Writer),
+    /// No socket: what is written is kept until it is asked for.
+    Memory(Mutex<Vec<u8>>),
+}
+
+/// Both halves of a plain socket.
+pub(super) fn plain(socket: TcpStream) -> (Reader, Writer) {
+    let (reader, writer) = socket.into_split();
+    (Reader::Plain(reader), Writer::Plain(writer))
+}
+
+/// Both halves of a socket whose TLS handshake is done.
+pub(super) fn secured(socket: TcpStream, session: rustls::ServerConnection) -> (Reader, Writer) {
+    let (reader, writer) = socket.into_split();
+    let session = Arc::new(Mutex::new(session));
+    (Reader::Tls(tls::Reader::new(reader, session.clone())), Writer::Tls(tls::Writer::new(writer, session)))
+}
+
+impl Reader {
+    /// Adds what is there to the buffer, waiting until something is; 0 at the end of the stream. Nothing is
+    /// lost when the future is dropped.
+    pub(super) async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+        match self {
+            Reader::Plain(socket) => socket.read_buf(buffer).await,
+            Reader::Tls(socket) => socket.read(buffer).await,
+        }
+    }
+}
+
+impl Writer {
+    /// Writes as much as the socket takes without waiting.
+    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Writer::Plain(socket) => socket.try_write(bytes),
+            Writer::Tls(socket) => socket.try_write(&[IoSlice::new(bytes)]),
+            Writer::Memory(written) => {
+                written.lock().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+        }
+    }
+
+    /// The same, of several pieces.
+    pub(super) fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Writer::Plain(socket) => socket.try_write_vectored(pieces),
+            Writer::Tls(socket) => socket.try_write(pieces),
+            Writer::Memory(written) => {
+                let mut written = written.lock();
+                let before = written.len();
+                pieces.iter().for_each(|piece| written.extend_from_slice(piece));
+                Ok(written.len() - before)
+            }
+        }
+    }
+
+    /// Writes what TLS holds back; `WouldBlock` when the socket does not take all of it.
+    pub(super) fn flush(&self) -> io::Result<()> {
+        match self {
+            Writer::Tls(socket) => socket.flush(),
+            Writer::Plain(_) | Writer::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Whether [`Writer::flush`] has something to do.
+    pub(super) fn holds_back(&self) -> bool {
+        match self {
+            Writer::Tls(socket) => socket.holds_back(),
+            Writer::Plain(_) | Writer::Memory(_) => false,
+        }
+    }
+
+    /// Waits until the socket takes bytes.
+    pub(super) async fn writable(&self) -> io::Result<()> {
+        match self {
+            Writer::Plain(socket) => socket.writable().await,
+            Writer::Tls(socket) => socket.writable().await,
+            Writer::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Writes all of it, waiting where the socket is full.
+    pub(super) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        loop {
+            let written = match bytes.is_empty() {
+                true => self.flush().map(|()| 0),
+                false => self.try_write(bytes),
+            };
+            match written {
+                Ok(0) if bytes.is_empty() => return Ok(()),
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Says that nothing follows; the other side may go on writing.
+    pub(super) fn finish(&self) {
+        if let Writer::Tls(socket) = self {
+            socket.close_notify();
+        }
+        if let Some(socket) = self.tcp() {
+            let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write); // fails when it is gone already
+        }
+    }
+
+    /// Has Linux acknowledge at once what was received.
+    pub(super) fn quickack(&self) {
+        if let Some(socket) = self.tcp() {
+            let _ = rustix::net::sockopt::set_tcp_quickack(socket, true);
+        }
+    }
+
+    fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Writer::Plain(socket) => Some(socket.as_ref()),
+            Writer::Tls(socket) => Some(socket.tcp()),
+            Writer::Memory(_) => None,
+        }
+    }
+}
