@@ -42,10 +42,11 @@ def test_a_name_is_any_text_of_up_to_255_bytes(admin, word):
 
 
 def test_line_feeds_in_names_are_dropped(admin, name):
+    # Not in the queue's declaration: pika would wait for an answer with the name that it sent.
     queue, exchange = name("q"), name("x")
-    assert admin.queue_declare(f"{queue}\r\n", exclusive=True).method.queue == queue
+    admin.queue_declare(queue, exclusive=True)
     admin.exchange_declare(f"\n{exchange}", auto_delete=True)
-    admin.queue_bind(f"{queue}\n", f"{exchange}\n", "line\nfeed")
+    admin.queue_bind(f"{queue}\n", f"{exchange}\r\n", "line\nfeed")
     admin.basic_publish(exchange, "line\nfeed", b"x", mandatory=True)
     method, _, _ = admin.basic_get(queue, auto_ack=True)
     assert method.routing_key == "line\nfeed"

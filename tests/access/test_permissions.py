@@ -86,7 +86,9 @@ def test_topics_are_allowed_one_by_one(ann, broker):
 
     def text(right, topic):
         words = f"{right} access" if broker.name == "warrenmq" else "access"
-        return f"ACCESS_REFUSED - {words} to topic '{topic}' in exchange 'amq.topic' in vhost '/' refused for user 'ann'"
+        return (
+            f"ACCESS_REFUSED - {words} to topic '{topic}' in exchange 'amq.topic' in vhost '/' refused for user 'ann'"
+        )
 
     with refused(403, text("write", "bob.news")):
         ann().basic_publish("amq.topic", "bob.news", b"")
@@ -102,7 +104,9 @@ def test_a_publish_that_is_allowed_does_not_allow_the_next(ann, denied):
         channel.basic_publish("others.x", "k", b"")
 
 
-@pytest.mark.parametrize("user, claimed, allowed", [("ann", "ann", True), ("ann", "bob", False), ("herald", "bob", True)])
+@pytest.mark.parametrize(
+    "user, claimed, allowed", [("ann", "ann", True), ("ann", "bob", False), ("herald", "bob", True)]
+)
 def test_a_user_id_is_one_s_own_unless_one_may_impersonate(connect, user, claimed, allowed):
     channel = opened(connect(user))
 

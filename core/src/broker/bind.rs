@@ -61,15 +61,6 @@ impl Vhost {
             return Err(self.no_exchange(operation, source));
         }
         let destination = self.destination(topology, operation, target, session)?;
-        if let Some(limit) = limit(self.limits().max_bindings)
-            && topology.exchanges.values().map(|exchange| exchange.router.len() as u64).sum::<u64>() >= limit
-        {
-            let reason = format!(
-                "cannot bind to '{source}': binding limit in vhost '{}' ({limit}) is reached",
-                self.name
-            );
-            return Err(Error::new(Kind::PreconditionFailed, operation, reason));
-        }
         let exchange =
             topology.exchanges.get_mut(source).ok_or_else(|| self.no_exchange(operation, source))?;
         if exchange.router.routes_as() == routing::Kind::LocalRandom && routing_key.is_empty() {
@@ -82,8 +73,15 @@ impl Vhost {
         if !new {
             return Ok(());
         }
-        let (source, history) = (exchange.name.clone(), exchange.history.clone());
-        topology.bound(&source, &destination);
+        let (name, history) = (exchange.name.clone(), exchange.history.clone());
+        if let Err(error) = self.check_bindings(operation, topology) {
+            // Whether it is new shows only once it is there.
+            if let Some(exchange) = topology.exchanges.get_mut(&name) {
+                exchange.router.unbind(routing_key, arguments, &destination);
+            }
+            return Err(error);
+        }
+        topology.bound(&name, &destination);
         self.changed();
         drop(guard);
         for message in history.map(|history| history.messages()).unwrap_or_default() {
@@ -96,6 +94,17 @@ impl Vhost {
             }
         }
         Ok(())
+    }
+
+    /// Refuses more bindings than the virtual host may have.
+    fn check_bindings(&self, operation: &'static str, topology: &Topology) -> Result<()> {
+        let Some(limit) = limit(self.limits().max_bindings) else { return Ok(()) };
+        let bindings: usize = topology.exchanges.values().map(|exchange| exchange.router.len()).sum();
+        if bindings as u64 <= limit {
+            return Ok(());
+        }
+        let reason = format!("cannot bind: binding limit in vhost '{}' ({limit}) is reached", self.name);
+        Err(Error::new(Kind::PreconditionFailed, operation, reason))
     }
 
     /// Removes a binding. That there is none, or not even its ends, is no error.

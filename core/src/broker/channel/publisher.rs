@@ -239,7 +239,9 @@ impl Channel {
         }
         let (exchange, routing_key) = route_names(key);
         self.permit("basic.publish", Right::Write, Resource::Exchange(exchange))?;
-        self.permit_topic("basic.publish", Right::Write, exchange, routing_key)?;
+        for key in std::iter::once(routing_key).chain(copies.keys.iter().map(|key| &**key)) {
+            self.permit_topic("basic.publish", Right::Write, exchange, key)?;
+        }
         let vhost = &self.session.vhost;
         if exchange.is_empty()
             && let Some(queue) = vhost.replies.get(routing_key)
