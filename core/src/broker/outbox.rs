@@ -182,6 +182,18 @@ impl Outbox {
         })
     }
 
+    /// Moves what was delivered before this tag into `into`.
+    pub fn take_before(&self, tag: u64, into: &mut Vec<Event>, wakes: &mut Wakes) {
+        self.empty(wakes, |state| {
+            let earlier =
+                |event: &mut Event| !matches!(event, Event::Deliver(delivery) if delivery.tag > tag);
+            while let Some(event) = state.events.pop_front_if(earlier) {
+                state.bytes = state.bytes.saturating_sub(weight(&event));
+                into.push(event);
+            }
+        });
+    }
+
     fn empty(&self, wakes: &mut Wakes, take: impl FnOnce(&mut State)) -> bool {
         let (more, resumed) = {
             let mut state = self.state.lock();

@@ -408,6 +408,7 @@ impl Channel {
                         routing_key: ShortString::truncated(got.message.routing_key()),
                         message_count: count(got.remaining),
                     };
+                    link.drain_before(&mut writer, &self.port, got.tag);
                     writer.output.method(number, &Method::BasicGetOk(method));
                     writer.output.content(number, &got.message, link.frame_max());
                 }
