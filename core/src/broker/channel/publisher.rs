@@ -162,7 +162,8 @@ impl Channel {
             let message = Message::new(key, properties, body.again());
             histories.iter().for_each(|history| history.record(&message));
         }
-        if route.is_empty() && (mandatory || delay.is_none()) {
+        // A delayed message is routed when it comes due: that nobody would take it now says nothing yet.
+        if route.is_empty() && delay.is_none() {
             if self.publisher.confirms.is_some() {
                 // The numbers of a run follow each other, so that a message in it is known by its place.
                 self.flush(wakes);
