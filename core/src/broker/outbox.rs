@@ -259,10 +259,9 @@ impl State {
         position: Position,
         entry: Entry,
         redelivered: bool,
-        counted: bool,
     ) -> (u64, bool) {
         let tag = self.track(consumer, position, &entry);
-        let message = entry.into_shown(counted);
+        let message = entry.into_shown(false);
         self.bytes += message.body().len();
         (tag, self.push(Event::Deliver(Delivery { tag, consumer, redelivered, message })))
     }

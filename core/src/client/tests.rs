@@ -180,3 +180,18 @@ fn a_consumer_whose_queue_is_deleted_ends_with_an_error_that_says_so() {
     let error = consumer.take(10, &mut taken).unwrap_err();
     assert!(error.to_string().contains("the queue was deleted"), "{error}");
 }
+
+#[test]
+fn a_connection_ends_with_its_virtual_host() {
+    let connection = open("inproc://ended");
+    let channel = at_once(connection.channel()).unwrap();
+    let (told, heard) = std::sync::mpsc::channel();
+    connection.on_event(std::sync::Arc::new(move |event| {
+        if let ConnectionEvent::Closed(reason) = event {
+            told.send(reason).unwrap();
+        }
+    }));
+    process::broker("ended").delete_vhost("/").unwrap();
+    assert!(!connection.is_open() && !channel.is_open());
+    assert_eq!(heard.recv().unwrap().unwrap().reply_text(), "CONNECTION_FORCED - vhost '/' is deleted");
+}

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 TIMEOUT = 10  # seconds, for what is expected to come
 
@@ -46,7 +46,7 @@ def fields_of(given):
     """A step's headers or arguments as Python values: `{"timestamp": SECONDS}` is a point in time."""
     if isinstance(given, dict):
         if given.keys() == {"timestamp"}:
-            return datetime.fromtimestamp(given["timestamp"], timezone.utc)
+            return datetime.fromtimestamp(given["timestamp"], UTC)
         return {key: fields_of(value) for key, value in given.items()}
     return [fields_of(value) for value in given] if isinstance(given, list) else given
 
@@ -54,7 +54,7 @@ def fields_of(given):
 def told(value):
     """How an answer shows what JSON has no form for. pika's points in time are in UTC and do not say so."""
     if isinstance(value, datetime):
-        return {"timestamp": int((value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp())}
+        return {"timestamp": int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())}
     if isinstance(value, bytes):
         return {"hex": value.hex()}
     raise TypeError(f"no JSON form for {value!r}")

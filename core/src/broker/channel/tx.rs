@@ -52,11 +52,11 @@ impl Channel {
     pub fn tx_commit(&mut self, wakes: &mut Wakes) -> Result<()> {
         let Tx { publishes, settled } = self.take_tx("tx.commit")?;
         for Publish { message, route, mandatory, delay } in publishes {
-            let reached = route.iter().any(|queue| self.session.vhost.still_has(queue));
+            let reached = delay.is_some() || route.iter().any(|queue| self.session.vhost.still_has(queue));
             if mandatory && !reached {
                 self.publisher.returned.push(Returned { message: message.clone() });
             }
-            if reached || delay.is_some() {
+            if reached {
                 self.enqueue(message, route, delay, wakes);
             }
         }

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+mod access;
 mod exchanges;
 mod places;
+mod policies;
 mod rules;
 mod streams;
 

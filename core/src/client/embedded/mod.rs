@@ -61,7 +61,16 @@ impl Embedded {
             waiting: AtomicUsize::new(0),
             max_waiting: options.max_in_flight,
         };
-        Ok(Embedded { shared: Arc::new(shared) })
+        let shared = Arc::new(shared);
+        if let Some(session) = &*shared.session.lock() {
+            let ended = Arc::downgrade(&shared);
+            session.on_ended(Box::new(move || {
+                if let Some(shared) = ended.upgrade() {
+                    shared.close();
+                }
+            }));
+        }
+        Ok(Embedded { shared })
     }
 
     fn open_channel(&self) -> Result<Arc<dyn ChannelDriver>> {
@@ -99,10 +108,11 @@ impl Shared {
                 channel.shut();
             }
         }
+        let reason = session.ended();
         drop(session);
         self.servers.lock().clear();
         for listener in std::mem::take(&mut *self.listeners.lock()) {
-            listener(ConnectionEvent::Closed(None));
+            listener(ConnectionEvent::Closed(reason.clone()));
         }
     }
 }
