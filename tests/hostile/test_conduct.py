@@ -108,6 +108,19 @@ def test_frames_after_connection_close_are_ignored(broker, neighbour, name):
     assert not exists(neighbour, queue)
 
 
+def test_who_closes_a_connection_closes_its_socket(broker, neighbour):
+    """Clients take the end of the socket for a failure when they see it before they have acted on close-ok."""
+    with Peer(broker) as peer:
+        peer.send(CHANNEL + method("connection.close", CLOSE, 0))
+        peer.until("connection.close-ok")
+        peer.socket.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            peer.receive()
+        peer.socket.settimeout(20)
+        peer.socket.shutdown(socket.SHUT_WR)
+        peer.closed()
+
+
 def test_frames_on_a_closed_channel_are_ignored_until_close_ok(broker, neighbour, name):
     queue = name("late")
     with Peer(broker) as peer:

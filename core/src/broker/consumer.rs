@@ -85,9 +85,10 @@ pub(super) struct Slot {
 #[derive(Default)]
 pub(super) struct Slots {
     slots: Vec<Option<Slot>>,
-    /// Those that their queues have put aside, in the order in which they were: so they go on, and one that
-    /// acknowledges fast does not keep the others of a limited channel from their turns.
+    /// Those that their queues have put aside, in the order in which they were.
     parked: Vec<u32>,
+    /// Who was lent to last: those parked behind it go on first, so that on a channel with a limit all have turns.
+    last: u32,
     /// Unacked over all consumers, those that were cancelled too.
     pub(super) outstanding: u32,
 }
@@ -175,6 +176,7 @@ impl Slots {
             Some(slot) if !slot.no_ack => {
                 slot.outstanding += 1;
                 self.outstanding += u32::from(!slot.get);
+                self.last = index;
                 true
             }
             _ => false,
@@ -223,6 +225,9 @@ impl Slots {
 
     /// Those that were parked and have credit of their own.
     pub(super) fn unpark(&mut self, resumed: &mut Resumed) {
+        if let Some(place) = self.parked.iter().position(|&index| index == self.last) {
+            self.parked.rotate_left(place + 1);
+        }
         let slots = &mut self.slots;
         self.parked.retain(|&index| {
             let Some(slot) = slots.get_mut(index as usize).and_then(Option::as_mut) else { return false };

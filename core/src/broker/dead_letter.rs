@@ -3,6 +3,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+
 use super::outbox::Wakes;
 use super::queue::{DeadLetters, Position, Queue};
 use super::vhost::Vhost;
@@ -96,7 +100,7 @@ impl Letter {
         let text = |text: &str| Value::LongString(text.to_owned().into());
         let (queue, reason) = (&*self.queue.name, self.reason.name());
         let mut others = match headers.remove("x-death") {
-            Some(Value::Array(others)) => others,
+            Some(Value::Array(others)) => grouped(others),
             _ => Vec::new(),
         };
         let first = others.is_empty();
@@ -139,6 +143,34 @@ impl Letter {
             headers.insert("x-first-death-reason", text(reason));
         }
     }
+}
+
+/// One entry for each queue and reason: brokers before RabbitMQ 3.6 wrote more, and publishers may
+/// (RabbitMQ's `rabbit_dead_letter:group_by_queue_and_reason`).
+fn grouped(deaths: Vec<Value>) -> Vec<Value> {
+    let name = |death: &Table, key| match death.get(key) {
+        Some(Value::LongString(name)) => name.clone(),
+        _ => Bytes::new(),
+    };
+    let mut places: HashMap<_, usize> = HashMap::new();
+    let mut kept: Vec<(Table, i64)> = Vec::with_capacity(deaths.len() + 1);
+    for death in deaths {
+        let Value::Table(death) = death else { continue };
+        match places.entry((name(&death, "queue"), name(&death, "reason"))) {
+            Entry::Occupied(place) => kept[*place.get()].1 += 1,
+            Entry::Vacant(place) => {
+                place.insert(kept.len());
+                kept.push((death, 1));
+            }
+        }
+    }
+    let counted = |(mut death, count): (Table, i64)| {
+        if death.get("count").is_none() {
+            death.insert("count", Value::I64(count));
+        }
+        Value::Table(death)
+    };
+    kept.into_iter().map(counted).collect()
 }
 
 /// Whether the message comes to this queue again without anybody having refused it on the way: it would go round

@@ -28,7 +28,7 @@ const UNSENT_MAX: usize = 4 << 20;
 const INTERACTIVE: usize = 4 << 10;
 /// How often a publisher that is held back looks whether it may go on.
 const ALARM_POLL: Duration = Duration::from_millis(20);
-/// How long a client may take to answer `connection.close`.
+/// How long a client may take to answer `connection.close`, or to close its socket after our answer.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An open connection without what reads its socket.
@@ -169,18 +169,20 @@ async fn look_again() {
     tokio::task::yield_now().await;
 }
 
-/// Writes what is left; then, if we close, listens for the client's close-ok: to close a socket with unread
-/// bytes in it would reset the connection, and our reason would be lost.
+/// Writes what is left, then listens: if we close, for the client's close-ok, since to close a socket with unread
+/// bytes in it would reset the connection, and our reason would be lost; and if the client does, for the end of its
+/// socket, which is its to close first (`rabbit_reader:close_connection`): clients whose reader sees the end before
+/// their `close` has seen close-ok report an error.
 async fn goodbye(link: &Link, reader: &mut Reader, buffer: &mut BytesMut, await_close_ok: bool) {
     let farewell = async {
         link.flush();
         while link.is_full() && !link.has_failed() && link.drained().await.is_ok() {}
-        if !await_close_ok {
-            return;
-        }
         loop {
             while let Ok(Some(frame)) = next_frame(buffer, 0) {
-                if frame.channel == 0 && method_id(frame.payload) == Some(connection::CloseOk::ID) {
+                if await_close_ok
+                    && frame.channel == 0
+                    && method_id(frame.payload) == Some(connection::CloseOk::ID)
+                {
                     return;
                 }
                 buffer.advance(frame.total_len());

@@ -133,6 +133,7 @@ impl Queue {
                 resumed.extend(outbox.lock().resume());
             }
         }
+        self.trim(state, wakes);
         resumed
     }
 }

@@ -340,6 +340,8 @@ impl Queue {
                 Settle::Reject | Settle::Ack => self.give_up(state, position, entry, Reason::Rejected, wakes),
             }
         }
+        // What came back can be too much (`rabbit_amqqueue_process:requeue_and_run`).
+        self.trim(state, wakes);
         self.dispatch(state, wakes);
     }
 

@@ -439,3 +439,21 @@ fn a_direct_reply_reaches_the_asking_channel_only() {
     drop(asker);
     assert!(!send(&mut server, "", &address, b"late"));
 }
+
+#[test]
+fn the_queues_of_a_limited_channel_take_turns() {
+    let session = session();
+    let (mut publisher, mut reader) = (channel(&session), channel(&session));
+    reader.qos(0, 1, true, &mut Wakes::default()).unwrap();
+    for queue in ["a", "b", "c"] {
+        publisher.declare_queue(queue, QueueOptions::default()).unwrap();
+        (0..3).for_each(|_| assert!(send(&mut publisher, "", queue, queue.as_bytes())));
+        consume(&mut reader, queue).unwrap();
+    }
+    let mut order = Vec::new();
+    while let [delivery] = &take(&reader)[..] {
+        order.push(delivery.message.body()[0]);
+        reader.settle(&[(delivery.tag, false)], Settle::Ack, &mut Wakes::default()).unwrap();
+    }
+    assert_eq!(order, *b"abcabcabc");
+}

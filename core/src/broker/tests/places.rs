@@ -168,7 +168,14 @@ impl Model {
 
     fn settle(&mut self, reader: usize, all: Vec<Unacked>, how: Settle) {
         let queues: Vec<_> = all.iter().map(|unacked| unacked.queue.0).collect();
-        let letters: Vec<_> = all.into_iter().filter_map(|unacked| self.give_back(unacked, how)).collect();
+        let mut letters: Vec<_> =
+            all.into_iter().filter_map(|unacked| self.give_back(unacked, how)).collect();
+        for &queue in &queues {
+            while self.ready[queue].len() > TERMS[queue].max_length {
+                let (_, first) = self.ready[queue].pop_first().unwrap();
+                letters.push((queue, first));
+            }
+        }
         // First the queues hand out what is theirs, the letters arrive afterwards.
         queues.into_iter().for_each(|queue| self.deliver(queue));
         self.deliver(reader);

@@ -213,6 +213,39 @@ fn a_full_queue_drops_its_head_or_refuses() {
 }
 
 #[test]
+fn what_comes_back_to_a_full_queue_counts_again() {
+    let mut stage = Stage::new();
+    stage.queue("q", &[("x-max-length", number(1))]);
+    stage.send("q", b"a");
+    let mut wakes = Wakes::default();
+    let got = stage.reader.get("q", false, &mut wakes).unwrap().unwrap();
+    stage.send("q", b"b");
+    stage.reader.settle(&[(got.tag, false)], Settle::Requeue, &mut wakes).unwrap();
+    assert_eq!(stage.bodies("q"), *b"b");
+}
+
+#[test]
+fn deaths_that_nobody_counted_are_counted_when_one_is_added() {
+    let mut stage = Stage::new();
+    stage.queue("dead", &[]);
+    stage.queue("q", &dead_letters_to("dead"));
+    let uncounted = |queue| {
+        let mut death = Table::default();
+        death.insert("queue", text(queue));
+        death.insert("reason", text("expired"));
+        Value::Table(death)
+    };
+    let deaths = ["old", "q", "old", "old"].map(uncounted).to_vec();
+    stage.send_with("", "q", &[("x-death", Value::Array(deaths))], "100", b"a");
+    stage.pass(100);
+    let letter = stage.get("dead").unwrap();
+    let counts = [0, 1]
+        .map(|index| death(&letter, index))
+        .map(|death| (death.get("queue").cloned().unwrap(), death.get("count").cloned().unwrap()));
+    assert_eq!(counts, [(text("q"), number(2)), (text("old"), number(3))]);
+}
+
+#[test]
 fn dead_letters_tell_their_history() {
     let mut stage = Stage::new();
     stage.queue("dead", &[]);
