@@ -80,7 +80,7 @@ test-suites: build tests/node_modules
 
 # --- look after ---
 
-.PHONY: lint bench fuzz clean
+.PHONY: lint bench fuzz fuzz-methods clean
 lint: build-python build-node ## Check formats, lints, types and stubs
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -96,6 +96,10 @@ bench: build ## Measure against RabbitMQ, where it is installed, in the same run
 
 fuzz: ## Fuzz the codec for five minutes (needs a nightly toolchain and cargo-fuzz)
 	cd core && cargo +nightly fuzz run codec -- -max_total_time=300
+
+SECONDS ?= 300
+fuzz-methods: ## Play random sequences of methods against a broker; SECONDS=1800 for half an hour, WARRENMQ_FUZZ_SEED=N for one
+	WARRENMQ_FUZZ_SECONDS=$$(($(SECONDS) / 2)) cargo test --locked -p warrenmq --test methods -- --nocapture
 
 clean: ## Remove everything that was built or installed here
 	rm -rf target $(BUILD) .venv bindings-node/node_modules tests/node_modules examples/node_modules

@@ -33,9 +33,20 @@ export function queueArguments(options: QueueOptions): Fields | undefined {
   return merged('queue.declare', QUEUE, options)
 }
 
-/** The arguments of a consumer, with those that its options stand for. */
-export function consumerArguments(options: ConsumeOptions): Fields | undefined {
-  return merged('basic.consume', CONSUMER, options)
+/** The arguments of a consumer, with those that its options stand for. That of a stream says where it begins. */
+export function consumerArguments(options: ConsumeOptions, stream: boolean): Fields | undefined {
+  const args = merged('basic.consume', CONSUMER, options)
+  return stream ? { [CONSUMER.offset]: 'next', ...args } : args
+}
+
+/** Whether a queue that is declared with these arguments is a stream. */
+export function ofStream(args: Fields | undefined): boolean {
+  return args?.[QUEUE.type] === 'stream'
+}
+
+/** Whether a consumer with these arguments reads a stream. */
+export function readsStream(args: Fields | undefined): boolean {
+  return args?.[CONSUMER.offset] !== undefined
 }
 
 function merged<T extends { arguments?: Fields }>(

@@ -1,4 +1,4 @@
-import { consumerArguments } from './arguments'
+import { consumerArguments, readsStream } from './arguments'
 import type { Door } from './door'
 import { isClosed } from './errors'
 import { Message, Slab } from './message'
@@ -37,9 +37,11 @@ const enum State {
   Off,
 }
 
-/** Does not keep the process alive. */
 interface InternalOptions extends ConsumeOptions {
+  /** Does not keep the process alive. */
   background?: boolean
+  /** The queue was declared as a stream. */
+  stream?: boolean
 }
 
 interface Taker {
@@ -54,8 +56,8 @@ interface Taker {
  * alive until it is cancelled.
  *
  * With a handler, up to `prefetch` messages are handled at once. When it throws, or its promise is rejected,
- * the message is put back if this was its first delivery, and rejected (dead-lettered or dropped) if not; the
- * error goes to the connection's `error` event, or is shown as a process warning if nobody listens.
+ * the message is put back if this was its first delivery, and rejected (dead-lettered or dropped) if not (one of a
+ * stream stays there as it was, and the next comes); the error goes to the connection's `error` event, or is shown as a process warning if nobody listens.
  *
  * @example
  * ```ts
@@ -78,6 +80,8 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
   #ownChannel = false
   readonly #noAck: boolean
   readonly #background: boolean
+  /** It reads a stream, where messages stay and none can be put back. */
+  #stream = false
   #state = State.Off
   #slab = new Slab(Buffer.alloc(0), undefined)
   #at = 0
@@ -102,7 +106,7 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
     return this.#feed?.tag ?? ''
   }
 
-  async #start(queue: string, options: ConsumeOptions): Promise<void> {
+  async #start(queue: string, options: InternalOptions): Promise<void> {
     running.set(this.#number, this)
     if (!this.#background) native.hold()
     try {
@@ -110,7 +114,8 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
       this.#settler = settler
       this.#ownChannel = own
       const { tag = '', exclusive = false } = options
-      const args = consumerArguments(options)
+      const args = consumerArguments(options, options.stream === true)
+      this.#stream = readsStream(args)
       this.#feed = await native.consume(
         settler.channel,
         queue,
@@ -212,7 +217,10 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
 
   #failed(message: Message, error: unknown): void {
     try {
-      if (!this.#noAck && !message.settled) message.nack({ requeue: !message.redelivered })
+      if (!this.#noAck && !message.settled) {
+        if (this.#stream) message.ack()
+        else message.nack({ requeue: !message.redelivered })
+      }
     } catch (unsettled) {
       this.#door.report(unsettled)
     }
@@ -319,7 +327,8 @@ export class Consumer implements AsyncIterableIterator<Message>, AsyncDisposable
     } catch (error) {
       if (!isClosed(error)) throw error // there is no more
     }
-    if (tags.length > 0) native.settle(settler.channel, Float64Array.from(tags), tags.length, How.Requeue)
+    if (tags.length === 0 || this.#stream) return
+    native.settle(settler.channel, Float64Array.from(tags), tags.length, How.Requeue)
   }
 
   #finish(error: unknown): void {

@@ -1,4 +1,4 @@
-import { queueArguments } from './arguments'
+import { ofStream, queueArguments } from './arguments'
 import type { Body } from './body'
 import { Consumer, type Handler } from './consumer'
 import { Destination } from './destination'
@@ -30,6 +30,7 @@ export class Queue {
 
   readonly #door: Door
   readonly #destination: Destination
+  readonly #stream: boolean
 
   /**
    * Sends a message to the queue.
@@ -45,11 +46,12 @@ export class Queue {
    */
   readonly send: (body: Body, options?: SendOptions) => Promise<Receipt>
 
-  private constructor(door: Door, declared: QueueDeclared, durable: boolean) {
+  private constructor(door: Door, declared: QueueDeclared, durable: boolean, stream: boolean) {
     this.name = declared.name
     this.messageCount = declared.messages
     this.consumerCount = declared.consumers
     this.#door = door
+    this.#stream = stream
     this.#destination = new Destination(door, '', `queue '${declared.name}'`, durable)
     this.send = this.#destination.sender(declared.name) as Queue['send']
   }
@@ -61,7 +63,7 @@ export class Queue {
     const declared = await door.control.run((channel) =>
       native.declareQueue(channel, name, passive, durable, exclusive, autoDelete, args),
     )
-    return new Queue(door, declared, durable)
+    return new Queue(door, declared, durable, ofStream(args))
   }
 
   /**
@@ -80,8 +82,8 @@ export class Queue {
   consume(handler: Handler): Consumer
   consume(options: ConsumeOptions, handler: Handler): Consumer
   consume(options: ConsumeOptions | Handler = {}, handler?: Handler): Consumer {
-    if (typeof options === 'function') return new Consumer(this.#door, this.name, {}, options)
-    return new Consumer(this.#door, this.name, options, handler)
+    if (typeof options === 'function') return this.consume({}, options)
+    return new Consumer(this.#door, this.name, { ...options, stream: this.#stream }, handler)
   }
 
   /**

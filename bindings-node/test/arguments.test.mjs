@@ -29,9 +29,12 @@ test('an option stands for its argument', () => {
     assert.deepEqual(queueArguments({ [option]: value }), { [argument]: value })
   }
   for (const offset of ['first', 7, new Date(), '1h']) {
-    assert.deepEqual(consumerArguments({ offset }), { 'x-stream-offset': offset })
+    assert.deepEqual(consumerArguments({ offset }, false), { 'x-stream-offset': offset })
+    assert.deepEqual(consumerArguments({ offset }, true), { 'x-stream-offset': offset })
   }
   assert.equal(queueArguments({ durable: true }), undefined)
+  assert.equal(consumerArguments({}, false), undefined)
+  assert.deepEqual(consumerArguments({}, true), { 'x-stream-offset': 'next' })
 })
 
 test('a queue that is declared by option is the same by argument', async (t) => {
@@ -113,18 +116,45 @@ test('a message tells how often it came back and why it was dead-lettered', asyn
   ])
 })
 
-test('a stream is read from its offset', async (t) => {
-  const stream = await (await open(t)).queue('stream', { durable: true, type: 'stream' })
-  await stream.sendMany(['0', '1', '2'])
-  for (const [offset, first] of [
-    ['first', '0'],
-    [1, '1'],
-    [new Date(2024, 0), '0'],
-  ]) {
-    const consumer = stream.consume({ offset })
-    assert.equal((await consumer.get({ timeout: 5000 })).text(), first)
-    await consumer.return()
+test('a stream is read from its offset, by a reader that leaves it as it was', async (t) => {
+  const host = await open(t)
+  const remote = await open(t, `amqp://${await host.listen('127.0.0.1:0')}`)
+  for (const mq of [host, remote]) {
+    const stream = await mq.queue(mq.transport, { durable: true, type: 'stream' })
+    const next = stream.consume()
+    await next.started
+    await stream.sendMany(['0', '1', '2'])
+    assert.equal((await next.get({ timeout: 5000 })).text(), '0')
+    for (const [offset, first] of [
+      ['first', '0'],
+      [1, '1'],
+      [new Date(2024, 0), '0'],
+    ]) {
+      const consumer = stream.consume({ offset })
+      const message = await consumer.get({ timeout: 5000 })
+      assert.equal(message.text(), first)
+      await consumer.cancel() // with others fetched, of which none can be put back
+      message.ack()
+    }
+    await next.return()
+    assert.equal((await stream.send('3')).routed, true)
   }
+})
+
+test('a handler that fails on a message of a stream gets the next', async (t) => {
+  const mq = await open(t)
+  const stream = await mq.queue('stream', { durable: true, type: 'stream' })
+  await stream.sendMany(['0', '1'])
+  const told = []
+  mq.on('error', (error) => told.push(error.message))
+  await new Promise((resolve) => {
+    stream.consume({ offset: 'first', prefetch: 1 }, (message) => {
+      if (message.text() === '0') throw new Error('cannot')
+      message.ack()
+      resolve()
+    })
+  })
+  assert.deepEqual(told, ['cannot'])
 })
 
 test('a queue that knows a message does not take it again', async (t) => {

@@ -231,12 +231,13 @@ impl Channel {
             if let Some(count) = prefetch {
                 channel.qos(count, false).await?;
             }
+            let stream = arguments.get("x-stream-offset").is_some();
             let options = ConsumeOptions { queue: &queue, tag: &tag, no_ack, exclusive, arguments };
             let consumer = channel.consume(&options).await?;
-            Ok((consumer, channel, acks))
+            Ok((consumer, channel, acks, stream))
         };
-        Ok(Answer::new(py, registering, move |py, (consumer, channel, acks)| {
-            Ok(Py::new(py, Consumer::new(consumer, channel, acks, no_ack))?.into_any())
+        Ok(Answer::new(py, registering, move |py, (consumer, channel, acks, stream)| {
+            Ok(Py::new(py, Consumer::new(consumer, channel, acks, no_ack, stream))?.into_any())
         }))
     }
 

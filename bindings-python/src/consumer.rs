@@ -49,6 +49,8 @@ struct Inner {
     channel: client::Channel,
     acks: Arc<Acks>,
     no_ack: bool,
+    /// It reads a stream, where messages stay and none can be put back.
+    stream: bool,
     /// Taken and not yet handed out, last first.
     taken: Mutex<Vec<Delivery>>,
     cancelled: AtomicBool,
@@ -93,7 +95,7 @@ impl Inner {
             taken.append(&mut rest);
         }
         let tags: Vec<_> = taken.drain(..).map(|delivery| (delivery.tag, false)).collect();
-        match tags.is_empty() {
+        match tags.is_empty() || self.stream {
             true => Ok(()),
             false => self.channel.settle(&tags, Settle::Requeue),
         }
@@ -106,10 +108,11 @@ impl Consumer {
         channel: client::Channel,
         acks: Arc<Acks>,
         no_ack: bool,
+        stream: bool,
     ) -> Self {
         let tag = consumer.tag().to_owned();
         let (taken, cancelled) = (Mutex::default(), AtomicBool::new(false));
-        let inner = Inner { consumer, channel, acks, no_ack, taken, cancelled };
+        let inner = Inner { consumer, channel, acks, no_ack, stream, taken, cancelled };
         Consumer { inner: Ours::new(Arc::new(inner)), tag }
     }
 

@@ -87,9 +87,11 @@ def test_a_consumer_of_higher_priority_is_served_first(mq):
 def test_an_offset_is_sent_as_what_it_is():
     noon = datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.UTC)
     for offset in ("first", 7, noon, "1h"):
-        assert _arguments.of_consumer(None, None, offset) == {"x-stream-offset": offset}
-    assert _arguments.of_consumer({"x": 1}, None, None) == {"x": 1}
-    assert _arguments.of_consumer(None, None, None) is None
+        assert _arguments.of_consumer(None, None, offset, False) == {"x-stream-offset": offset}
+        assert _arguments.of_consumer(None, None, offset, True) == {"x-stream-offset": offset}
+    assert _arguments.of_consumer(None, None, None, True) == {"x-stream-offset": "next"}
+    assert _arguments.of_consumer({"x": 1}, None, None, False) == {"x": 1}
+    assert _arguments.of_consumer(None, None, None, False) is None
 
 
 @pytest.mark.parametrize(
@@ -106,6 +108,18 @@ def test_a_stream_is_read_from_its_offset(mq, offset, bodies):
     stream.send_many(["0", "1", "2"])
     with stream.consume(offset=offset) as messages:
         assert [messages.get(timeout=5).text() for _ in bodies] == bodies
+
+
+def test_a_reader_of_a_stream_leaves_it_as_it_was(mq):
+    stream = mq.queue("stream", durable=True, type="stream")
+    with stream.consume() as following:
+        stream.send_many(["0", "1", "2"])
+        first = following.get(timeout=5)
+        following.cancel()  # with others that were fetched, of which none can be put back
+        first.ack()
+    with stream.consume(offset="first") as messages:
+        assert [messages.get(timeout=5).text() for _ in range(3)] == ["0", "1", "2"]
+    assert stream.send("3").routed
 
 
 def test_a_queue_that_knows_a_message_does_not_take_it_again(mq):

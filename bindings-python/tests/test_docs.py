@@ -27,8 +27,8 @@ def test_the_example_of(text):
 
 def test_the_examples_of_the_readme_run(run):
     readme = (Path(__file__).parent.parent / "README.md").read_text()
-    blocking, asyncio = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    assert run(blocking) == "{'n': 30}\n42\n"
+    blocking, more, asyncio = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert run(blocking + more) == "{'n': 30}\n42\nnow\n"
     head, _, body = asyncio.partition("\n\n")
     indented = body.replace("\n", "\n    ")
     assert run(f"{head}\nimport asyncio\nasync def main():\n    {indented}\nasyncio.run(main())") == "hello\n"

@@ -26,6 +26,7 @@ pub fn watch(broker: &Arc<Broker>, path: PathBuf, limit: u64) -> Result<()> {
     })?;
     let mut short = free < limit;
     if short {
+        tracing::warn!(free, limit, "disk space is short");
         broker.set_alarm(Alarm::Disk, true);
     }
     let broker = Arc::downgrade(broker);

@@ -94,8 +94,8 @@ def test_an_expired_task_that_no_worker_took_leaves_the_queue(app, todo):
     with app.connection_for_write() as connection:
         lonely = Queue("lonely")(connection.default_channel)
         lonely.declare()
-        todo.add.apply_async((1, 1), queue="lonely", expires=1)
-        assert lonely.queue_declare(passive=True).message_count == 1
+        todo.add.apply_async((1, 1), queue="lonely", expires=2)
+        eventually(lambda: lonely.queue_declare(passive=True).message_count == 1)
         eventually(lambda: lonely.queue_declare(passive=True).message_count == 0)
         lonely.delete()
 

@@ -1,4 +1,4 @@
-"""Libraries that Node applications put between themselves and amqplib, in Node's own test runner."""
+"""Other libraries of Node, most of them between the application and amqplib, in Node's own test runner."""
 
 import os
 import subprocess
@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+SUITES = ["amqp_connection_manager/manager", "nestjs/microservice", "rabbitmq_client/client", "rascal/rascal"]
 
 
-@pytest.mark.parametrize("suite", ["amqp_connection_manager/manager", "nestjs/microservice"])
+@pytest.mark.parametrize("suite", SUITES)
 def test_suite(broker, suite):
     command = ["node", "--test-reporter=spec", "--test-timeout=20000", HERE / f"{suite}.test.mjs"]
     done = subprocess.run(command, env=os.environ | {"AMQP_URL": broker.url}, capture_output=True, text=True)

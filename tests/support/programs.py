@@ -43,13 +43,15 @@ class Program:
     def output(self):
         return "\n".join(self.lines)
 
-    def printed(self, pattern, within=30, times=1):
-        """Wait until `times` lines match the pattern; the last match."""
+    def printed(self, pattern, within=30, since=0):
+        """Wait until a line, not counting the first `since`, matches the pattern; its match."""
 
         def matched():
-            matches = [match for line in list(self.lines) if (match := re.search(pattern, line))]
-            assert len(matches) >= times or self.alive, f"it ended before it printed {pattern!r}:\n{self.output}"
-            return matches[times - 1] if len(matches) >= times else None
+            if ended := not self.alive:
+                self._reader.join(1)
+            match = next(filter(None, (re.search(pattern, line) for line in self.lines[since:])), None)
+            assert match or not ended, f"it ended before it printed {pattern!r}:\n{self.output}"
+            return match
 
         try:
             return eventually(matched, within)

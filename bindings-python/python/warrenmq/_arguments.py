@@ -90,9 +90,17 @@ def of_queue(arguments: Arguments | None, options: Mapping[str, Any]) -> dict[st
     return _merged("queue.declare", _QUEUE, arguments, options)
 
 
-def of_consumer(arguments: Arguments | None, priority: int | None, offset: Offset | None) -> dict[str, Any] | None:
-    """The arguments of a consumer, with those that its options stand for."""
-    return _merged("basic.consume", _CONSUMER, arguments, {"priority": priority, "offset": offset})
+def of_consumer(
+    arguments: Arguments | None, priority: int | None, offset: Offset | None, stream: bool
+) -> dict[str, Any] | None:
+    """The arguments of a consumer, with those that its options stand for. That of a ``stream`` says where it begins."""
+    merged = _merged("basic.consume", _CONSUMER, arguments, {"priority": priority, "offset": offset})
+    return {_CONSUMER["offset"]: "next", **(merged or {})} if stream else merged
+
+
+def of_stream(arguments: dict[str, Any] | None) -> bool:
+    """Whether a queue that is declared with these arguments is a stream."""
+    return arguments is not None and arguments.get(_QUEUE["type"]) == "stream"
 
 
 def _merged(

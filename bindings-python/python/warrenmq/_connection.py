@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self, Unpack
 
 from . import _lifecycle, _native, _remote
-from ._arguments import Offset, QueueArguments, of_consumer, of_queue
+from ._arguments import Offset, QueueArguments, of_consumer, of_queue, of_stream
 from ._events import Listeners
 from ._native import Consumer, Message
 from ._options import Arguments, Body, Event, ExchangeType, Properties, hide_password, plain
@@ -79,7 +79,7 @@ class _Declarer:
         """
         given = of_queue(arguments, options)
         answer = self._control.declare_queue(name, passive, durable, exclusive, auto_delete, given)
-        return Queue(self, QueueInfo(*answer.wait()), durable)
+        return Queue(self, QueueInfo(*answer.wait()), durable, of_stream(given))
 
     def exchange(
         self,
@@ -115,18 +115,20 @@ class _Declarer:
 class Queue(_native.QueuePublisher):
     """A queue, with ``name``, ``send`` and ``send_many``."""
 
-    __slots__ = ("_on", "consumer_count", "message_count")
+    __slots__ = ("_on", "_stream", "consumer_count", "message_count")
 
     _on: _Declarer
+    _stream: bool
     message_count: int
     """Messages that were ready when it was declared; see `info`."""
     consumer_count: int
     """Consumers that it had when it was declared; see `info`."""
 
-    def __new__(cls, on: _Declarer, info: QueueInfo, durable: bool) -> Self:
+    def __new__(cls, on: _Declarer, info: QueueInfo, durable: bool, stream: bool) -> Self:
         """Comes from `Connection.queue` and `Channel.queue`."""
         self = super().__new__(cls, on._publishing, info.name, durable)
         self._on = on
+        self._stream = stream
         _, self.message_count, self.consumer_count = info
         return self
 
@@ -153,7 +155,7 @@ class Queue(_native.QueuePublisher):
         Raises `NotFound`, or `AccessRefused` if another consumer has the queue exclusively.
         """
         prefetch = self._on._prefetch if prefetch is None else prefetch
-        given = of_consumer(arguments, priority, offset)
+        given = of_consumer(arguments, priority, offset, self._stream)
         return self._on._control.consume(self.name, prefetch, no_ack, exclusive, tag, given).wait()
 
     def get(self, *, no_ack: bool = False) -> Message | None:

@@ -51,6 +51,7 @@ impl Choices for Seeded {
 }
 
 /// A choice by each byte.
+#[allow(dead_code)] // the tests have seeds
 pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 
 impl Choices for Bytes<'_> {

@@ -20,6 +20,7 @@
 
 mod alarms;
 mod arguments;
+mod bind;
 mod carbon_copies;
 mod channel;
 mod consumer;

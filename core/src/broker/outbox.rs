@@ -182,6 +182,18 @@ impl Outbox {
         })
     }
 
+    /// Moves what was delivered before this tag into `into`.
+    pub fn take_before(&self, tag: u64, into: &mut Vec<Event>, wakes: &mut Wakes) {
+        self.empty(wakes, |state| {
+            let earlier =
+                |event: &mut Event| !matches!(event, Event::Deliver(delivery) if delivery.tag > tag);
+            while let Some(event) = state.events.pop_front_if(earlier) {
+                state.bytes = state.bytes.saturating_sub(weight(&event));
+                into.push(event);
+            }
+        });
+    }
+
     fn empty(&self, wakes: &mut Wakes, take: impl FnOnce(&mut State)) -> bool {
         let (more, resumed) = {
             let mut state = self.state.lock();
@@ -247,10 +259,9 @@ impl State {
         position: Position,
         entry: Entry,
         redelivered: bool,
-        counted: bool,
     ) -> (u64, bool) {
         let tag = self.track(consumer, position, &entry);
-        let message = entry.into_shown(counted);
+        let message = entry.into_shown(false);
         self.bytes += message.body().len();
         (tag, self.push(Event::Deliver(Delivery { tag, consumer, redelivered, message })))
     }

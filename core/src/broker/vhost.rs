@@ -24,12 +24,12 @@ use crate::auth::{Seats, limit};
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::routing::{self, Envelope};
-use crate::wire::table::{Table, Value};
+use crate::wire::table::Value;
 
 /// A namespace of exchanges, queues and bindings.
 pub struct Vhost {
     pub(super) name: Arc<str>,
-    topology: RwLock<Topology>,
+    pub(super) topology: RwLock<Topology>,
     /// Counts changes of the topology: a route that was found under one number holds as long as it stands.
     generation: AtomicU64,
     pub(super) replies: Replies,
@@ -53,13 +53,6 @@ pub struct Vhost {
 pub(super) struct Settings {
     pub(super) metadata: VhostMetadata,
     pub(super) limits: VhostLimits,
-}
-
-/// One end of a binding, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Target<'a> {
-    Queue(&'a str),
-    Exchange(&'a str),
 }
 
 impl Vhost {
@@ -137,7 +130,7 @@ impl Vhost {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn no_exchange(&self, operation: &'static str, name: &str) -> Error {
+    pub(super) fn no_exchange(&self, operation: &'static str, name: &str) -> Error {
         Error::new(Kind::NotFound, operation, format!("no exchange '{name}' in vhost '{}'", self.name))
             .on(format!("exchange '{name}' in vhost '{}'", self.name))
             .advise("declare the exchange first, or check its name")
@@ -182,7 +175,7 @@ impl Vhost {
         self.route_from(message.exchange(), message)
     }
 
-    fn route_from(&self, exchange: &str, message: &Message) -> Vec<Arc<Queue>> {
+    pub(super) fn route_from(&self, exchange: &str, message: &Message) -> Vec<Arc<Queue>> {
         let properties = message.properties();
         // Who published it was told of what is wrong with these headers.
         let copies = CarbonCopies::of(properties).unwrap_or_default();
@@ -415,125 +408,6 @@ impl Vhost {
         self.changed();
         Ok(())
     }
-
-    // --- bindings ---
-
-    fn destination(
-        &self,
-        topology: &Topology,
-        operation: &'static str,
-        target: Target<'_>,
-        session: u64,
-    ) -> Result<Destination> {
-        match target {
-            Target::Queue(name) => {
-                let queue =
-                    topology.queues.get(name).ok_or_else(|| not_found(operation, name, &self.name))?;
-                queue.check_access(session, operation)?;
-                Ok(Destination::Queue(queue.clone()))
-            }
-            Target::Exchange(name) => {
-                let exchange =
-                    topology.exchanges.get(name).ok_or_else(|| self.no_exchange(operation, name))?;
-                Ok(exchange.destination())
-            }
-        }
-    }
-
-    /// Binds a queue or an exchange to an exchange. A new one is given what the exchange remembers.
-    pub(super) fn bind(
-        &self,
-        source: &str,
-        target: Target<'_>,
-        routing_key: &str,
-        arguments: &Table,
-        session: u64,
-        wakes: &mut Wakes,
-    ) -> Result<()> {
-        let operation = match target {
-            Target::Queue(_) => "queue.bind",
-            Target::Exchange(_) => "exchange.bind",
-        };
-        let mut guard = self.topology.write();
-        let topology = &mut *guard;
-        // Of two that are missing RabbitMQ names the source (`rabbit_binding:not_found_or_absent_errs`).
-        if !topology.exchanges.contains_key(source) {
-            return Err(self.no_exchange(operation, source));
-        }
-        let destination = self.destination(topology, operation, target, session)?;
-        let exchange =
-            topology.exchanges.get_mut(source).ok_or_else(|| self.no_exchange(operation, source))?;
-        if exchange.router.routes_as() == routing::Kind::LocalRandom && routing_key.is_empty() {
-            check_local(&destination)?;
-        }
-        let new = exchange
-            .router
-            .bind(routing_key, arguments, destination.clone())
-            .map_err(|error| Error::new(Kind::PreconditionFailed, operation, error.to_string()))?;
-        if !new {
-            return Ok(());
-        }
-        let (name, history) = (exchange.name.clone(), exchange.history.clone());
-        if let Err(error) = self.check_bindings(operation, topology) {
-            // Whether it is new shows only once it is there.
-            topology
-                .exchanges
-                .get_mut(&name)
-                .map(|it| it.router.unbind(routing_key, arguments, &destination));
-            return Err(error);
-        }
-        topology.bound(&name, &destination);
-        self.changed();
-        drop(guard);
-        for message in history.map(|history| history.messages()).unwrap_or_default() {
-            let queues = match &destination {
-                Destination::Queue(queue) => vec![queue.clone()],
-                Destination::Exchange(_, name) => self.route_from(name, &message),
-            };
-            for queue in queues {
-                queue.publish(std::iter::once(message.clone()), |_| (), wakes);
-            }
-        }
-        Ok(())
-    }
-
-    /// Refuses more bindings than the virtual host may have.
-    fn check_bindings(&self, operation: &'static str, topology: &Topology) -> Result<()> {
-        let Some(limit) = limit(self.limits().max_bindings) else { return Ok(()) };
-        let bindings: usize = topology.exchanges.values().map(|exchange| exchange.router.len()).sum();
-        if bindings as u64 <= limit {
-            return Ok(());
-        }
-        let reason = format!("cannot bind: binding limit in vhost '{}' ({limit}) is reached", self.name);
-        Err(Error::new(Kind::PreconditionFailed, operation, reason))
-    }
-
-    /// Removes a binding. That there is none, or not even its ends, is no error.
-    pub(super) fn unbind(
-        &self,
-        source: &str,
-        target: Target<'_>,
-        routing_key: &str,
-        arguments: &Table,
-        session: u64,
-    ) -> Result<()> {
-        let operation = match target {
-            Target::Queue(_) => "queue.unbind",
-            Target::Exchange(_) => "exchange.unbind",
-        };
-        let mut guard = self.topology.write();
-        let topology = &mut *guard;
-        let destination = match self.destination(topology, operation, target, session) {
-            Err(error) if error.kind() == Kind::NotFound => return Ok(()),
-            destination => destination?,
-        };
-        let Some(exchange) = topology.exchanges.get_mut(source) else { return Ok(()) };
-        if exchange.router.unbind(routing_key, arguments, &destination) {
-            topology.unbound(source, &destination);
-            self.changed();
-        }
-        Ok(())
-    }
 }
 
 impl fmt::Debug for Vhost {
@@ -546,18 +420,6 @@ impl fmt::Debug for Vhost {
 fn atom(kind: routing::Kind) -> String {
     let name = kind.name();
     if name.contains('-') { format!("'{name}'") } else { name.into() }
-}
-
-/// What an `x-local-random` exchange may be bound to; texts as `rabbit_exchange_type_local_random`.
-fn check_local(destination: &Destination) -> Result<()> {
-    let reason = match destination {
-        Destination::Exchange(..) => "Destination not found".to_owned(),
-        Destination::Queue(queue) => match queue.kind {
-            QueueKind::Classic => return Ok(()),
-            other => format!("Queue type rabbit_{}_queue not valid for this exchange type", other.name()),
-        },
-    };
-    Err(Error::new(Kind::PreconditionFailed, "queue.bind", reason))
 }
 
 fn check_queue(queue: &Queue, wanted: &QueueOptions) -> Result<()> {

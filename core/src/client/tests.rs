@@ -3,6 +3,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::*;
+use crate::broker::Alarm;
 use crate::message::Body;
 
 /// For `inproc:` every answer is there at once.
@@ -69,6 +70,30 @@ fn a_transaction_takes_effect_at_its_commit_and_says_what_no_queue_took() {
     assert_eq!(at_once(channel.tx_commit()).unwrap(), [1]);
     let got = at_once(channel.get("tasks", true)).unwrap().unwrap();
     assert_eq!((got.message.body(), got.remaining), (&b"kept"[..], 1));
+}
+
+#[test]
+fn a_publisher_that_waits_is_told_so_and_when_it_goes_on() {
+    let connection = open("inproc://alarm");
+    let channel = at_once(connection.channel()).unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    connection.on_event(Arc::new(move |event| drop(tell.send(event))));
+    let broker = process::broker("alarm");
+    broker.set_alarm(Alarm::Disk, true);
+    // The broker's state is looked at only now and then.
+    let body = vec![0; 1 << 20];
+    let publish = Publish {
+        exchange: "",
+        routing_key: "q",
+        mandatory: false,
+        properties: &[0, 0],
+        body: Body::Slice(&body),
+    };
+    let Publishing::Pending(answer) = channel.publish(publish).unwrap() else { panic!("it does not wait") };
+    assert!(matches!(told.recv(), Ok(ConnectionEvent::Blocked(why)) if why == "low on disk"));
+    broker.set_alarm(Alarm::Disk, false);
+    assert!(runtime().unwrap().block_on(answer).unwrap().confirmed);
+    assert!(matches!(told.recv(), Ok(ConnectionEvent::Unblocked)));
 }
 
 #[test]

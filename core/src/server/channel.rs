@@ -45,6 +45,8 @@ struct Content {
     properties: Vec<u8>,
     size: u64,
     body: BytesMut,
+    /// Octets of a body that is longer than the broker takes.
+    let_by: u64,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -53,6 +55,9 @@ enum Expects {
     Method,
     Header,
     Body,
+    /// The rest of a body that is longer than the broker takes. It is let by to its end before it is refused, as in
+    /// RabbitMQ: a client that has the rest in its buffers already (amqplib) would send it after the channel's end.
+    Excess,
 }
 
 /// Whether a channel goes on.
@@ -102,6 +107,7 @@ impl Channel {
                 self.header(frame.payload, wakes).map(|()| Next::Continue)
             }
             (FrameKind::Body, Expects::Body) => self.body(frame.payload, wakes).map(|()| Next::Continue),
+            (FrameKind::Body, Expects::Excess) => self.let_by(frame.payload).map(|()| Next::Continue),
             // Texts as RabbitMQ's rabbit_command_assembler and rabbit_reader.
             (FrameKind::Heartbeat, _) => {
                 self.method = 0;
@@ -110,7 +116,7 @@ impl Channel {
             (_, Expects::Header) => {
                 Err(unexpected("expected content header for class 60, got non content header frame instead"))
             }
-            (_, Expects::Body) => {
+            (_, Expects::Body | Expects::Excess) => {
                 Err(unexpected("expected content body, got non content body frame instead"))
             }
             (_, Expects::Method) => {
@@ -150,7 +156,7 @@ impl Channel {
             return Err(Error::new(Kind::UnexpectedFrame, "basic.publish", reason));
         }
         PropertiesView(header.properties).validate()?;
-        self.broker.check_size(header.body_size)?;
+        let excess = self.broker.check_size(header.body_size).is_err();
         let content = &mut self.content;
         content.properties.clear();
         content.properties.extend_from_slice(header.properties);
@@ -159,7 +165,21 @@ impl Channel {
         if header.body_size == 0 {
             return self.complete(Body::Slice(&[]), wakes);
         }
+        if excess {
+            content.expects = Expects::Excess;
+            content.let_by = 0;
+        }
         Ok(())
+    }
+
+    fn let_by(&mut self, payload: &[u8]) -> Result<()> {
+        let content = &mut self.content;
+        content.let_by += payload.len() as u64;
+        if content.let_by < content.size {
+            return Ok(());
+        }
+        content.expects = Expects::Method;
+        self.broker.check_size(content.size)
     }
 
     fn body(&mut self, payload: &[u8], wakes: &mut Wakes) -> Result<()> {
@@ -388,6 +408,7 @@ impl Channel {
                         routing_key: ShortString::truncated(got.message.routing_key()),
                         message_count: count(got.remaining),
                     };
+                    link.drain_before(&mut writer, &self.port, got.tag);
                     writer.output.method(number, &Method::BasicGetOk(method));
                     writer.output.content(number, &got.message, link.frame_max());
                 }

@@ -209,6 +209,20 @@ impl Link {
     pub(super) fn drain(&self, writer: &mut Writer, port: &Port, budget: usize) -> bool {
         let mut wakes = Wakes::default();
         let more = port.outbox.take(budget, &mut writer.events, &mut wakes);
+        self.encode(writer, port);
+        drop(wakes); // may announce this channel again: it is only put on the list, we hold the writer
+        more && !port.closed.load(Acquire)
+    }
+
+    /// Encodes what was delivered on a channel before this tag. What is fetched stands behind it: the client may
+    /// acknowledge up to there.
+    pub(super) fn drain_before(&self, writer: &mut Writer, port: &Port, tag: u64) {
+        let mut wakes = Wakes::default();
+        port.outbox.take_before(tag, &mut writer.events, &mut wakes);
+        self.encode(writer, port);
+    }
+
+    fn encode(&self, writer: &mut Writer, port: &Port) {
         let closed = port.closed.load(Acquire);
         let frame_max = self.frame_max();
         let tags = port.tags.lock();
@@ -229,9 +243,6 @@ impl Link {
                 }
             }
         }
-        drop(tags);
-        drop(wakes); // may announce this channel again: it is only put on the list, we hold the writer
-        more && !closed
     }
 
     /// Whether the task has to wait for the socket.

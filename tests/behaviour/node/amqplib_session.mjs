@@ -20,6 +20,7 @@ export function errorOf(error) {
 /** One role: a connection with its channels, consumers, held messages and calls, each under its name. */
 export class Session {
   #channels = new Map()
+  #opened = new Map() // the last channel of each name, open or not
   #consumers = new Map()
   #messages = new Map()
   #replies = new Map()
@@ -27,6 +28,7 @@ export class Session {
   static async open({ url }) {
     const session = new Session()
     session.connection = await connect(url)
+    session.failed = new Promise((resolve) => session.connection.on('error', resolve))
     session.connection.on('error', (error) => (session.failure = error))
     return session
   }
@@ -179,6 +181,11 @@ export class Session {
     return (await this.#channel(channel)).rpc(defs.ChannelFlow, { active }, defs.ChannelFlowOk)
   }
 
+  async broken({ channel = 'main' }) {
+    const { failed } = this.#opened.get(channel)
+    throw await within(TIMEOUT, `channel ${channel} is still open`, Promise.race([failed, this.failed]))
+  }
+
   async purge({ queue }) {
     return { messages: (await (await this.#channel()).purgeQueue(queue)).messageCount }
   }
@@ -231,9 +238,11 @@ export class Session {
   }
 
   #open(name, channel) {
+    channel.failed = new Promise((resolve) => channel.on('error', resolve))
     channel.on('error', (error) => (channel.failure = error))
     channel.on('close', () => this.#channels.delete(name))
     this.#channels.set(name, channel)
+    this.#opened.set(name, channel)
     return channel
   }
 

@@ -128,6 +128,18 @@ export class Session {
     await (await this.#on(channel)).recover()
   }
 
+  async select({ channel }) {
+    await (await this.#on(channel)).txSelect()
+  }
+
+  async commit({ channel }) {
+    await (await this.#on(channel)).txCommit()
+  }
+
+  async rollback({ channel }) {
+    await (await this.#on(channel)).txRollback()
+  }
+
   async purge({ queue }) {
     return { messages: await (await this.#queue(queue)).purge() }
   }

@@ -154,6 +154,10 @@ class Session:
     def flow(self, active, channel=None):
         return {"active": self._channel(channel).flow(active)}
 
+    def broken(self, channel=None):
+        """pika reads nothing between two steps, so the error waits for the next method on this channel."""
+        self._channels[channel].basic_qos()
+
     def purge(self, queue):
         return {"messages": self._channel(None).queue_purge(queue).method.message_count}
 

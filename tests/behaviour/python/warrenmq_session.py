@@ -112,6 +112,15 @@ class Session:
     def recover(self, channel=None):
         self._on(channel).recover()
 
+    def select(self, channel):
+        self._on(channel).tx_select()
+
+    def commit(self, channel):
+        self._on(channel).tx_commit()
+
+    def rollback(self, channel):
+        self._on(channel).tx_rollback()
+
     def purge(self, queue):
         return {"messages": self._queue(queue).purge()}
 

@@ -2,9 +2,11 @@
 
 import itertools
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
+
+from amqp.exceptions import AMQPError
 
 from stock.celery.app import CLASSIC, QUORUM, URGENT, create
 from support.programs import Program
@@ -45,7 +47,8 @@ def client(broker, backend="rpc://", queues="CLASSIC"):
         yield app
     finally:
         if consumer := getattr(app.backend, "result_consumer", None):
-            consumer.stop()
+            with suppress(OSError, AMQPError):  # its broker may be gone
+                consumer.stop()
         app.close()  # its pooled connections live on for the next client of this broker
 
 

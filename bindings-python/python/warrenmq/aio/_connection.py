@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Self, Unpack
 
 from .. import _lifecycle, _loops, _native, _remote
-from .._arguments import Offset, QueueArguments, of_consumer, of_queue
+from .._arguments import Offset, QueueArguments, of_consumer, of_queue, of_stream
 from .._connection import QueueInfo
 from .._events import Listeners
 from .._native import Answer, BatchReceipt, Message, Receipt
@@ -82,7 +82,7 @@ class _Declarer:
         """Declares a queue, or with ``passive`` only checks that it is there; see `warrenmq.Connection.queue`."""
         given = of_queue(arguments, options)
         info = await self._control.declare_queue(name, passive, durable, exclusive, auto_delete, given)
-        return Queue(self, QueueInfo(*info), durable)
+        return Queue(self, QueueInfo(*info), durable, of_stream(given))
 
     async def exchange(
         self,
@@ -107,12 +107,13 @@ class _Declarer:
 class Queue:
     """A queue; see `warrenmq.Queue`."""
 
-    __slots__ = ("_on", "_publisher", "consumer_count", "message_count")
+    __slots__ = ("_on", "_publisher", "_stream", "consumer_count", "message_count")
 
-    def __init__(self, on: _Declarer, info: QueueInfo, durable: bool) -> None:
+    def __init__(self, on: _Declarer, info: QueueInfo, durable: bool, stream: bool) -> None:
         """Comes from `Connection.queue` and `Channel.queue`."""
         self._on = on
         self._publisher = _native.QueuePublisher(on._publishing, info.name, durable)
+        self._stream = stream
         self.message_count: int = info.message_count
         """Messages that were ready when it was declared; see `info`."""
         self.consumer_count: int = info.consumer_count
@@ -149,7 +150,7 @@ class Queue:
         """Receives the queue's messages: ``async for message in queue.consume()``. See `warrenmq.Queue.consume`."""
         on, name = self._on, self.name
         count = on._prefetch if prefetch is None else prefetch
-        given = of_consumer(arguments, priority, offset)
+        given = of_consumer(arguments, priority, offset, self._stream)
         return Consumer(lambda: on._control.consume(name, count, no_ack, exclusive, tag, given))
 
     async def get(self, *, no_ack: bool = False) -> Message | None:

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::Channel;
 use super::access::Resource;
 use crate::auth::Right;
+use crate::broker::bind::Target;
 use crate::broker::exchange::{ExchangeOptions, parse_kind};
 use crate::broker::names;
 use crate::broker::outbox::Wakes;
 use crate::broker::queue::{Queue, QueueInfo, QueueKind, QueueOptions, not_found};
 use crate::broker::replies::PSEUDO_QUEUE;
-use crate::broker::vhost::Target;
 use crate::error::{Error, Kind, Result};
 use crate::wire::table::{Table, Value};
 

@@ -15,6 +15,7 @@ use crate::broker::names;
 use crate::broker::outbox::Wakes;
 use crate::broker::replies::PSEUDO_QUEUE;
 use crate::broker::route::{Route, Routes};
+use crate::broker::topology::Found;
 use crate::error::{Error, Kind, Result};
 use crate::message::{Body, Message, route_key, route_names};
 use crate::routing::Envelope;
@@ -57,7 +58,6 @@ pub struct Confirmed {
 }
 
 /// Where a message goes.
-#[derive(Default)]
 struct Routed {
     route: Route,
     /// It is a direct reply.
@@ -100,6 +100,7 @@ impl Channel {
         let Publish { exchange, routing_key, mandatory, properties, body } = publish;
         names::check("basic.publish", "exchange", exchange)?;
         names::check("basic.publish", "routing key", routing_key)?;
+        self.check_size(body.len() as u64)?;
         self.publish_routed(&route_key(exchange, routing_key), mandatory, properties, body, wakes)
     }
 
@@ -224,18 +225,17 @@ impl Channel {
 
     /// Where a message goes.
     fn route(&mut self, key: &[u8], properties: &[u8]) -> Result<Routed> {
-        let vhost = &self.session.vhost;
         // Read before routing: a change meanwhile makes what is remembered here void, never wrong.
-        let generation = vhost.generation();
+        let generation = self.session.vhost.generation();
         let properties = PropertiesView(properties);
         // Messages without headers pay a look at the flags.
         let copies =
             if properties.has_headers() { CarbonCopies::of(properties)? } else { CarbonCopies::default() };
-        let known = if copies.keys.is_empty() { self.publisher.routes.get(generation, key) } else { None };
-        let mut routed = Routed { blind: copies.blind, ..Routed::default() };
-        if let Some(route) = known {
-            routed.route = route;
-            return Ok(routed);
+        let CarbonCopies { keys, blind } = copies;
+        if keys.is_empty()
+            && let Some(route) = self.publisher.routes.get(generation, key)
+        {
+            return Ok(Routed { route, answers: false, blind, histories: Vec::new() });
         }
         let (exchange, routing_key) = route_names(key);
         self.permit("basic.publish", Right::Write, Resource::Exchange(exchange))?;
@@ -246,16 +246,15 @@ impl Channel {
         if exchange.is_empty()
             && let Some(queue) = vhost.replies.get(routing_key)
         {
-            return Ok(Routed { route: Arc::from([queue]), answers: true, ..routed });
+            return Ok(Routed { route: Arc::from([queue]), answers: true, blind, histories: Vec::new() });
         }
-        let envelope = Envelope { routing_key, more_keys: &copies.keys, properties };
-        let found = vhost.route(exchange, &envelope)?;
-        routed.route = Route::from(found.queues);
-        routed.histories = found.histories;
-        if found.by_routing_key && copies.keys.is_empty() && routed.histories.is_empty() {
-            self.publisher.routes.put(generation, key, &routed.route);
+        let envelope = Envelope { routing_key, more_keys: &keys, properties };
+        let Found { queues, by_routing_key, histories } = vhost.route(exchange, &envelope)?;
+        let route = Route::from(queues);
+        if by_routing_key && keys.is_empty() && histories.is_empty() {
+            self.publisher.routes.put(generation, key, &route);
         }
-        Ok(routed)
+        Ok(Routed { route, answers: false, blind, histories })
     }
 
     /// The properties with the secret name in `reply_to`.

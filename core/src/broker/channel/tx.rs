@@ -47,7 +47,8 @@ impl Channel {
     /// queues are all gone are then among [`Channel::take_returned`].
     ///
     /// # Errors
-    /// `PreconditionFailed` on a channel without transactions.
+    /// `PreconditionFailed` on a channel without transactions; and when a full queue refused a message, all else
+    /// having taken effect.
     pub fn tx_commit(&mut self, wakes: &mut Wakes) -> Result<()> {
         let Tx { publishes, settled } = self.take_tx("tx.commit")?;
         for Publish { message, route, mandatory, delay } in publishes {
@@ -59,7 +60,7 @@ impl Channel {
                 self.enqueue(message, route, delay, wakes);
             }
         }
-        self.flush(wakes);
+        let refused = self.take_refused(wakes);
         let mut batch = Batch::new();
         let resumed = {
             let mut outbox = self.outbox.lock();
@@ -68,7 +69,10 @@ impl Channel {
         };
         give_back(batch, wakes);
         resume(resumed, wakes);
-        Ok(())
+        match refused {
+            0 => Ok(()),
+            _ => refuse("tx.commit", "partial tx completion"),
+        }
     }
 
     /// Forgets what was published and settled since the last commit, and begins anew. What had been
@@ -114,6 +118,7 @@ mod tests {
         Broker, ConsumeOptions, Event, Options, Outlet, Publish, QueueInfo, QueueOptions, Session,
     };
     use crate::message::Body;
+    use crate::wire::{Table, Value};
 
     struct Deaf;
 
@@ -216,6 +221,19 @@ mod tests {
         bench.other.delete_queue("a", false, false, &mut Wakes::default()).unwrap();
         assert!(bench.tx.take_returned().is_empty());
         assert_eq!(bench.commit(), 2);
+    }
+
+    #[test]
+    fn a_commit_that_a_full_queue_refuses_says_so() {
+        let mut bench = Bench::new();
+        let mut arguments = Table::default();
+        arguments.insert("x-max-length", Value::I32(1));
+        arguments.insert("x-overflow", Value::LongString("reject-publish".into()));
+        bench.other.declare_queue("full", QueueOptions { arguments, ..QueueOptions::default() }).unwrap();
+        ["full", "full", "a"].into_iter().for_each(|queue| assert!(bench.publish(queue)));
+        let error = bench.tx.tx_commit(&mut bench.wakes).unwrap_err();
+        assert_eq!(error.reply_text(), "PRECONDITION_FAILED - partial tx completion");
+        assert_eq!((bench.counts("full"), bench.counts("a")), ((1, 0), (1, 0)));
     }
 
     #[test]

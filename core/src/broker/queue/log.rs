@@ -189,7 +189,7 @@ impl Queue {
                     headers.insert("x-stream-offset", Value::I64(offset as i64));
                 });
                 let entry = Entry { message, expires: NEVER, returns: 0 };
-                tell |= outbox.deliver(consumer.slot, offset, entry, false, false).1;
+                tell |= outbox.deliver(consumer.slot, offset, entry, false).1;
                 consumer.cursor.store(offset + 1, Relaxed);
                 given += 1;
             }

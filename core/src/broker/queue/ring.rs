@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Entry, Position, Queue, QueueKind, Reason, State, Wakes, not_found};
+use super::{Entry, Position, Queue, Reason, State, Wakes, not_found};
 use crate::broker::consumer::{Consumer, Turn};
 use crate::broker::outbox::Resumed;
 use crate::error::{Error, Kind, Result};
@@ -20,7 +20,7 @@ impl State {
 
 impl Entry {
     /// The message as a consumer sees it. One that came back says how often (`x-delivery-count`);
-    /// from a quorum queue (`counted`) each does, as in RabbitMQ.
+    /// `counted`, each does, as in RabbitMQ those that `basic.get` takes from a quorum queue.
     pub(in crate::broker) fn into_shown(self, counted: bool) -> Message {
         match self.returns {
             0 if !counted => self.message,
@@ -34,7 +34,6 @@ impl Entry {
 impl Queue {
     /// Hands out what can be: round robin among the consumers that accept, as RabbitMQ does.
     pub(super) fn dispatch(self: &Arc<Self>, state: &mut State, wakes: &mut Wakes) {
-        let counted = self.kind == QueueKind::Quorum;
         while state.lines.len() > 0
             && let Some(consumer) = state.ring.pop_front()
         {
@@ -58,7 +57,7 @@ impl Queue {
                     break;
                 }
                 if let Some((position, entry, redelivered)) = state.lines.pop() {
-                    let (tag, first) = outbox.deliver(consumer.slot, position, entry, redelivered, counted);
+                    let (tag, first) = outbox.deliver(consumer.slot, position, entry, redelivered);
                     tell |= first;
                     given += 1;
                     if let Some(timeout) = timeout {

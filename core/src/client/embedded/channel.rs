@@ -12,7 +12,8 @@ use super::Shared;
 use super::consumer::{Inbox, Ready};
 use crate::broker::{self, Binding, Session, Wakes};
 use crate::client::driver::{
-    Answer, BatchOutcome, BatchPublishing, ChannelDriver, ConsumerDriver, Outcome, Publishing, now,
+    Answer, BatchOutcome, BatchPublishing, ChannelDriver, ConnectionEvent, ConsumerDriver, Outcome,
+    Publishing, now,
 };
 use crate::client::process;
 use crate::client::{ConsumeOptions, ExchangeOptions, Get, Publish, QueueInfo, QueueOptions, Settle};
@@ -110,12 +111,17 @@ impl EmbeddedChannel {
     ) -> Result<Answer<T>> {
         let shared = self.shared.clone();
         let me = self.me.upgrade().ok_or_else(|| channel_closed("basic.publish"))?;
-        if shared.waiting.fetch_add(1, Relaxed) >= shared.max_waiting {
+        let others = shared.waiting.fetch_add(1, Relaxed);
+        if others >= shared.max_waiting {
             shared.waiting.fetch_sub(1, Relaxed);
             let reason =
                 format!("{} publishes wait already, the broker is short of memory", shared.max_waiting);
             return Err(Error::new(Kind::Backpressure, "basic.publish", reason)
                 .advise("await publishes before making more, and consume what is queued"));
+        }
+        if others == 0 {
+            let reason = shared.broker.blocked().unwrap_or_default();
+            shared.tell(&ConnectionEvent::Blocked(reason.into()));
         }
         let waiting = Waiting(shared);
         let runtime = process::runtime()?;
@@ -170,7 +176,9 @@ struct Waiting(Arc<Shared>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Relaxed);
+        if self.0.waiting.fetch_sub(1, Relaxed) == 1 {
+            self.0.tell(&ConnectionEvent::Unblocked);
+        }
     }
 }
 

@@ -92,6 +92,12 @@ impl Drop for Embedded {
 }
 
 impl Shared {
+    /// Tells the connection's listeners, with no lock held.
+    fn tell(&self, event: &ConnectionEvent) {
+        let listeners = self.listeners.lock().clone();
+        listeners.iter().for_each(|listener| listener(event.clone()));
+    }
+
     fn close(&self) {
         if self.born.check("close").is_err() {
             return; // the parent's locks may be held for ever in this copy of its memory
