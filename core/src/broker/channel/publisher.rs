@@ -239,7 +239,7 @@ impl Channel {
         }
         let (exchange, routing_key) = route_names(key);
         self.permit("basic.publish", Right::Write, Resource::Exchange(exchange))?;
-        for key in std::iter::once(routing_key).chain(copies.keys.iter().map(|key| &**key)) {
+        for key in std::iter::once(routing_key).chain(keys.iter().map(|key| &**key)) {
             self.permit_topic("basic.publish", Right::Write, exchange, key)?;
         }
         let vhost = &self.session.vhost;
