@@ -25,6 +25,21 @@ pub struct User {
     pub password: Option<PasswordHash>,
 }
 
+impl User {
+    /// A user without tags and limits. Hashing the password takes some 15 ms.
+    ///
+    /// # Errors
+    /// `ResourceError` when the machine has no randomness for the salt.
+    pub fn with_password(name: &str, password: &str) -> Result<Self> {
+        Ok(User { password: Some(PasswordHash::new(password.as_bytes())?), ..User::without_password(name) })
+    }
+
+    /// A user without tags and limits who comes in with a certificate (EXTERNAL).
+    pub fn without_password(name: &str) -> Self {
+        User { name: name.into(), tags: Vec::new(), limits: UserLimits::default(), password: None }
+    }
+}
+
 /// What a user may have at a time; negative or none: no limit
 /// (<https://www.rabbitmq.com/docs/user-limits>). Serialised as in RabbitMQ's definitions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,12 +98,10 @@ impl Users {
 
     /// With `guest`, whose password everybody knows, so that a slow hash of it would be of no use.
     pub(crate) fn with_guest(self) -> Self {
-        let password = Some(PasswordHash::salted(Digest::Sha256, b"guest"));
         let guest = User {
-            name: "guest".into(),
             tags: vec!["administrator".into()],
-            limits: UserLimits::default(),
-            password,
+            password: Some(PasswordHash::salted(Digest::Sha256, b"guest")),
+            ..User::without_password("guest")
         };
         self.accounts.write().insert("guest".into(), Account::new(guest));
         self
@@ -390,7 +403,7 @@ mod tests {
     }
 
     fn ann(password: Option<PasswordHash>) -> User {
-        User { name: "ann".into(), tags: Vec::new(), limits: UserLimits::default(), password }
+        User { password, ..User::without_password("ann") }
     }
 
     #[test]

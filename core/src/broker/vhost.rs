@@ -14,7 +14,7 @@ use super::delay::{Delayed, DelayedMessage};
 use super::equivalence::{check_arguments, check_field};
 use super::exchange::{BindingInfo, Destination, Exchange, ExchangeInfo, ExchangeOptions};
 use super::outbox::Wakes;
-use super::policy::{Effective, Policies, Policy, Side, Subject};
+use super::policy::{Policies, Policy, Side, Subject};
 use super::queue::{Queue, QueueKind, QueueOptions, QueueStatus, not_found};
 use super::replies::Replies;
 use super::timers::Timers;
@@ -96,7 +96,9 @@ impl Vhost {
     /// Every queue.
     pub fn queues(&self) -> Vec<QueueStatus> {
         let queues: Vec<_> = self.topology.read().queues.values().cloned().collect();
-        queues.iter().map(|queue| queue.status()).collect()
+        let policies = self.policies.read();
+        let subject = |queue: &Queue| policies.effective(Subject::Queue(&queue.name, queue.kind));
+        queues.iter().map(|queue| queue.status(subject(queue))).collect()
     }
 
     /// The messages that wait for the end of their delay, in the order in which they are due.
@@ -222,11 +224,6 @@ impl Vhost {
     /// Every policy of a side, by name.
     pub(super) fn policies(&self, side: Side) -> Vec<Policy> {
         self.policies.read().list(side)
-    }
-
-    /// What policies say of a queue.
-    pub fn effective_of(&self, queue: &QueueStatus) -> Effective {
-        self.policies.read().effective(Subject::Queue(&queue.info.name, queue.kind))
     }
 
     /// Changes the policies, and has exchanges and queues follow those that apply to them then.

@@ -28,6 +28,7 @@ pub(super) use rules::DeadLetters;
 use super::consumer::{Consumer, Turn};
 use super::dead_letter::Reason;
 use super::outbox::{Event, Settle, Wakes};
+use super::policy::Effective;
 use super::timers::{NEVER, Timers};
 use super::vhost::Vhost;
 use super::{Outbox, next_id};
@@ -74,6 +75,8 @@ pub struct QueueStatus {
     pub options: QueueOptions,
     /// Its type.
     pub kind: QueueKind,
+    /// What policies say of it: their names, and the settings that come of them.
+    pub effective: Effective,
     /// Bytes of the bodies of the messages that are ready.
     pub message_bytes: u64,
 }
@@ -239,12 +242,13 @@ impl Queue {
         }
     }
 
-    /// What listings say.
-    pub fn status(&self) -> QueueStatus {
+    /// What listings say; `effective` is what policies say of it.
+    pub(super) fn status(&self, effective: Effective) -> QueueStatus {
         QueueStatus {
             info: self.info(),
             options: self.options.clone(),
             kind: self.kind,
+            effective,
             message_bytes: {
                 let state = self.state.lock();
                 state.log.as_ref().map_or(state.lines.bytes(), |log| log.bytes())

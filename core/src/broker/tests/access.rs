@@ -1,13 +1,12 @@
 //! Who may do what, changed while sessions are open.
 
 use super::*;
-use crate::auth::{PasswordHash, Permissions, TopicPermissions, User, UserLimits};
+use crate::auth::{Permissions, TopicPermissions, User, UserLimits};
 
 /// A broker with the user `ann`, who may do what these patterns say.
 fn broker_with_ann(configure: &str, write: &str, read: &str) -> Arc<Broker> {
     let broker = Broker::new(Options::default());
-    let (limits, password) = (UserLimits::default(), None::<PasswordHash>);
-    broker.users().add(User { name: "ann".into(), tags: Vec::new(), limits, password }).unwrap();
+    broker.users().add(User::without_password("ann")).unwrap();
     allow(&broker, configure, write, read);
     broker
 }

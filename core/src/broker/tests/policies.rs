@@ -18,8 +18,7 @@ fn policy(name: &str, pattern: &str, definition: &Json) -> Policy {
 
 fn effective(broker: &Broker, queue: &str) -> Effective {
     let vhost = broker.vhost("/").unwrap();
-    let status = vhost.queues().into_iter().find(|status| &*status.info.name == queue).unwrap();
-    vhost.effective_of(&status)
+    vhost.queues().into_iter().find(|status| &*status.info.name == queue).unwrap().effective
 }
 
 fn waiting(stage: &mut Stage, queue: &str) -> u64 {
