@@ -7,7 +7,7 @@
 //!
 //! | lock | guards | held while |
 //! |---|---|---|
-//! | the broker's virtual hosts, its sessions, its [`Users`](crate::auth::Users) | who there is | a look-up or a change by name; never two of these, but a virtual host's own below them |
+//! | the broker's virtual hosts, its sessions, its [`Users`] | who there is | a look-up or a change by name; never two of these, but a virtual host's own below them |
 //! | a virtual host's change of policies | that one is carried out at a time | a policy is set or cleared |
 //! | [`Vhost`]'s topology (read/write) | exchanges, bindings, the names of queues | declaring and binding (write), routing a message whose route is not in the channel's cache (read) |
 //! | a virtual host's settings and its policies (read/write) | limits, default queue type; what applies to which name | declaring, listing; changed when an operator does |
@@ -15,7 +15,7 @@
 //! | an [`Outbox`]'s state | a channel's deliveries under way: credit, delivery tags, what is unacked, what is not yet taken | adding one run of deliveries, taking a batch, settling |
 //!
 //! A thread that holds one may take those below it, never one above, and never two of the same row.
-//! An exchange's history ([`history`]), the timers ([`timers`]) and the delayed messages ([`delay`]) have locks beside
+//! An exchange's history (`history`), the timers (`timers`) and the delayed messages (`delay`) have locks beside
 //! these: nothing else is taken while one is held, but a delayed message sets its alarm.
 //!
 //! Sockets are written, waiters woken and dead letters sent after all of them are released: what is to be done then

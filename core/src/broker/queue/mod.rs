@@ -90,7 +90,7 @@ pub enum QueueKind {
     /// Replicated in RabbitMQ. On one node: a durable queue that is confirmed once it is on disk, and whose
     /// messages count their deliveries.
     Quorum,
-    /// A log that is read again and again; see [`log`].
+    /// A log that is read again and again.
     Stream,
 }
 
