@@ -121,6 +121,17 @@ def test_who_closes_a_connection_closes_its_socket(broker, neighbour):
         peer.closed()
 
 
+def test_what_was_published_reaches_other_channels_before_the_next_answer(broker, neighbour):
+    with Peer(broker) as peer:
+        peer.send(CHANNEL + channel_open(2) + queue_declare("", 4, channel=2))
+        queue = shortstr(peer.until("queue.declare-ok").payload[1:].split(b"\0", 1)[0].decode())
+        peer.send(method("basic.consume", b"\0\0" + queue + shortstr("") + b"\2\0\0\0\0", channel=2))
+        peer.until("basic.consume-ok")
+        peer.send(message(routing_key=queue[1:].decode()) + method("channel.close", CLOSE))
+        assert peer.until("basic.deliver", "channel.close-ok").name == "basic.deliver"
+        peer.until("channel.close-ok")
+
+
 def test_frames_on_a_closed_channel_are_ignored_until_close_ok(broker, neighbour, name):
     queue = name("late")
     with Peer(broker) as peer:

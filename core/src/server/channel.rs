@@ -97,8 +97,10 @@ impl Channel {
                 }
                 id => {
                     // What came before takes effect before: returns stand before the answer, and whoever counts
-                    // messages counts all of them.
+                    // messages counts all of them. Consumers on this connection's other channels get them before too:
+                    // RabbitMQ does not promise it, but its answers come later, and clients have come to rely on it.
                     self.finish(link, wakes)?;
+                    wakes.run();
                     self.method = id.unwrap_or_default();
                     self.act(Method::decode(frame.payload)?, link, wakes)
                 }
