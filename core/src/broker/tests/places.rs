@@ -1,7 +1,7 @@
 //! Any interleaving of publishing, delivering, settling, expiring, dead-lettering and deleting, against a model
 //! that knows where each message is: each is in exactly one place, and it is the right one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::*;
 
@@ -90,6 +90,8 @@ struct Model {
     unacked: [Vec<Unacked>; 3],
     consuming: [bool; 3],
     delayed: Vec<(u64, usize, u32)>,
+    /// Target and message: they arrive when the queues have done what they do, in the order in which they were given up.
+    letters: VecDeque<(usize, u32)>,
 }
 
 impl Model {
@@ -100,15 +102,22 @@ impl Model {
         self.ready[queue].insert(self.next_position, held);
         self.next_position += 1;
         self.deliver(queue);
+        self.trim(queue);
+    }
+
+    fn trim(&mut self, queue: usize) {
         while self.ready[queue].len() > TERMS[queue].max_length {
-            let (_, first) = self.ready[queue].pop_first().unwrap();
-            self.give_up(queue, first);
+            self.drop_first(queue);
         }
     }
 
     fn give_up(&mut self, queue: usize, held: Held) {
-        if let Some(target) = TERMS[queue].dead_letters {
-            self.publish(target, held.id, false);
+        self.letters.extend(TERMS[queue].dead_letters.map(|target| (target, held.id)));
+    }
+
+    fn send_letters(&mut self) {
+        while let Some((target, id)) = self.letters.pop_front() {
+            self.publish(target, id, false);
         }
     }
 
@@ -151,48 +160,52 @@ impl Model {
     }
 
     /// What happens to one delivery that is given back; what it sets free is handed out by the caller.
-    fn give_back(&mut self, unacked: Unacked, how: Settle) -> Option<(usize, Held)> {
+    fn give_back(&mut self, unacked: Unacked, how: Settle) {
         let Unacked { queue: (queue, life), position, mut held, .. } = unacked;
         if how == Settle::Ack || self.life[queue] != life {
-            return None;
+            return;
         }
         if how == Settle::Requeue {
             held.returns += 1;
             if held.returns <= TERMS[queue].delivery_limit {
                 self.ready[queue].insert(position, held);
-                return None;
+                return;
             }
         }
-        Some((queue, held))
+        self.give_up(queue, held);
     }
 
     fn settle(&mut self, reader: usize, all: Vec<Unacked>, how: Settle) {
-        let queues: Vec<_> = all.iter().map(|unacked| unacked.queue.0).collect();
-        let mut letters: Vec<_> =
-            all.into_iter().filter_map(|unacked| self.give_back(unacked, how)).collect();
-        for &queue in &queues {
-            while self.ready[queue].len() > TERMS[queue].max_length {
-                let (_, first) = self.ready[queue].pop_first().unwrap();
-                letters.push((queue, first));
+        // Queue by queue, in the order in which they are first met.
+        let mut queues: Vec<usize> = Vec::new();
+        for unacked in &all {
+            if !queues.contains(&unacked.queue.0) {
+                queues.push(unacked.queue.0);
             }
         }
-        // First the queues hand out what is theirs, the letters arrive afterwards.
-        queues.into_iter().for_each(|queue| self.deliver(queue));
-        self.deliver(reader);
-        for (queue, held) in letters {
-            self.give_up(queue, held);
+        for &queue in &queues {
+            for unacked in all.iter().filter(|unacked| unacked.queue.0 == queue) {
+                self.give_back(unacked.clone(), how);
+            }
+            self.trim(queue); // what came back can be too much
+            self.deliver(queue);
         }
+        self.deliver(reader);
     }
 
     /// What arrives somewhere can push aside what kept others from expiring: on until nothing changes.
     fn expire(&mut self) {
         loop {
             let before = self.next_position;
-            (0..TERMS.len()).for_each(|queue| self.drop_expired(queue));
+            for queue in 0..TERMS.len() {
+                self.drop_expired(queue);
+                self.send_letters();
+            }
             self.delayed.sort_unstable();
             while self.delayed.first().is_some_and(|(due, ..)| *due <= self.now) {
                 let (_, queue, id) = self.delayed.remove(0);
                 self.publish(queue, id, false);
+                self.send_letters();
             }
             if self.next_position == before {
                 return;
@@ -345,6 +358,7 @@ impl World {
     }
 
     fn check(&mut self) {
+        self.model.send_letters();
         // What this act let to the head of a queue, and should have gone before, goes now.
         self.stage.broker.run_due();
         self.model.expire();
@@ -374,6 +388,7 @@ impl World {
         // Those first that give up to others.
         for queue in [1, 0, 2] {
             let expected: Vec<_> = std::iter::from_fn(|| self.model.get(queue, 0)).collect();
+            self.model.send_letters();
             let name = TERMS[queue].name;
             let ready: Vec<_> =
                 std::iter::from_fn(|| self.stage.get(name)).map(|message| id(&message)).collect();
