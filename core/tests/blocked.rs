@@ -48,6 +48,8 @@ fn who_publishes_is_told_why_it_waits_and_goes_on_afterwards() {
     run(channel.declare_queue("tasks", false, QueueOptions::default())).unwrap();
     assert!(confirmed(send(&channel)));
     let wait = Duration::from_secs(20);
+    // By its answer the server has looked whether to hold back who published before.
+    run(channel.declare_queue("tasks", true, QueueOptions::default())).unwrap();
 
     broker.set_alarm(Alarm::Memory, true);
     broker.set_alarm(Alarm::Disk, true);
