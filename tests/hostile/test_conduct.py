@@ -122,6 +122,8 @@ def test_who_closes_a_connection_closes_its_socket(broker, neighbour):
 
 
 def test_what_was_published_reaches_other_channels_before_the_next_answer(broker, neighbour):
+    if broker.name == "rabbitmq":
+        pytest.skip("its channels and queues are processes: the delivery is as a rule the first, but not always")
     with Peer(broker) as peer:
         peer.send(CHANNEL + channel_open(2) + queue_declare("", 4, channel=2))
         queue = shortstr(peer.until("queue.declare-ok").payload[1:].split(b"\0", 1)[0].decode())

@@ -344,8 +344,11 @@ impl Queue {
                 Settle::Reject | Settle::Ack => self.give_up(state, position, entry, Reason::Rejected, wakes),
             }
         }
-        // What came back can be too much (`rabbit_amqqueue_process:requeue_and_run`).
+        // What came back can be too much, or too late (`rabbit_amqqueue_process:requeue_and_run`).
         self.trim(state, wakes);
+        if state.lines.any_mortal() {
+            self.drop_expired(state, self.timers.now(), wakes);
+        }
         self.dispatch(state, wakes);
     }
 

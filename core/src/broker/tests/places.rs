@@ -187,7 +187,12 @@ impl Model {
             for unacked in all.iter().filter(|unacked| unacked.queue.0 == queue) {
                 self.give_back(unacked.clone(), how);
             }
-            self.trim(queue); // what came back can be too much
+            // What came back can be too much, or too late.
+            self.trim(queue);
+            let here = (queue, self.life[queue]);
+            if how != Settle::Ack && all.iter().any(|unacked| unacked.queue == here) {
+                self.drop_expired(queue);
+            }
             self.deliver(queue);
         }
         self.deliver(reader);

@@ -225,6 +225,17 @@ fn what_comes_back_to_a_full_queue_counts_again() {
 }
 
 #[test]
+fn a_message_that_may_only_be_taken_at_once_is_not_taken_again() {
+    let mut stage = Stage::new();
+    stage.queue("q", &[("x-message-ttl", number(0))]);
+    consume(&mut stage.reader, "q").unwrap();
+    stage.send("q", b"a");
+    let [delivery] = &take(&stage.reader)[..] else { panic!("a consumer that waits gets it") };
+    stage.reader.settle(&[(delivery.tag, false)], Settle::Requeue, &mut Wakes::default()).unwrap();
+    assert!(take(&stage.reader).is_empty());
+}
+
+#[test]
 fn deaths_that_nobody_counted_are_counted_when_one_is_added() {
     let mut stage = Stage::new();
     stage.queue("dead", &[]);
