@@ -183,14 +183,13 @@ impl Slots {
         }
     }
 
-    /// Counts one delivery back; its queue.
-    pub(super) fn give_back(&mut self, index: u32) -> Option<Arc<Queue>> {
-        let slot = self.slots.get_mut(index as usize)?.as_mut()?;
-        self.outstanding -= u32::from(!slot.get);
-        slot.outstanding -= 1;
-        let queue = slot.queue.clone();
-        self.free_if_unused(index);
-        Some(queue)
+    /// Counts one delivery back.
+    pub(super) fn give_back(&mut self, index: u32) {
+        if let Some(slot) = self.slots.get_mut(index as usize).and_then(Option::as_mut) {
+            self.outstanding -= u32::from(!slot.get);
+            slot.outstanding -= 1;
+            self.free_if_unused(index);
+        }
     }
 
     /// Takes the consumer off its place. The place stays until its last delivery is settled.

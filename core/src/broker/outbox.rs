@@ -372,20 +372,25 @@ impl State {
         if entry.is_hole() {
             return;
         }
-        let Some(queue) = self.slots.give_back(entry.consumer) else { return };
-        let Some(message) = entry.message else { return };
-        let index = match batch.iter().rposition(|settled| Arc::ptr_eq(&settled.queue, &queue)) {
-            Some(index) => index,
-            None => {
-                batch.push(Settled { queue, count: 0, entries: Vec::new() });
-                batch.len() - 1
+        let Unacked { position, expires, returns, consumer, message, .. } = entry;
+        // Of one that lapsed, and is in its queue again, only the consumer's credit comes back.
+        if let Some(message) = message
+            && let Some(slot) = self.slots.get_mut(consumer)
+        {
+            // The queue is cloned once for a batch: for each ack it would cost as much as all else here.
+            let index = match batch.iter().rposition(|settled| Arc::ptr_eq(&settled.queue, &slot.queue)) {
+                Some(index) => index,
+                None => {
+                    batch.push(Settled { queue: slot.queue.clone(), count: 0, entries: Vec::new() });
+                    batch.len() - 1
+                }
+            };
+            batch[index].count += 1;
+            if how != Settle::Ack {
+                batch[index].entries.push((position, Entry { message, expires, returns }, how));
             }
-        };
-        batch[index].count += 1;
-        if how != Settle::Ack {
-            let Unacked { position, expires, returns, .. } = entry;
-            batch[index].entries.push((position, Entry { message, expires, returns }, how));
         }
+        self.slots.give_back(consumer);
     }
 
     /// Ends the outbox: what was not settled is given back, what was not taken is forgotten.
