@@ -26,9 +26,9 @@ class Neighbour:
         self.sent += 3
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def settled(broker):
-    """The neighbour of the whole session, on this broker."""
+    """The neighbour of all tests here. It goes with the last of them: pika keeps no heartbeat while it is left alone."""
     one = Neighbour(broker.url)
     yield one
     one.connection.close()
