@@ -57,7 +57,7 @@ impl Letter {
     /// Routes the message and hands it to its queues.
     pub(super) fn send(self, wakes: &mut Wakes) {
         let message = self.readdressed();
-        let mut queues = self.vhost.route_internally(&message);
+        let mut queues = self.vhost.route_from(message.exchange(), &message);
         let routed = !queues.is_empty();
         if self.reason != Reason::Rejected
             && let Some(Value::Array(deaths)) = message.properties().header("x-death")

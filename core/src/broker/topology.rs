@@ -54,6 +54,11 @@ impl Topology {
         Topology { exchanges: exchanges.collect(), queues: HashMap::new(), sources: HashMap::new() }
     }
 
+    /// Whether this very queue is there, and not another of its name.
+    pub(super) fn has(&self, queue: &Queue) -> bool {
+        self.queues.get(&queue.name).is_some_and(|current| current.id == queue.id)
+    }
+
     /// Where a message published to `exchange` goes. None when there is no such exchange.
     pub(super) fn route(&self, exchange: &str, envelope: &Envelope<'_>) -> Option<Found> {
         if exchange.is_empty() {

@@ -172,11 +172,7 @@ impl Vhost {
         self.topology.read().queues.contains_key(name)
     }
 
-    /// The queues for a message that the broker itself sends on; none where there is no such exchange.
-    pub(super) fn route_internally(&self, message: &Message) -> Vec<Arc<Queue>> {
-        self.route_from(message.exchange(), message)
-    }
-
+    /// The queues for a message that the broker itself sends on through `exchange`; none where there is none.
     pub(super) fn route_from(&self, exchange: &str, message: &Message) -> Vec<Arc<Queue>> {
         let properties = message.properties();
         // Who published it was told of what is wrong with these headers.
@@ -191,7 +187,7 @@ impl Vhost {
 
     /// Routes a message that the broker itself sends on.
     pub(super) fn send_on(&self, message: &Message, wakes: &mut Wakes) {
-        let queues = self.route_internally(message);
+        let queues = self.route_from(message.exchange(), message);
         let message = stripped(message);
         for queue in queues {
             queue.publish(std::iter::once(message.clone()), |_| (), wakes);
@@ -269,7 +265,7 @@ impl Vhost {
 
     /// Whether this very queue is still there, and not another of its name.
     pub(super) fn still_has(&self, queue: &Queue) -> bool {
-        self.topology.read().queues.get(&queue.name).is_some_and(|current| current.id == queue.id)
+        self.topology.read().has(queue)
     }
 
     /// A declaration without a type is one of the default type, where the queue can be of that
@@ -330,7 +326,7 @@ impl Vhost {
     pub(super) fn delete_queue(&self, queue: &Arc<Queue>, wakes: &mut Wakes) -> u64 {
         {
             let mut topology = self.topology.write();
-            if topology.queues.get(&queue.name).is_some_and(|current| current.id == queue.id) {
+            if topology.has(queue) {
                 topology.queues.remove(&queue.name);
                 topology.remove_destination(&Destination::Queue(queue.clone()));
                 self.changed();

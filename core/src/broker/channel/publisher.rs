@@ -172,14 +172,14 @@ impl Channel {
                 return self.extend_by_message(view).map(|()| true);
             }
             if mandatory {
-                self.give_back(Message::new(key, properties, body));
+                self.send_back(Message::new(key, properties, body));
             }
             return Ok(false);
         }
         let message = Message::new(key, properties, body);
         if answers && mandatory {
             // No queue that anybody declared took it, so RabbitMQ returns it although it is delivered.
-            self.give_back(message.clone());
+            self.send_back(message.clone());
         }
         match &mut self.tx {
             // An answer is on its way at once even so: RabbitMQ delivers it while it routes.
@@ -190,7 +190,7 @@ impl Channel {
     }
 
     /// Has a mandatory message returned, on a transactional channel at the commit.
-    fn give_back(&mut self, message: Message) {
+    fn send_back(&mut self, message: Message) {
         match &mut self.tx {
             Some(tx) => tx.publish(message, Route::default(), true, None),
             None => self.publisher.returned.push(Returned { message }),

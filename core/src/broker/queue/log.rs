@@ -213,23 +213,4 @@ impl Queue {
         let reason = format!("{what} not supported by stream queues {}", self.label());
         Err(Error::new(Kind::NotImplemented, operation, reason).on(self.label()))
     }
-
-    /// Refuses consumers that a stream or a quorum queue cannot have.
-    pub(in crate::broker) fn check_consumer(&self, no_ack: bool, prefetch: u32, global: bool) -> Result<()> {
-        let operation = "basic.consume";
-        if global && self.kind != super::QueueKind::Classic && (prefetch > 0 || !self.is_stream()) {
-            let reason = format!("{} does not support global qos", self.label());
-            return Err(Error::new(Kind::NotImplemented, operation, reason).on(self.label()));
-        }
-        if no_ack {
-            return self.check_destructive(operation, "automatic acknowledgement");
-        }
-        if self.is_stream() && prefetch == 0 {
-            let reason = format!("consumer prefetch count is not set for '{}'", self.label());
-            return Err(Error::new(Kind::PreconditionFailed, operation, reason)
-                .on(self.label())
-                .advise("set a prefetch of at least 1 (basic.qos) before consuming from a stream"));
-        }
-        Ok(())
-    }
 }

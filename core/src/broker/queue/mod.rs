@@ -145,7 +145,8 @@ struct State {
     /// One consumer has it to itself (`basic.consume` with exclusive set).
     exclusive: bool,
     rules: Rules,
-    /// [`Rules::plain`], no de-duplication, and one line: publishing is putting at the end.
+    /// No rule, no de-duplication, and one line: publishing is putting at the end. What [`State::is_plain`] says,
+    /// which for each message would be too slow.
     plain: bool,
     /// Only the first of the consumers gets anything (`x-single-active-consumer`).
     single_active: bool,
@@ -163,6 +164,15 @@ impl State {
     /// Messages that are ready, or kept until another queue has them.
     fn len(&self) -> usize {
         self.lines.len() + self.leaving.len() + self.log.as_ref().map_or(0, |log| log.len())
+    }
+
+    /// Bytes of the bodies of those that are ready.
+    fn bytes(&self) -> u64 {
+        self.log.as_ref().map_or(self.lines.bytes(), |log| log.bytes())
+    }
+
+    fn is_plain(&self) -> bool {
+        self.rules.plain() && self.duplicates.is_none() && self.lines.single() && self.log.is_none()
     }
 }
 
@@ -186,11 +196,11 @@ impl Queue {
         let lines = Lines::new(highest.clamp(0, 255) as u8);
         let kind = QueueKind::of(arguments);
         let limit = home.delivery_limit.filter(|_| kind == QueueKind::Quorum);
-        let rules = Rules::new(arguments, policy, limit);
+        let rules = Rules::new(kind, arguments, policy, limit);
         let duplicates = Duplicates::new(arguments);
-        let state = State {
+        let mut state = State {
             deleted: false,
-            plain: rules.plain() && duplicates.is_none() && lines.single() && kind != QueueKind::Stream,
+            plain: false,
             lines,
             log: (kind == QueueKind::Stream).then(|| Box::new(Log::new())),
             consumers: Vec::new(),
@@ -204,6 +214,7 @@ impl Queue {
             used: home.timers.now(),
             alarm: NEVER,
         };
+        state.plain = state.is_plain();
         let queue = Arc::new(Queue {
             id: next_id(),
             name: name.into(),
@@ -233,7 +244,10 @@ impl Queue {
 
     /// Counts of messages and consumers.
     pub fn info(&self) -> QueueInfo {
-        let state = self.state.lock();
+        self.info_of(&self.state.lock())
+    }
+
+    fn info_of(&self, state: &State) -> QueueInfo {
         QueueInfo {
             name: self.name.clone(),
             messages: state.len() as u64,
@@ -244,15 +258,13 @@ impl Queue {
 
     /// What listings say; `effective` is what policies say of it.
     pub(super) fn status(&self, effective: Effective) -> QueueStatus {
+        let state = self.state.lock();
         QueueStatus {
-            info: self.info(),
+            info: self.info_of(&state),
             options: self.options.clone(),
             kind: self.kind,
             effective,
-            message_bytes: {
-                let state = self.state.lock();
-                state.log.as_ref().map_or(state.lines.bytes(), |log| log.bytes())
-            },
+            message_bytes: state.bytes(),
         }
     }
 
@@ -260,9 +272,8 @@ impl Queue {
     /// there keep the times at which they expire.
     pub(super) fn configure(self: &Arc<Self>, policy: &Table, wakes: &mut Wakes) {
         let mut state = self.state.lock();
-        state.rules = Rules::new(&self.options.arguments, policy, self.delivery_limit);
-        state.plain =
-            state.rules.plain() && state.duplicates.is_none() && state.lines.single() && state.log.is_none();
+        state.rules = Rules::new(self.kind, &self.options.arguments, policy, self.delivery_limit);
+        state.plain = state.is_plain();
         self.trim(&mut state, wakes);
         self.retain(&mut state, self.timers.now());
         self.dispatch(&mut state, wakes);

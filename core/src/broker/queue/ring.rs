@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Entry, Position, Queue, Reason, State, Wakes, not_found};
+use super::{Entry, Position, Queue, QueueKind, Reason, State, Wakes, not_found};
 use crate::broker::consumer::{Consumer, Turn};
 use crate::broker::outbox::Resumed;
 use crate::error::{Error, Kind, Result};
@@ -32,6 +32,25 @@ impl Entry {
 }
 
 impl Queue {
+    /// Refuses consumers that a stream or a quorum queue cannot have.
+    pub(in crate::broker) fn check_consumer(&self, no_ack: bool, prefetch: u32, global: bool) -> Result<()> {
+        let operation = "basic.consume";
+        if global && self.kind != QueueKind::Classic && (prefetch > 0 || !self.is_stream()) {
+            let reason = format!("{} does not support global qos", self.label());
+            return Err(Error::new(Kind::NotImplemented, operation, reason).on(self.label()));
+        }
+        if no_ack {
+            return self.check_destructive(operation, "automatic acknowledgement");
+        }
+        if self.is_stream() && prefetch == 0 {
+            let reason = format!("consumer prefetch count is not set for '{}'", self.label());
+            return Err(Error::new(Kind::PreconditionFailed, operation, reason)
+                .on(self.label())
+                .advise("set a prefetch of at least 1 (basic.qos) before consuming from a stream"));
+        }
+        Ok(())
+    }
+
     /// Hands out what can be: round robin among the consumers that accept, as RabbitMQ does.
     pub(super) fn dispatch(self: &Arc<Self>, state: &mut State, wakes: &mut Wakes) {
         while state.lines.len() > 0

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::QueueKind;
 use super::log::milliseconds;
 use crate::wire::table::{Table, Value};
 
@@ -44,14 +45,32 @@ pub(super) struct Rules {
     pub(super) max_age: Option<u64>,
 }
 
+/// Whether a policy counts before the argument of this key (`policy_precedence` of RabbitMQ 3.13's
+/// `rabbit_quorum_queue` and `rabbit_stream_queue`).
+fn policy_wins(kind: QueueKind, key: &str) -> bool {
+    match kind {
+        QueueKind::Classic => false,
+        QueueKind::Quorum => matches!(key, "overflow" | "expires"),
+        QueueKind::Stream => matches!(key, "max-age" | "max-length-bytes"),
+    }
+}
+
 impl Rules {
     /// `delivery_limit` is that of a queue that is not told one.
     ///
     /// Reads arguments (`x-message-ttl`) and a policy (`message-ttl`). Where both speak, the smaller number and
     /// otherwise the argument holds (<https://www.rabbitmq.com/docs/parameters#how-policies-work>;
-    /// RabbitMQ's `rabbit_queue_type_util:args_policy_lookup`).
-    pub(super) fn new(arguments: &Table, policy: &Table, delivery_limit: Option<u64>) -> Self {
-        let either = |key: &str| arguments.get(&format!("x-{key}")).or_else(|| policy.get(key));
+    /// RabbitMQ's `rabbit_queue_type_util:args_policy_lookup`); in a few cases the policy ([`policy_wins`]).
+    pub(super) fn new(
+        kind: QueueKind,
+        arguments: &Table,
+        policy: &Table,
+        delivery_limit: Option<u64>,
+    ) -> Self {
+        let either = |key: &str| {
+            let (argument, policy) = (arguments.get(&format!("x-{key}")), policy.get(key));
+            if policy_wins(kind, key) { policy.or(argument) } else { argument.or(policy) }
+        };
         let text = |key: &str| match either(key) {
             Some(Value::LongString(text)) => std::str::from_utf8(text).ok(),
             _ => None,
@@ -59,6 +78,7 @@ impl Rules {
         let number = |key: &str| {
             let value = |table: &Table, key: &str| table.get(key).and_then(Value::as_integer);
             let (argument, policy) = (value(arguments, &format!("x-{key}")), value(policy, key));
+            let argument = argument.filter(|_| policy.is_none() || !policy_wins(kind, key));
             argument.into_iter().chain(policy).filter_map(|number| u64::try_from(number).ok()).min()
         };
         let overflow = match text("overflow") {
@@ -101,5 +121,49 @@ impl Rules {
     pub(super) fn too_much(&self, messages: usize, bytes: u64) -> bool {
         self.max_length.is_some_and(|most| messages as u64 > most)
             || self.max_length_bytes.is_some_and(|most| bytes > most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &'static str) -> Value {
+        Value::LongString(text.into())
+    }
+
+    fn table<const N: usize>(entries: [(&str, Value); N]) -> Table {
+        let mut table = Table::default();
+        for (key, value) in entries {
+            table.insert(key, value);
+        }
+        table
+    }
+
+    #[test]
+    fn of_an_argument_and_a_policy_the_smaller_number_or_the_argument_counts() {
+        let arguments = table([("x-expires", Value::I32(9)), ("x-overflow", text("reject-publish"))]);
+        let policy = table([("expires", Value::I32(10)), ("overflow", text("drop-head"))]);
+        let rules = Rules::new(QueueKind::Classic, &arguments, &policy, None);
+        assert_eq!((rules.expires, rules.overflow), (Some(9), Overflow::RejectPublish));
+    }
+
+    #[test]
+    fn of_a_quorum_queue_s_expiry_and_overflow_and_a_stream_s_retention_the_policy_counts() {
+        let arguments = table([("x-expires", Value::I32(9)), ("x-overflow", text("reject-publish"))]);
+        let policy = table([("expires", Value::I32(10)), ("overflow", text("drop-head"))]);
+        let rules = Rules::new(QueueKind::Quorum, &arguments, &policy, None);
+        assert_eq!((rules.expires, rules.overflow), (Some(10), Overflow::DropHead));
+        let rules = Rules::new(QueueKind::Quorum, &arguments, &Table::default(), None);
+        assert_eq!(
+            (rules.expires, rules.overflow),
+            (Some(9), Overflow::RejectPublish),
+            "where there is none"
+        );
+
+        let arguments = table([("x-max-age", text("1s")), ("x-max-length-bytes", Value::I32(9))]);
+        let policy = table([("max-age", text("1h")), ("max-length-bytes", Value::I32(10))]);
+        let rules = Rules::new(QueueKind::Stream, &arguments, &policy, None);
+        assert_eq!((rules.max_age, rules.max_length_bytes), (Some(3_600_000), Some(10)));
     }
 }
