@@ -43,6 +43,7 @@ mod queue;
 mod replies;
 mod route;
 mod session;
+pub mod store;
 mod timers;
 mod topology;
 mod vhost;
