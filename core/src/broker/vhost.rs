@@ -307,7 +307,7 @@ impl Vhost {
         let owner = options.exclusive.then_some(session);
         let kind = QueueKind::of(&options.arguments);
         let effective = self.policies.read().effective(Subject::Queue(name, kind));
-        let queue = Queue::new(name, self, options, &effective.definition, owner);
+        let queue = Queue::new(name, self, options, &effective.definition, owner, None)?;
         topology.queues.insert(queue.name.clone(), queue.clone());
         self.changed();
         Ok((queue, true))

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use super::link::{Announcer, Link, Port};
 use super::output::Output;
 use crate::broker::{
-    self, Binding, Confirmed, ConsumeOptions, ExchangeOptions, QueueOptions, Returned, Session, Settle, Wakes,
+    self, Binding, ConsumeOptions, ExchangeOptions, QueueOptions, Returned, Session, Settle, Wakes,
 };
 use crate::error::{Error, Kind, Result};
 use crate::message::{Body, RouteKey};
@@ -243,25 +243,10 @@ impl Channel {
             let output = &mut writer.output;
             send_back(output, self.number, &returned, link.frame_max());
             if let Some(confirmed) = confirmed {
-                self.confirm(output, &confirmed);
+                output.confirm(self.number, &confirmed);
             }
         }
         settled
-    }
-
-    /// Those that were refused one by one, then all others together up to the last of them.
-    fn confirm(&self, output: &mut Output, confirmed: &Confirmed) {
-        let &Confirmed { first, mut last, ref refused } = confirmed;
-        for number in refused {
-            let method = basic::Nack { delivery_tag: *number, multiple: false, requeue: false };
-            output.method(self.number, &Method::BasicNack(method));
-        }
-        while refused.binary_search(&last).is_ok() {
-            last -= 1;
-        }
-        if last >= first {
-            output.ack(self.number, last, last > first);
-        }
     }
 
     /// Ends the channel; nothing more is sent on it.
