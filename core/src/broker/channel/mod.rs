@@ -189,7 +189,7 @@ impl Channel {
         let name = names::generate(PREFIX);
         let vhost = &self.session.vhost;
         let (options, policy) = (QueueOptions::default(), Table::default());
-        let queue = Queue::new(&name, vhost, options, &policy, Some(self.session.id));
+        let queue = Queue::new(&name, vhost, options, &policy, Some(self.session.id), None);
         vhost.replies.add(&queue);
         self.publisher.reply_queue = Some(queue.name.clone());
         Ok(queue)
@@ -212,7 +212,7 @@ impl Channel {
             self.session.vhost.replies.remove(&queue.name);
             self.publisher.reply_queue = None;
         } else if last && queue.options.auto_delete {
-            self.session.vhost.delete_queue(queue, wakes);
+            self.session.vhost.drop_queue(queue, wakes);
             self.session.disown(queue);
         } else {
             queue.go_on(wakes);
@@ -294,7 +294,7 @@ impl Channel {
             self.outbox.lock().slots.remove(consumer.slot);
             let queue = &consumer.queue;
             if queue.options.auto_delete && queue.info().consumers == 0 {
-                self.session.vhost.delete_queue(queue, wakes);
+                self.session.vhost.drop_queue(queue, wakes);
                 self.session.disown(queue);
             } else {
                 queue.go_on(wakes);

@@ -117,6 +117,8 @@ impl QueueKind {
 /// A queue. Data under a short lock, not a task: whoever publishes or settles does the handing out.
 pub struct Queue {
     pub(super) id: u64,
+    /// Its number in the store, when it is durable and the broker has one.
+    pub(super) stored_id: Option<u64>,
     pub(super) name: Arc<str>,
     /// The name of its virtual host.
     pub(super) vhost: Arc<str>,
@@ -190,6 +192,7 @@ impl Queue {
         options: QueueOptions,
         policy: &Table,
         owner: Option<u64>,
+        stored_id: Option<u64>,
     ) -> Arc<Self> {
         let arguments = &options.arguments;
         let highest = arguments.get("x-max-priority").and_then(Value::as_integer).unwrap_or(0);
@@ -217,6 +220,7 @@ impl Queue {
         state.plain = state.is_plain();
         let queue = Arc::new(Queue {
             id: next_id(),
+            stored_id,
             name: name.into(),
             vhost: home.name.clone(),
             home: home.me.clone(),
