@@ -212,7 +212,7 @@ impl Channel {
             self.session.vhost.replies.remove(&queue.name);
             self.publisher.reply_queue = None;
         } else if last && queue.options.auto_delete {
-            self.session.vhost.delete_queue(queue, wakes);
+            self.session.vhost.drop_queue(queue, wakes);
             self.session.disown(queue);
         } else {
             queue.go_on(wakes);
@@ -294,7 +294,7 @@ impl Channel {
             self.outbox.lock().slots.remove(consumer.slot);
             let queue = &consumer.queue;
             if queue.options.auto_delete && queue.info().consumers == 0 {
-                self.session.vhost.delete_queue(queue, wakes);
+                self.session.vhost.drop_queue(queue, wakes);
                 self.session.disown(queue);
             } else {
                 queue.go_on(wakes);

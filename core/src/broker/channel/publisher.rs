@@ -211,7 +211,7 @@ impl Channel {
     pub(super) fn enqueue(&mut self, message: Message, route: Route, delay: Option<u64>, wakes: &mut Wakes) {
         if let Some(delay) = delay {
             self.flush(wakes);
-            self.session.vhost.delayed.hold(message, delay);
+            self.publisher.unstored |= self.session.vhost.delayed.hold(message, delay);
             return;
         }
         if !self.publisher.route.as_ref().is_some_and(|current| Arc::ptr_eq(current, &route)) {

@@ -10,13 +10,19 @@ use crate::broker::store::{Journal, Store};
 use crate::error::Result;
 use crate::memory;
 
-/// A queue's place in a store.
+/// A store, and how much of what it keeps may be in memory too.
 #[derive(Clone, Debug)]
-pub(in crate::broker) struct Home {
+pub(in crate::broker) struct Shelves {
     pub(in crate::broker) store: Arc<dyn Store>,
-    /// The queue's number there.
-    pub(in crate::broker) id: u64,
     pub(in crate::broker) budget: Budget,
+}
+
+/// A queue's place in a store.
+#[derive(Debug)]
+pub(super) struct Place {
+    shelves: Shelves,
+    /// The queue's number there.
+    id: u64,
 }
 
 /// Bytes of messages in memory from which on new ones are on the disk only.
@@ -39,30 +45,36 @@ impl Budget {
 
 /// The journals of a queue, by line.
 pub(super) struct Kept {
-    home: Home,
+    place: Place,
     journals: Box<[Arc<dyn Journal>]>,
 }
 
-impl Home {
+impl Shelves {
+    pub(super) fn place(&self, id: u64) -> Place {
+        Place { shelves: self.clone(), id }
+    }
+}
+
+impl Place {
     /// Opens the lines for the priorities from 0 to `highest`.
     pub(super) fn open_lines(self, highest: u8) -> Result<(Lines, Kept)> {
-        let open = |line| self.store.open_line(self.id, line);
+        let open = |line| self.shelves.store.open_line(self.id, line);
         let lines = (0..=highest).map(open).collect::<Result<Vec<_>>>()?;
         let journals = lines.iter().map(|(journal, _)| journal.clone()).collect();
-        Ok((Lines::open(lines.into_iter(), self.budget), Kept { home: self, journals }))
+        Ok((Lines::open(lines.into_iter(), self.shelves.budget), Kept { place: self, journals }))
     }
 
     /// Opens a stream.
     pub(super) fn open_log(self) -> Result<(Log, Kept)> {
-        let (journal, found) = self.store.open_line(self.id, 0)?;
+        let (journal, found) = self.shelves.store.open_line(self.id, 0)?;
         let log = Log::open(journal.clone(), found)?;
-        Ok((log, Kept { home: self, journals: Box::new([journal]) }))
+        Ok((log, Kept { place: self, journals: Box::new([journal]) }))
     }
 }
 
 impl Kept {
     pub(super) fn delete(&self) {
-        self.home.store.delete_queue(self.home.id);
+        self.place.shelves.store.delete_queue(self.place.id);
     }
 }
 

@@ -155,7 +155,7 @@ impl Timed for Queue {
         {
             drop(guard);
             if let Some(vhost) = self.home.upgrade() {
-                vhost.delete_queue(&self, wakes);
+                vhost.drop_queue(&self, wakes);
             }
             return;
         }

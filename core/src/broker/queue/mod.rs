@@ -38,8 +38,8 @@ use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::wire::table::{Table, Value};
 use deadlines::Deadlines;
-pub(super) use keep::Home;
 use keep::Kept;
+pub(super) use keep::{Budget, Shelves};
 use lines::Lines;
 use log::Log;
 use rules::Rules;
@@ -121,6 +121,8 @@ impl QueueKind {
 /// A queue. Data under a short lock, not a task: whoever publishes or settles does the handing out.
 pub struct Queue {
     pub(super) id: u64,
+    /// Its number in the store, when it is durable and the broker has one.
+    pub(super) stored_id: Option<u64>,
     pub(super) name: Arc<str>,
     /// The name of its virtual host.
     pub(super) vhost: Arc<str>,
@@ -196,16 +198,17 @@ impl Queue {
         options: QueueOptions,
         policy: &Table,
         owner: Option<u64>,
-        kept: Option<Home>,
+        stored_id: Option<u64>,
     ) -> Result<Arc<Self>> {
         let arguments = &options.arguments;
         let highest = arguments.get("x-max-priority").and_then(Value::as_integer).unwrap_or(0);
         let highest = highest.clamp(0, 255) as u8;
         let kind = QueueKind::of(arguments);
         let (mut lines, mut log) = (Lines::new(highest), None);
-        let kept = match (kept, kind) {
-            (Some(home), QueueKind::Stream) => {
-                let (opened, kept) = home.open_log()?;
+        let place = stored_id.and_then(|id| home.shelves.as_ref().map(|shelves| shelves.place(id)));
+        let kept = match (place, kind) {
+            (Some(place), QueueKind::Stream) => {
+                let (opened, kept) = place.open_log()?;
                 log = Some(Box::new(opened));
                 Some(kept)
             }
@@ -213,8 +216,8 @@ impl Queue {
                 log = Some(Box::new(Log::new()));
                 None
             }
-            (Some(home), _) => {
-                let (opened, kept) = home.open_lines(highest)?;
+            (Some(place), _) => {
+                let (opened, kept) = place.open_lines(highest)?;
                 lines = opened;
                 Some(kept)
             }
@@ -242,6 +245,7 @@ impl Queue {
         state.plain = state.is_plain();
         let queue = Arc::new(Queue {
             id: next_id(),
+            stored_id,
             name: name.into(),
             vhost: home.name.clone(),
             home: home.me.clone(),
