@@ -4,9 +4,11 @@ use std::collections::{BTreeSet, HashSet};
 
 mod access;
 mod exchanges;
+mod kept;
 mod places;
 mod policies;
 mod rules;
+mod shelf;
 mod streams;
 
 use proptest::prelude::*;

@@ -1,18 +1,20 @@
 //! A store in memory: it survives a broker, and says when something is on the disk only when the test lets it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use crate::broker::store::{Journal, Recovered, Store, Stored, Waiter};
+use crate::broker::{Change, Definition, Noted, Record};
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Shelf {
     lines: Mutex<HashMap<(u64, u8), Arc<Line>>>,
     waiters: Mutex<Vec<Waiter>>,
@@ -32,9 +34,20 @@ struct State {
     delivered: u64,
 }
 
+impl fmt::Debug for Shelf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shelf").finish_non_exhaustive()
+    }
+}
+
 impl Shelf {
-    pub(super) fn line(&self, queue: u64, line: u8) -> Arc<Line> {
+    fn line(&self, queue: u64, line: u8) -> Arc<Line> {
         self.lines.lock().entry((queue, line)).or_default().clone()
+    }
+
+    /// A line of the first queue that was declared.
+    pub(super) fn first_line(&self) -> Arc<Line> {
+        self.line(1, 0)
     }
 
     /// Messages of all queues.
@@ -120,5 +133,46 @@ impl Journal for Line {
             into.push(Stored { number, expires: *expires, returns: *returns, message });
         }
         Ok(state.next)
+    }
+}
+
+/// Definitions in memory, which survive a broker too.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    definitions: Mutex<Vec<Definition>>,
+    next: AtomicU64,
+}
+
+impl Ledger {
+    pub(super) fn is_empty(&self) -> bool {
+        self.definitions.lock().is_empty()
+    }
+}
+
+impl Record for Ledger {
+    fn recorded(&self) -> Result<Vec<Definition>> {
+        Ok(self.definitions.lock().clone())
+    }
+
+    fn note(&self, changes: Vec<Change>) -> Noted {
+        let mut definitions = self.definitions.lock();
+        for change in changes {
+            match change {
+                Change::Put(definition) => definitions.push(definition),
+                Change::DeleteQueue(_, name) => {
+                    definitions.retain(
+                        |other| !matches!(other, Definition::Queue(_, queue, _) if queue.name == name),
+                    );
+                }
+                other => panic!("not on this ledger: {other:?}"),
+            }
+        }
+        let noted = Noted::default();
+        noted.settle(Ok(()));
+        noted
+    }
+
+    fn queue_id(&self) -> u64 {
+        self.next.fetch_add(1, Relaxed) + 1
     }
 }
