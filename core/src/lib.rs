@@ -32,6 +32,7 @@ pub mod memory;
 pub mod message;
 pub mod routing;
 pub mod server;
+pub mod storage;
 pub mod wire;
 
 pub use error::{Error, Kind, Result};
