@@ -2,7 +2,9 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | [`format`] | every byte of every file |
+//! | [`directory`] | a broker's directory: its layout, its version, and that one process has it |
+//! | [`definitions`] | virtual hosts, users, permissions, policies, exchanges, queues and bindings, in `redb` |
+//! | [`format`] | every byte of every file of messages |
 //! | [`disk`] | what is asked of a file system |
 //! | [`folders`] | where queues are; the trash |
 //! | [`line`] | one line of a queue: segments of messages, and what became of them |
@@ -18,6 +20,8 @@
 mod committer;
 mod damaged;
 mod dead;
+mod definitions;
+mod directory;
 pub mod disk;
 mod folders;
 mod format;
@@ -38,6 +42,8 @@ use parking_lot::Mutex;
 use crate::broker::store::{Journal, Recovered, Store, Waiter};
 use crate::error::{Error, Kind, Result};
 use committer::{Committer, Shared};
+pub use definitions::DefinitionStore;
+pub use directory::Directory;
 use disk::Disk;
 use folders::{Folders, Rubbish};
 use line::Line;
