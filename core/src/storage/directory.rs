@@ -177,3 +177,66 @@ fn write_format(directory: &Path) -> io::Result<()> {
     std::fs::rename(&new, directory.join("format"))?;
     sync(directory)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_new_directory_is_its_owner_s_alone_and_can_be_taken_again() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("some/where");
+        drop(Directory::open(&path).unwrap());
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        assert_eq!(std::fs::read_to_string(path.join("format")).unwrap(), "WarrenMQ data, format 1\n");
+        assert!(Directory::existing(&path).is_ok());
+    }
+
+    #[test]
+    fn a_directory_has_one_owner_who_is_named_to_others() {
+        let folder = TempDir::new().unwrap();
+        let first = Directory::open(folder.path()).unwrap();
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join("lock")).unwrap(),
+            format!("{}\n", std::process::id())
+        );
+        let error = Directory::open(folder.path()).unwrap_err();
+        assert_eq!((error.kind(), error.reason()), (Kind::ResourceLocked, "is in use by this process"));
+        drop(first);
+        assert!(Directory::open(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn a_directory_of_a_newer_version_is_refused_and_left_alone() {
+        let folder = TempDir::new().unwrap();
+        let format = folder.path().join("format");
+        std::fs::write(&format, "WarrenMQ data, format 2\n").unwrap();
+        let error = Directory::open(folder.path()).unwrap_err();
+        assert!(error.reason().starts_with("was written by a newer version: format 2"), "{error}");
+        assert_eq!(std::fs::read_to_string(format).unwrap(), "WarrenMQ data, format 2\n");
+    }
+
+    #[test]
+    fn a_directory_with_something_else_in_it_is_refused_and_left_alone() {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join("letter.txt"), "").unwrap();
+        let error = Directory::open(folder.path()).unwrap_err();
+        assert!(error.reason().ends_with("letter.txt"), "{error}");
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+        assert_eq!(Directory::existing(folder.path()).unwrap_err().kind(), Kind::NotFound);
+    }
+
+    #[test]
+    fn a_directory_that_was_only_half_made_is_made_whole() {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join("lock"), "1\n").unwrap();
+        std::fs::write(folder.path().join("format.new"), "Warr").unwrap();
+        drop(Directory::open(folder.path()).unwrap());
+        assert!(Directory::existing(folder.path()).is_ok());
+    }
+}

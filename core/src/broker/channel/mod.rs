@@ -195,6 +195,11 @@ impl Channel {
         Ok(queue)
     }
 
+    /// Whether what is declared, bound and deleted may have to wait for the disk.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.session.vhost.recorder.get().is_some()
+    }
+
     /// Ends a consumer; what it has not acknowledged stays with the channel. That there is no such
     /// consumer is no error. Its place on the channel, if there was one.
     pub fn cancel(&mut self, tag: &str, wakes: &mut Wakes) -> Option<u32> {

@@ -554,7 +554,11 @@ fn what_is_done_together_is_there_in_whole_or_not_at_all() {
 
     let broker = stage.broker.clone();
     let syncs = stage.fault.syncs.load(Relaxed);
-    stage.store.together(|| Ok(fill(&broker))).unwrap();
+    let filling = || {
+        fill(&broker);
+        Ok(())
+    };
+    stage.store.together(filling).unwrap();
     assert!(stage.fault.syncs.load(Relaxed) - syncs <= 2, "one commit");
     let filled = stage.json();
     stage.start_again();
