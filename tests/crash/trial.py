@@ -16,6 +16,7 @@ from support.frames import Closed
 # the broker stops after SIGTERM, or soon after its start, once or more, with load from earlier lives to recover.
 MOMENTS = {"load": 4, "turnover": 2, "definitions": 2, "stopping": 1, "recovery": 2}
 LONGEST = 0.4  # seconds of load before a kill; the shortest are 5 ms
+LONGER = 8  # times as long is one in twenty, so that more is sealed, removed and left behind
 JOIN = 40  # seconds in which a client notices that its broker is gone
 
 
@@ -48,7 +49,6 @@ class Trial:
     pause: int = 20
     tell: object = print
     killed: int = 0
-    lives: int = 0
     longest: float = 0.0  # seconds from a start to the first open channel
     failures: list = field(default_factory=list)
 
@@ -72,7 +72,8 @@ class Trial:
             if not self.failures:
                 self._count()  # nothing may come that was not there before
         except Exception as error:
-            self.failures.append(f"life {self.lives}: {type(error).__name__}: {error}")
+            self.failures.append(f"life {self.ledger.life}: {type(error).__name__}: {error}")
+            self.failures += self.broker.output if self.broker else []
         finally:
             if self.broker and self.broker.alive:
                 self.broker.kill()
@@ -96,7 +97,7 @@ class Trial:
         for hand in hands:
             hand.start()
         lined_up.wait(JOIN)
-        lasted = self.chance.uniform(0.005, LONGEST)
+        lasted = self.chance.uniform(0.005, LONGEST) * (LONGER if self.chance.random() < 0.05 else 1)
         time.sleep(lasted)
         gone = [hand for hand in hands if not hand.is_alive()]
         if moment == "stopping":
@@ -106,41 +107,40 @@ class Trial:
         for hand in hands:
             hand.join(JOIN)
         self._blame(hands, gone)
-        self.tell(f"life {self.lives}: {moment}, killed after {lasted * 1000:.0f} ms, {self.told()}")
+        self.tell(f"life {self.ledger.life}: {moment}, killed after {lasted * 1000:.0f} ms, {self.told()}")
 
     def _blame(self, hands, gone):
         for hand in hands:
             if hand.is_alive():
-                self.failures.append(f"life {self.lives}: {hand.name} does not notice that the broker is gone")
+                self.failures.append(f"life {self.ledger.life}: {hand.name} does not notice that the broker is gone")
             elif hand.error:
-                self.failures.append(f"life {self.lives}: {hand.name}: {type(hand.error).__name__}: {hand.error}")
+                self.failures.append(f"life {self.ledger.life}: {hand.name}: {type(hand.error).__name__}: {hand.error}")
             elif hand in gone:
-                self.failures.append(f"life {self.lives}: the broker left {hand.name} before it was killed")
+                self.failures.append(f"life {self.ledger.life}: the broker left {hand.name} before it was killed")
         if self.failures:
             self.failures += self.broker.output
 
     def _stillbirth(self):
         """A start that is killed before it is done, or soon after."""
         usual = sorted(self.starts)[len(self.starts) // 2] if self.starts else 0.1
+        self.ledger.begin()
         self.broker = self.subject.spawn()
         time.sleep(self.chance.uniform(0, 1.3) * usual)
-        self.ledger.begin()
         self._kill()
 
     def _start(self):
         begun = time.monotonic()
-        self.lives += 1
+        self.ledger.begin()
         self.broker = self.subject.spawn().wait(START)
         with Client(self.broker) as client:
             self.starts.append(time.monotonic() - begun)
             self.longest = max(self.longest, self.starts[-1])
-            self.ledger.begin()
             load.lay(client)
             self.definitions.verify(client, self.ledger)
 
     def _kill(self):
-        self.broker.kill()
         self.ledger.end(time.monotonic())
+        self.broker.kill()
         self.killed += 1
         self.subject.breakage()
 
@@ -167,7 +167,7 @@ class Trial:
     def report(self):
         """A table for people."""
         counts = self.ledger.counts
-        rows = {"broker": self.subject.name, "seed": self.seed, "lives": self.lives, "kills": self.killed}
+        rows = {"broker": self.subject.name, "seed": self.seed, "lives": self.ledger.life, "kills": self.killed}
         rows |= {word: counts[word] for word in ("published", "confirmed", "refused", "delivered", "acked")}
         rows |= {"duplicates": counts["duplicates"]} | {rule: counts[rule] for rule in RULES}
         rows |= {"longest start": f"{self.longest:.3f} s"}
