@@ -145,7 +145,7 @@ class Trial:
         self.subject.breakage()
 
     def _count(self):
-        """A life without load: every queue is drained. It ends in good order, or by a kill once the acks are certain."""
+        """A life without load: every queue is drained. It ends well, or by a kill once the acks are certain."""
         self._start()
         with Client(self.broker) as client:
             for queue in (*load.QUEUES, load.TURNED):
