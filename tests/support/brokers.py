@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,8 +37,11 @@ class Broker:
     process: subprocess.Popen
     port: int
     directory: Path
+    ready: str  # the pattern of the line it prints once clients can connect
+    kept: bool  # the directory was given, and outlives the process
     output: deque = field(default_factory=lambda: deque(maxlen=200))
     host: str = "127.0.0.1"
+    _started: threading.Event = field(default_factory=threading.Event)
 
     @property
     def url(self):
@@ -47,17 +51,45 @@ class Broker:
     def alive(self):
         return self.process.poll() is None
 
+    def wait(self, timeout=START_TIMEOUT):
+        """Wait until clients can connect; a broker that does not come so far is killed."""
+        if not (self._started.wait(timeout) and self.port and self.alive):
+            self.kill()
+            self._tidy()
+            raise RuntimeError(f"{self.name} did not start:\n" + "\n".join(self.output))
+        return self
+
+    def terminate(self):
+        self.process.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        """SIGKILL, with its children; what it has given to the kernel stays."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
     def stop(self):
         """SIGTERM, and the exit status; a broker that does not obey is killed and counts as failed."""
-        self.process.send_signal(signal.SIGTERM)
+        self.terminate()
         try:
             return self.process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+            self.kill()
             raise AssertionError(f"{self.name} did not stop within {STOP_TIMEOUT} s of SIGTERM") from None
         finally:
+            self._tidy()
+
+    def _tidy(self):
+        if not self.kept:
             shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.output.append(line.rstrip("\n"))
+            if not self._started.is_set() and (match := re.search(self.ready, line)):
+                self.port = self.port or int(match["port"])
+                self._started.set()
+        self._started.set()
 
 
 def start(name, port=None):
@@ -66,19 +98,29 @@ def start(name, port=None):
 
 
 def start_warrenmq(*options, port=None):
-    """`warrenmq serve` in memory; WARRENMQ_BIN names the binary if it is not the release build."""
-    binary = Path(os.environ.get("WARRENMQ_BIN", ROOT / "target/release/warrenmq"))
-    if not binary.exists():
-        raise FileNotFoundError(f"no WarrenMQ at {binary}: run `cargo build --release`, or set WARRENMQ_BIN")
-    command = [binary, "serve", "--memory", "--amqp", f"127.0.0.1:{port or 0}", *options]
-    return _launch("warrenmq", command, r"^ready amqp://[^ ]*:(?P<port>\d+)", _temporary())
+    return spawn_warrenmq("--memory", *options, port=port).wait()
 
 
 def start_rabbitmq(port=None):
-    """A RabbitMQ node of its own: own name, ports, data and cookie."""
-    script = _rabbitmq_script()
-    directory = _temporary()
-    free, distribution = _free_ports(2)
+    return spawn_rabbitmq(port).wait()
+
+
+def spawn_warrenmq(*options, port=None, directory=None, environment=None):
+    """`warrenmq serve`, not waited for; WARRENMQ_BIN names the binary if it is not the release build."""
+    binary = Path(os.environ.get("WARRENMQ_BIN", ROOT / "target/release/warrenmq"))
+    if not binary.exists():
+        raise FileNotFoundError(f"no WarrenMQ at {binary}: run `cargo build --release`, or set WARRENMQ_BIN")
+    command = [binary, "serve", "--amqp", f"127.0.0.1:{port or 0}", *options]
+    ready = r"^ready amqp://[^ ]*:(?P<port>\d+)"
+    return _spawn("warrenmq", command, ready, directory or temporary(), directory is not None, port, environment)
+
+
+def spawn_rabbitmq(port=None, directory=None):
+    """A RabbitMQ node of its own, not waited for: own name, ports, data and cookie. With the directory and port
+    of one that is gone it is the same node again."""
+    script = rabbitmq_script()
+    kept, directory = directory is not None, directory or temporary()
+    free, distribution = free_ports(2)
     port = port or free
     (directory / "plugins").write_text(f"[{','.join(RABBITMQ_PLUGINS)}].\n")
     (directory / "rabbitmq.conf").write_text("log.console.level = warning\n")
@@ -95,11 +137,10 @@ def start_rabbitmq(port=None):
         "RABBITMQ_PID_FILE": directory / "pid",
         "RABBITMQ_ENABLED_PLUGINS_FILE": directory / "plugins",
     }
-    environment = os.environ | {key: str(value) for key, value in environment.items()}
-    return _launch("rabbitmq", [script], r"completed with \d+ plugins", directory, port, environment)
+    return _spawn("rabbitmq", [script], r"completed with \d+ plugins", directory, kept, port, environment)
 
 
-def _rabbitmq_script():
+def rabbitmq_script():
     """The script beside the packaged wrapper: the wrapper in the PATH switches user and so wants root."""
     for candidate in ("/usr/lib/rabbitmq/bin/rabbitmq-server", shutil.which("rabbitmq-server")):
         if candidate and Path(candidate).exists():
@@ -107,11 +148,11 @@ def _rabbitmq_script():
     raise Unavailable("no RabbitMQ server installed")
 
 
-def _launch(name, command, ready, directory, port=None, environment=None):
+def _spawn(name, command, ready, directory, kept, port, environment):
     process = subprocess.Popen(
         [str(part) for part in command],
         cwd=directory,
-        env=environment,
+        env=os.environ | {key: str(value) for key, value in (environment or {}).items()},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -119,31 +160,16 @@ def _launch(name, command, ready, directory, port=None, environment=None):
         errors="replace",
         start_new_session=True,  # a group of its own, so that a stubborn broker is killed with its children
     )
-    broker = Broker(name, process, port, directory)
-    started = threading.Event()
-
-    def drain():
-        for line in process.stdout:
-            broker.output.append(line.rstrip("\n"))
-            if not started.is_set() and (match := re.search(ready, line)):
-                broker.port = port or int(match["port"])
-                started.set()
-        started.set()
-
-    threading.Thread(target=drain, name=f"{name} output", daemon=True).start()
-    if not (started.wait(START_TIMEOUT) and broker.port and broker.alive):
-        if broker.alive:
-            os.killpg(process.pid, signal.SIGKILL)
-        shutil.rmtree(directory, ignore_errors=True)
-        raise RuntimeError(f"{name} did not start:\n" + "\n".join(broker.output))
+    broker = Broker(name, process, port, directory, ready, kept)
+    threading.Thread(target=broker._read, name=f"{name} output", daemon=True).start()
     return broker
 
 
-def _temporary():
+def temporary():
     return Path(tempfile.mkdtemp(prefix="warrenmq-test-"))
 
 
-def _free_ports(count):
+def free_ports(count):
     sockets = [socket.socket() for _ in range(count)]
     try:
         for one in sockets:
