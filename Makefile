@@ -78,6 +78,12 @@ test-node: build-node
 test-suites: build tests/node_modules
 	cd tests && python -m pytest -q -rs
 
+KILLS ?= 500
+BROKER ?= warrenmq
+.PHONY: crash
+crash: build-rust $(BUILD)/venv ## Kill a broker under load, again and again, and count; KILLS=500 SEED=1 BROKER=warrenmq
+	cd tests && python -m crash --broker $(BROKER) --kills $(KILLS) $(if $(SEED),--seed $(SEED)) $(CRASH)
+
 # --- look after ---
 
 .PHONY: lint bench fuzz fuzz-methods clean

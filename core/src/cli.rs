@@ -5,18 +5,20 @@ mod definitions;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::broker::{Broker, Options, Profile};
+use crate::broker::store::Store;
+use crate::broker::{Alarm, Broker, Options, Profile};
 use crate::disk;
 use crate::error::{Error, Kind, Result};
 use crate::server::{Limits, LoginFrom, Server, Tls, TlsOptions, Verify};
-use crate::storage::{DefinitionStore, Directory};
+use crate::storage::disk::RealDisk;
+use crate::storage::{self, DefinitionStore, Directory, Messages};
 use crate::wire::frame::FRAME_MIN_SIZE;
 
 /// RabbitMQ's semantics with SQLite's operations.
@@ -82,6 +84,9 @@ struct Serve {
     /// [default: 50 MB with --data, else none]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     disk_limit: Option<usize>,
+    /// Bytes of a file of messages, with K, M or G; their space is given back file by file
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes)]
+    segment_size: usize,
     /// The RabbitMQ to be like where its versions differ
     #[arg(long, value_name = "VERSION", default_value = "3.13")]
     profile: Profile,
@@ -194,7 +199,10 @@ impl Serve {
         options.loopback_users = self.loopback_user.clone();
         let home = match self.data() {
             None => None,
-            Some(data) => Some(Home::open(Directory::open(&data)?, options.clone())?),
+            Some(data) => {
+                let storage = storage::Options { segment_bytes: self.segment_size as u64 };
+                Some(Home::open(Directory::open(&data)?, options.clone(), storage)?)
+            }
         };
         let broker = home.as_ref().map_or_else(|| Broker::empty(options), |home| home.broker.clone());
         self.fill(&broker, home.as_ref())?;
@@ -212,11 +220,6 @@ impl Serve {
         let mut servers = Vec::new();
         for address in &self.amqp {
             servers.push(Server::listen(broker.clone(), address, limits.clone()).await?);
-        }
-        if !self.memory {
-            tracing::warn!(
-                "messages, unlike definitions, are kept in memory only, and end with this process"
-            );
         }
         let mut addresses: Vec<String> =
             servers.iter().map(|server| format!("amqp://{}", server.address())).collect();
@@ -239,10 +242,7 @@ impl Serve {
         for server in servers {
             server.stop().await;
         }
-        if let Some(home) = home {
-            home.definitions.close();
-        }
-        Ok(())
+        home.map_or(Ok(()), |home| home.close())
     }
 
     /// Where data is kept, if it is.
@@ -278,6 +278,7 @@ impl Serve {
 
 /// A broker that lives in a directory.
 struct Home {
+    messages: Arc<Messages>,
     definitions: Arc<DefinitionStore>,
     broker: Arc<Broker>,
     /// Last, as everything else in the directory is to be closed before another process may have it.
@@ -285,10 +286,28 @@ struct Home {
 }
 
 impl Home {
-    fn open(directory: Directory, options: Options) -> Result<Self> {
+    fn open(directory: Directory, options: Options, storage: storage::Options) -> Result<Self> {
         let definitions = Arc::new(DefinitionStore::open(&directory.definitions())?);
+        let troubled = Arc::new(OnceLock::<Weak<Broker>>::new());
+        let trouble = troubled.clone();
+        let tell = move |reason: Option<String>| {
+            if let Some(broker) = trouble.get().and_then(Weak::upgrade) {
+                broker.set_alarm(Alarm::Storage, reason.is_some());
+            }
+        };
+        let messages = Messages::open(Arc::new(RealDisk), directory.path().into(), storage, Box::new(tell))?;
+        let messages = Arc::new(messages);
+        let options = Options { store: Some(messages.clone()), ..options };
         let broker = Broker::restore(options, definitions.clone())?;
-        Ok(Home { definitions, broker, _directory: directory })
+        let _ = troubled.set(Arc::downgrade(&broker));
+        Ok(Home { messages, definitions, broker, _directory: directory })
+    }
+
+    /// Brings everything to the disk.
+    fn close(&self) -> Result<()> {
+        let written = self.messages.close();
+        self.definitions.close();
+        written
     }
 }
 

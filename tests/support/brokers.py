@@ -41,7 +41,8 @@ class Broker:
     kept: bool  # the directory was given, and outlives the process
     output: deque = field(default_factory=lambda: deque(maxlen=200))
     host: str = "127.0.0.1"
-    _started: threading.Event = field(default_factory=threading.Event)
+    _told: threading.Event = field(default_factory=threading.Event)  # whether it is ready
+    _is_ready: bool = False
 
     @property
     def url(self):
@@ -53,7 +54,7 @@ class Broker:
 
     def wait(self, timeout=START_TIMEOUT):
         """Wait until clients can connect; a broker that does not come so far is killed."""
-        if not (self._started.wait(timeout) and self.port and self.alive):
+        if not (self._told.wait(timeout) and self._is_ready):
             self.kill()
             self._tidy()
             raise RuntimeError(f"{self.name} did not start:\n" + "\n".join(self.output))
@@ -86,10 +87,10 @@ class Broker:
     def _read(self):
         for line in self.process.stdout:
             self.output.append(line.rstrip("\n"))
-            if not self._started.is_set() and (match := re.search(self.ready, line)):
-                self.port = self.port or int(match["port"])
-                self._started.set()
-        self._started.set()
+            if not self._is_ready and (match := re.search(self.ready, line)):
+                self.port, self._is_ready = self.port or int(match["port"]), True
+                self._told.set()
+        self._told.set()
 
 
 def start(name, port=None):

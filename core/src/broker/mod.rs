@@ -49,6 +49,7 @@ mod replies;
 mod restore;
 mod route;
 mod session;
+pub mod store;
 mod timers;
 mod topology;
 mod vhost;
@@ -113,6 +114,11 @@ pub struct Options {
     pub max_connections: Option<u64>,
     /// Channels over all connections; none is no limit (RabbitMQ's `channel_max_per_node`).
     pub max_channels: Option<u64>,
+    /// Where durable queues keep their persistent messages; none: in memory like all others.
+    pub store: Option<Arc<dyn store::Store>>,
+    /// Bytes of messages that such a queue has in memory, for each of its priorities, before the next ones are on the
+    /// disk only.
+    pub queue_memory: usize,
 }
 
 impl Default for Options {
@@ -134,6 +140,8 @@ impl Options {
             loopback_users: vec!["guest".into()],
             max_connections: None,
             max_channels: None,
+            store: None,
+            queue_memory: 32 << 20,
         }
     }
 }

@@ -21,6 +21,7 @@ impl Broker {
     /// `ResourceError` when what is recorded cannot be read; whatever something in it is refused for.
     pub fn restore(options: Options, record: Arc<dyn Record>) -> Result<Arc<Self>> {
         let broker = Self::empty(options);
+        broker.timers.hold();
         let mut limits = Vec::new();
         for definition in record.recorded()? {
             if let Definition::Vhost(vhost) = &definition {
@@ -33,6 +34,7 @@ impl Broker {
             broker.set_vhost_limits(&vhost, limits)?;
         }
         broker.recorder.start(record);
+        broker.timers.release();
         Ok(broker)
     }
 
@@ -62,8 +64,7 @@ impl Broker {
                     auto_delete: queue.auto_delete,
                     arguments,
                 };
-                self.existing(OPERATION, &queue.vhost)?.restore_queue(id, &queue.name, options);
-                Ok(())
+                self.existing(OPERATION, &queue.vhost)?.restore_queue(id, &queue.name, options)
             }
             Definition::Binding(binding, arguments) => self.bind_again(&binding, &arguments),
         }

@@ -7,16 +7,17 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
+use super::Options;
 use super::arguments::{self, queue_arguments};
 use super::carbon_copies::{CarbonCopies, stripped};
 use super::changing::Changing;
 use super::definitions::DestinationType;
-use super::delay::{Delayed, DelayedMessage};
+use super::delay::{Delayed, DelayedMessage, Held};
 use super::equivalence::{check_arguments, check_field};
 use super::exchange::{BindingInfo, Destination, Exchange, ExchangeInfo};
 use super::outbox::Wakes;
 use super::policy::{Policies, Policy, Side, Subject};
-use super::queue::{Queue, QueueKind, QueueOptions, QueueStatus, not_found};
+use super::queue::{Budget, Queue, QueueKind, QueueOptions, QueueStatus, Shelves, not_found};
 use super::record::{Change, Recorder};
 use super::replies::Replies;
 use super::timers::Timers;
@@ -46,6 +47,8 @@ pub struct Vhost {
     /// Of quorum queues that are not told otherwise.
     pub(super) delivery_limit: Option<u64>,
     pub(super) delayed: Arc<Delayed>,
+    /// Where messages are kept, if they are.
+    pub(super) shelves: Option<Shelves>,
     pub(super) timers: Arc<Timers>,
     pub(super) recorder: Recorder,
     /// What is being declared, deleted, bound or unbound.
@@ -65,9 +68,12 @@ impl Vhost {
         name: &str,
         timers: &Arc<Timers>,
         recorder: Recorder,
-        delivery_limit: Option<u64>,
-    ) -> Arc<Self> {
-        Arc::new_cyclic(|me| Vhost {
+        options: &Options,
+    ) -> Result<Arc<Self>> {
+        let budget = Budget { line: options.queue_memory, all: options.memory_limit / 2 };
+        let shelves = options.store.clone().map(|store| Shelves { store, budget });
+        let delayed = Held::open(name, shelves.as_ref())?;
+        Ok(Arc::new_cyclic(|me| Vhost {
             name: name.into(),
             topology: RwLock::new(Topology::new()),
             generation: AtomicU64::new(0),
@@ -76,13 +82,14 @@ impl Vhost {
             policies: RwLock::default(),
             changing_policies: Mutex::default(),
             connections: Seats::default(),
-            delivery_limit,
-            delayed: Delayed::new(me, timers),
+            delivery_limit: options.delivery_limit,
+            delayed: Delayed::new(me, timers, delayed),
+            shelves,
             timers: timers.clone(),
             recorder,
             changing: Changing::default(),
             me: me.clone(),
-        })
+        }))
     }
 
     pub(super) fn limits(&self) -> VhostLimits {
@@ -332,7 +339,11 @@ impl Vhost {
                 self.record(OPERATION, topology, || Change::Put(self.queue_definition(id, name, &options)))?
             }
         };
-        Ok((self.insert_queue(&mut topology, name, options, owner, stored_id), true))
+        let inserted = self.insert_queue(&mut topology, name, options, owner, stored_id);
+        if inserted.is_err() && stored_id.is_some() {
+            self.note(&topology, vec![Change::DeleteQueue(self.name.to_string(), name.into())]);
+        }
+        Ok((inserted?, true))
     }
 
     fn insert_queue(
@@ -342,18 +353,18 @@ impl Vhost {
         options: QueueOptions,
         owner: Option<u64>,
         stored_id: Option<u64>,
-    ) -> Arc<Queue> {
+    ) -> Result<Arc<Queue>> {
         let kind = QueueKind::of(&options.arguments);
         let effective = self.policies.read().effective(Subject::Queue(name, kind));
-        let queue = Queue::new(name, self, options, &effective.definition, owner, stored_id);
+        let queue = Queue::new(name, self, options, &effective.definition, owner, stored_id)?;
         topology.queues.insert(queue.name.clone(), queue.clone());
         self.changed();
-        queue
+        Ok(queue)
     }
 
     /// Adds a durable queue that was declared before the broker was started.
-    pub(super) fn restore_queue(&self, id: u64, name: &str, options: QueueOptions) {
-        self.insert_queue(&mut self.topology.write(), name, options, None, Some(id));
+    pub(super) fn restore_queue(&self, id: u64, name: &str, options: QueueOptions) -> Result<()> {
+        self.insert_queue(&mut self.topology.write(), name, options, None, Some(id)).map(drop)
     }
 
     pub(super) fn reserved(&self, operation: &'static str, what: &str, name: &str) -> Error {

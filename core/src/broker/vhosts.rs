@@ -166,7 +166,7 @@ impl Broker {
         }
         let settings = Settings { metadata, limits: VhostLimits::default() };
         self.recorder.keep("add_vhost", || settings.recorded(name))?;
-        let vhost = Vhost::new(name, &self.timers, self.recorder.clone(), self.options.delivery_limit);
+        let vhost = Vhost::new(name, &self.timers, self.recorder.clone(), &self.options)?;
         *vhost.settings.write() = settings;
         self.vhosts.write().insert(name.into(), vhost);
         Ok(())
@@ -193,6 +193,7 @@ impl Broker {
         self.vhosts.write().remove(name);
         let mut wakes = Wakes::default();
         vhost.delete_queues(&mut wakes);
+        vhost.delayed.delete();
         wakes.run();
         self.end_sessions(&format!("vhost '{name}' is deleted"), |session| {
             Arc::ptr_eq(&session.vhost, &vhost)

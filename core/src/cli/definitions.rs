@@ -42,7 +42,7 @@ impl Command {
             Action::Export { directory, to } => export(&directory, to.as_deref()),
             Action::Import { directory, file } => {
                 let definitions = read(&file)?;
-                let home = Home::open(Directory::open(&directory)?, Options::default())?;
+                let home = Home::open(Directory::open(&directory)?, Options::default(), Default::default())?;
                 home.definitions.together(|| home.broker.import(&definitions))
             }
         }
@@ -50,7 +50,7 @@ impl Command {
 }
 
 fn export(directory: &Path, to: Option<&Path>) -> Result<()> {
-    let home = Home::open(Directory::existing(directory)?, Options::default())?;
+    let home = Home::open(Directory::existing(directory)?, Options::default(), Default::default())?;
     let mut json = home.broker.definitions().to_json();
     json.push('\n');
     let (written, name) = match to {

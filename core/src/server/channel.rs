@@ -8,7 +8,7 @@ use bytes::BytesMut;
 
 use super::link::{Announcer, Link, Port};
 use super::output::Output;
-use crate::broker::{self, Confirmed, ConsumeOptions, Returned, Session, Settle, Wakes};
+use crate::broker::{self, ConsumeOptions, Returned, Session, Settle, Wakes};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Body, RouteKey};
 use crate::wire::hot::{AckRef, ContentHeaderRef, PublishRef, method_id};
@@ -241,25 +241,10 @@ impl Channel {
             let output = &mut writer.output;
             send_back(output, self.number, &returned, link.frame_max());
             if let Some(confirmed) = confirmed {
-                self.confirm(output, &confirmed);
+                output.confirm(self.number, &confirmed);
             }
         }
         settled
-    }
-
-    /// Those that were refused one by one, then all others together up to the last of them.
-    fn confirm(&self, output: &mut Output, confirmed: &Confirmed) {
-        let &Confirmed { first, mut last, ref refused } = confirmed;
-        for number in refused {
-            let method = basic::Nack { delivery_tag: *number, multiple: false, requeue: false };
-            output.method(self.number, &Method::BasicNack(method));
-        }
-        while refused.binary_search(&last).is_ok() {
-            last -= 1;
-        }
-        if last >= first {
-            output.ack(self.number, last, last > first);
-        }
     }
 
     /// Ends the channel; nothing more is sent on it.
@@ -285,6 +270,9 @@ impl Channel {
                 link.send(self.number, &answer);
             }
             return Ok(Next::Continue);
+        }
+        if let Method::TxCommit(_) = method {
+            return self.commit(link, wakes);
         }
         // Held throughout, so that an answer stands before the deliveries that it makes possible.
         let mut writer = link.writer();
@@ -381,12 +369,6 @@ impl Channel {
                 broker.tx_select()?;
                 reply(false, Method::TxSelectOk(tx::SelectOk {}));
             }
-            Method::TxCommit(_) => {
-                broker.tx_commit(wakes)?;
-                let returned = broker.take_returned();
-                send_back(&mut writer.output, number, &returned, link.frame_max());
-                writer.output.method(number, &Method::TxCommitOk(tx::CommitOk {}));
-            }
             Method::TxRollback(_) => {
                 broker.tx_rollback()?;
                 reply(false, Method::TxRollbackOk(tx::RollbackOk {}));
@@ -394,6 +376,15 @@ impl Channel {
             // What only servers send, or what belongs to the connection.
             other => return Err(Error::new(Kind::CommandInvalid, other.name(), "unimplemented method")),
         }
+        Ok(Next::Continue)
+    }
+
+    fn commit(&mut self, link: &Link, wakes: &mut Wakes) -> Result<Next> {
+        self.stepping_aside(|broker| broker.tx_commit(wakes))?;
+        let returned = self.broker.take_returned();
+        let mut writer = link.writer();
+        send_back(&mut writer.output, self.number, &returned, link.frame_max());
+        writer.output.method(self.number, &Method::TxCommitOk(tx::CommitOk {}));
         Ok(Next::Continue)
     }
 

@@ -21,6 +21,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(30);
 pub struct Broker {
     child: Child,
     pub url: Url,
+    /// The moment of the spawn.
+    pub begun: Instant,
     /// From the spawn to the first `connection.start` received.
     pub started_in: Duration,
 }
@@ -32,7 +34,7 @@ impl Broker {
         let begun = Instant::now();
         let child = command.spawn()?;
         // From here on dropping it ends the process, whatever happens.
-        let mut broker = Self { child, url: Url::local(port), started_in: Duration::ZERO };
+        let mut broker = Self { child, url: Url::local(port), begun, started_in: Duration::ZERO };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         loop {
             match greet(address, Duration::from_secs(10)) {
@@ -56,6 +58,12 @@ impl Broker {
     /// Asks it to stop by SIGTERM and waits; kills it after 30 s.
     pub fn stop(mut self) -> io::Result<ExitStatus> {
         self.end()
+    }
+
+    /// SIGKILL: what it has not given to the kernel is lost.
+    pub fn kill(mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(drop)
     }
 
     fn end(&mut self) -> io::Result<ExitStatus> {

@@ -22,6 +22,8 @@ pub struct Options {
     /// Body size in bytes.
     pub size: usize,
     pub messages: u32,
+    /// Leave the messages in this queue; without, they go to a queue of their own that is deleted afterwards.
+    pub queue: Option<String>,
     pub durable: bool,
     pub persistent: bool,
     /// The broker's process, to report its memory as well.
@@ -54,8 +56,14 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Measures once, on a queue of its own that is deleted afterwards.
+/// Measures once.
 pub fn run(options: &Options) -> io::Result<Outcome> {
+    if let Some(queue) = &options.queue {
+        let mut control = Connection::open(&options.url)?;
+        control.declare(queue, options.durable)?;
+        control.close()?;
+        return fill(options, queue);
+    }
     with_queue(&options.url, "fill", options.durable, |queue| fill(options, queue))
 }
 

@@ -7,7 +7,7 @@
 //!
 //! * [`wire`]: frames to bytes and back; [`url`]: where the broker is; [`connection`]: the handshake
 //! * [`confirms`]: which published messages the broker has not confirmed yet
-//! * [`throughput`], [`rpc`], [`fill`], [`start`]: one kind of measurement each
+//! * [`throughput`], [`rpc`], [`fill`], [`drain`], [`start`], [`disk`]: one kind of measurement each
 //! * [`traffic`]: what stands between producer and consumer; [`crowd`]: what each of many costs
 //! * [`broker`]: a broker process that we start and end; [`process`]: what the kernel says it costs
 //! * [`mirror`]: the cheapest thing that behaves like a broker, to find the ceiling of the load itself
@@ -19,6 +19,8 @@ pub mod broker;
 pub mod confirms;
 pub mod connection;
 pub mod crowd;
+pub mod disk;
+pub mod drain;
 pub mod fill;
 pub mod mirror;
 pub mod process;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::ops::Sub;
+use std::ops::{Add, Sub};
 
 use serde::Serialize;
 
@@ -18,6 +18,13 @@ impl Sub for Cpu {
     type Output = Self;
     fn sub(self, earlier: Self) -> Self {
         Self { user: self.user - earlier.user, system: self.system - earlier.system }
+    }
+}
+
+impl Add for Cpu {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self { user: self.user + other.user, system: self.system + other.system }
     }
 }
 
@@ -63,7 +70,21 @@ pub fn thread_id() -> u32 {
 
 /// Resident memory in bytes of a process and all its descendants.
 pub fn resident(pid: u32) -> io::Result<u64> {
-    let own = resident_alone(pid)?;
+    with_descendants(pid, resident_alone)
+}
+
+/// Bytes that a process and all its descendants have had written to disks so far: whole pages, each as
+/// often as it was made dirty.
+pub fn written(pid: u32) -> io::Result<u64> {
+    with_descendants(pid, |pid| {
+        let io = fs::read_to_string(format!("/proc/{pid}/io"))?;
+        let bytes = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok());
+        bytes.ok_or_else(|| io::Error::other(format!("the kernel does not count what process {pid} writes")))
+    })
+}
+
+fn with_descendants(pid: u32, of_one: impl Fn(u32) -> io::Result<u64>) -> io::Result<u64> {
+    let own = of_one(pid)?;
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for entry in fs::read_dir("/proc")? {
         let Ok(child) = entry?.file_name().to_string_lossy().parse::<u32>() else {
@@ -81,7 +102,7 @@ pub fn resident(pid: u32) -> io::Result<u64> {
     let mut parents = vec![pid];
     while let Some(parent) = parents.pop() {
         for child in children.remove(&parent).unwrap_or_default() {
-            total += resident_alone(child).unwrap_or(0);
+            total += of_one(child).unwrap_or(0);
             parents.push(child);
         }
     }

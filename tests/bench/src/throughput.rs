@@ -1,4 +1,4 @@
-//! Messages per second through one queue: one producer and one consumer connection, a thread each.
+//! Messages per second through one queue: one producer (or several) and one consumer connection, a thread each.
 //!
 //! The rate is counted where messages arrive. The producer may run ahead of the consumer by a
 //! bounded backlog only, so that the steady state is measured and not the growth of a queue; it
@@ -15,10 +15,10 @@ use serde::Serialize;
 
 use crate::confirms::Confirms;
 use crate::connection::{BATCH_BYTES, Connection, refusal, timed_out};
-use crate::process::{Cpu, thread_id};
+use crate::process::{self, Cpu, thread_id};
 use crate::traffic::{Route, Traffic};
 use crate::url::Url;
-use crate::wire::{BODY, Fields, HEADER, ack_frame, bad, method};
+use crate::wire::{BODY, Fields, Frame, HEADER, ack_frame, bad, method};
 
 /// How far the producer may run ahead of the consumer by default: the lesser of the two. RabbitMQ
 /// spends a tenth more CPU a message on a fifth of the messages, and has been seen to lose a third of
@@ -63,6 +63,8 @@ pub struct Options {
     pub prefetch: u16,
     /// Publisher confirms: publish this many, wait for all of their confirms, and so on.
     pub confirm: Option<usize>,
+    /// Connections that publish, a thread each.
+    pub producers: usize,
     pub durable: bool,
     pub persistent: bool,
     /// Messages by which the producer may be ahead; by default 100,000 or 32 MiB of bodies.
@@ -83,6 +85,7 @@ impl Options {
             ack: Ack::None,
             prefetch: 1000,
             confirm: None,
+            producers: 1,
             durable: false,
             persistent: false,
             backlog: None,
@@ -116,9 +119,12 @@ pub struct Outcome {
     pub rate: f64,
     /// Messages brought by one read of the consumer, on average: how well the broker batches.
     pub messages_per_read: f64,
+    /// All producers together.
     pub producer: Cpu,
     pub consumer: Cpu,
     pub broker: Option<Cpu>,
+    /// Bytes that the broker has had written to disks, per message.
+    pub written: Option<f64>,
 }
 
 impl fmt::Display for Outcome {
@@ -136,20 +142,26 @@ impl fmt::Display for Outcome {
                 write!(f, "  {name} {:.3} + {:.3}", cpu.user, cpu.system)?;
             }
         }
-        Ok(())
+        match self.written {
+            Some(written) if written > 0.0 => write!(f, "\n{written:.0} bytes per message written to disk"),
+            _ => Ok(()),
+        }
     }
 }
 
-/// What the two sides and the observer share; each field has one writer.
+/// What the two sides and the observer share.
 #[derive(Debug)]
 struct Shared {
     /// Deliveries of each message.
     copies: u64,
+    /// Messages published or about to be, by all producers.
+    sent: AtomicU64,
     received: AtomicU64,
     reads: AtomicU64,
     stop_producing: AtomicBool,
     stop_consuming: AtomicBool,
-    producer: AtomicU32,
+    /// The threads of the producers.
+    producers: Vec<AtomicU32>,
     consumer: AtomicU32,
     start: Barrier,
 }
@@ -160,6 +172,16 @@ impl Shared {
         side.store(thread_id(), Relaxed);
         self.start.wait();
         self.start.wait();
+    }
+
+    /// How many messages a producer may publish now: a batch, or none while the consumer is too far behind.
+    fn claim(&self, batch: u64, total: u64, backlog: u64) -> u64 {
+        let received = self.received.load(Relaxed);
+        let claimed = self.sent.fetch_update(Relaxed, Relaxed, |sent| {
+            let next = sent + batch.min(total - sent);
+            (next > sent && next * self.copies <= received + backlog).then_some(next)
+        });
+        claimed.map_or(0, |before| batch.min(total - before))
     }
 }
 
@@ -179,9 +201,13 @@ pub fn run(options: &Options) -> io::Result<Outcome> {
 }
 
 fn measure(options: &Options, route: &Route) -> io::Result<Outcome> {
-    let mut producer = Connection::open(&options.url)?;
-    if options.confirm.is_some() {
-        producer.confirm_select()?;
+    let mut producers = Vec::new();
+    for _ in 0..options.producers {
+        let mut producer = Connection::open(&options.url)?;
+        if options.confirm.is_some() {
+            producer.confirm_select()?;
+        }
+        producers.push(producer);
     }
     let mut consumer = Connection::open(&options.url)?;
     let no_ack = options.ack == Ack::None;
@@ -189,23 +215,28 @@ fn measure(options: &Options, route: &Route) -> io::Result<Outcome> {
 
     let shared = Shared {
         copies: route.copies,
+        sent: 0.into(),
         received: 0.into(),
         reads: 0.into(),
         stop_producing: false.into(),
         stop_consuming: false.into(),
-        producer: 0.into(),
+        producers: producers.iter().map(|_| 0.into()).collect(),
         consumer: 0.into(),
-        start: Barrier::new(3),
+        start: Barrier::new(2 + producers.len()),
     };
     let (events, inbox) = mpsc::channel();
     thread::scope(|scope| {
-        let (shared, report) = (&shared, events.clone());
-        let producing = scope.spawn(move || {
-            shared.line_up(&shared.producer);
-            if let Err(error) = produce(producer, route, options, shared) {
-                let _ = report.send(Err(error)); // the observer may have gone with an error of its own
-            }
-        });
+        let shared = &shared;
+        let mut producing = Vec::new();
+        for (producer, thread) in producers.into_iter().zip(&shared.producers) {
+            let report = events.clone();
+            producing.push(scope.spawn(move || {
+                shared.line_up(thread);
+                if let Err(error) = produce(producer, route, options, shared) {
+                    let _ = report.send(Err(error)); // the observer may have gone with an error of its own
+                }
+            }));
+        }
         scope.spawn(move || {
             shared.line_up(&shared.consumer);
             if let Err(error) = consume(consumer, options, shared, &events) {
@@ -213,9 +244,11 @@ fn measure(options: &Options, route: &Route) -> io::Result<Outcome> {
             }
         });
         let outcome = observe(options, shared, &inbox);
-        // The consumer stays until the producer's last write has found its way.
+        // The consumer stays until the producers' last writes have found their way.
         shared.stop_producing.store(true, Relaxed);
-        let produced = producing.join().map_err(|_| io::Error::other("the producer panicked"));
+        let produced = producing
+            .into_iter()
+            .try_for_each(|one| one.join().map_err(|_| io::Error::other("a producer panicked")));
         shared.stop_consuming.store(true, Relaxed);
         // A closing producer learns why the broker stopped listening to it.
         let explained = |error| inbox.try_iter().find_map(Result::err).unwrap_or(error);
@@ -269,6 +302,7 @@ struct Snapshot {
     producer: Cpu,
     consumer: Cpu,
     broker: Option<Cpu>,
+    written: Option<u64>,
 }
 
 impl Snapshot {
@@ -277,9 +311,13 @@ impl Snapshot {
             at: Instant::now(),
             received: shared.received.load(Relaxed),
             reads: shared.reads.load(Relaxed),
-            producer: Cpu::of_thread(shared.producer.load(Relaxed))?,
+            producer: shared.producers.iter().try_fold(Cpu::default(), |sum, thread| {
+                Cpu::of_thread(thread.load(Relaxed)).map(|cpu| sum + cpu)
+            })?,
             consumer: Cpu::of_thread(shared.consumer.load(Relaxed))?,
             broker: options.broker.map(Cpu::of_process).transpose()?,
+            // Of other users' processes the kernel does not tell.
+            written: options.broker.and_then(|pid| process::written(pid).ok()),
         })
     }
 
@@ -297,6 +335,7 @@ impl Snapshot {
             producer: (self.producer - from.producer).per_message(messages),
             consumer: (self.consumer - from.consumer).per_message(messages),
             broker: self.broker.zip(from.broker).map(|(to, from)| (to - from).per_message(messages)),
+            written: self.written.zip(from.written).map(|(to, from)| (to - from) as f64 / messages as f64),
         })
     }
 }
@@ -307,17 +346,15 @@ fn produce(mut connection: Connection, route: &Route, options: &Options, shared:
     let batch = options.confirm.unwrap_or(BATCH_BYTES / longest).max(1) as u64;
     let mut turns = Turns::new(&messages, batch as usize);
     let default = BACKLOG_MESSAGES.min(BACKLOG_BYTES / options.size.max(1) as u64);
-    let backlog = options.backlog.unwrap_or(default).max(batch * route.copies);
+    let backlog = options.backlog.unwrap_or(default).max(batch * route.copies * options.producers as u64);
     let mut confirms = Confirms::default();
-    let mut sent = 0;
     while !shared.stop_producing.load(Relaxed) {
-        let count = batch.min(options.total() - sent);
-        if count == 0 || (sent + count) * route.copies > shared.received.load(Relaxed) + backlog {
+        let count = shared.claim(batch, options.total(), backlog);
+        if count == 0 {
             thread::sleep(POLL);
             continue;
         }
         connection.write(turns.next(count as usize))?;
-        sent += count;
         if options.confirm.is_some() {
             confirms.wait(&mut connection, count as usize)?;
         }
@@ -371,16 +408,7 @@ fn consume(
         };
         let before = received;
         while let Some(frame) = connection.frames.next_frame()? {
-            let complete = match frame.kind {
-                HEADER => delivery.header(frame.body_size()?),
-                BODY => delivery.body(frame.payload.len())?,
-                _ if frame.method() == method::BASIC_DELIVER => {
-                    delivery.tag = frame.delivery_tag()?;
-                    false
-                }
-                _ => refusal(frame).map(|()| false)?,
-            };
-            if complete {
+            if delivery.take(frame)? {
                 received += 1;
                 acks.delivered(delivery.tag);
             }
@@ -398,14 +426,28 @@ fn consume(
 
 /// The delivery whose frames are arriving.
 #[derive(Debug, Default)]
-struct Delivery {
-    tag: u64,
+pub(crate) struct Delivery {
+    pub(crate) tag: u64,
     /// Body bytes still to come.
     left: u64,
 }
 
 impl Delivery {
-    /// True when the message is complete, as is one without a body.
+    /// Takes the next frame: true when a message is complete with it.
+    #[inline]
+    pub(crate) fn take(&mut self, frame: Frame<'_>) -> io::Result<bool> {
+        match frame.kind {
+            HEADER => Ok(self.header(frame.body_size()?)),
+            BODY => self.body(frame.payload.len()),
+            _ if frame.method() == method::BASIC_DELIVER => {
+                self.tag = frame.delivery_tag()?;
+                Ok(false)
+            }
+            _ => refusal(frame).map(|()| false),
+        }
+    }
+
+    /// A message without a body is complete.
     #[inline]
     fn header(&mut self, body_size: u64) -> bool {
         self.left = body_size;
@@ -422,7 +464,7 @@ impl Delivery {
 
 /// The acknowledgements gathered during a read.
 #[derive(Debug)]
-struct Acks {
+pub(crate) struct Acks {
     mode: Ack,
     bytes: Vec<u8>,
     last: u64,
@@ -432,12 +474,12 @@ struct Acks {
 }
 
 impl Acks {
-    fn new(mode: Ack, prefetch: u16) -> Self {
+    pub(crate) fn new(mode: Ack, prefetch: u16) -> Self {
         Self { mode, bytes: Vec::new(), last: 0, pending: 0, enough: (prefetch / 2).max(1).into() }
     }
 
     #[inline]
-    fn delivered(&mut self, tag: u64) {
+    pub(crate) fn delivered(&mut self, tag: u64) {
         match self.mode {
             Ack::None => {}
             Ack::Each => self.bytes.extend_from_slice(&ack_frame(tag, false)),
@@ -452,14 +494,14 @@ impl Acks {
     }
 
     /// Acknowledges everything that a multiple ack is still due for.
-    fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         if self.pending > 0 {
             self.bytes.extend_from_slice(&ack_frame(self.last, true));
             self.pending = 0;
         }
     }
 
-    fn write(&mut self, stream: &mut impl Write) -> io::Result<()> {
+    pub(crate) fn write(&mut self, stream: &mut impl Write) -> io::Result<()> {
         if !self.bytes.is_empty() {
             stream.write_all(&self.bytes)?;
             self.bytes.clear();

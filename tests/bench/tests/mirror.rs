@@ -50,8 +50,16 @@ fn the_producer_stays_within_its_backlog() {
 }
 
 #[test]
+fn several_producers_publish_no_more_than_they_are_asked_for() {
+    let extent = Extent::Messages(1000);
+    let options = Options { extent, producers: 5, confirm: Some(3), ..Options::new(mirror()) };
+    assert_eq!(throughput::run(&options).unwrap().messages, 1000);
+}
+
+#[test]
 fn a_filled_queue_holds_every_message() {
     let options = fill::Options {
+        queue: None,
         url: mirror(),
         size: 128,
         messages: 12_345,

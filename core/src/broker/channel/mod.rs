@@ -189,7 +189,7 @@ impl Channel {
         let name = names::generate(PREFIX);
         let vhost = &self.session.vhost;
         let (options, policy) = (QueueOptions::default(), Table::default());
-        let queue = Queue::new(&name, vhost, options, &policy, Some(self.session.id), None);
+        let queue = Queue::new(&name, vhost, options, &policy, Some(self.session.id), None)?;
         vhost.replies.add(&queue);
         self.publisher.reply_queue = Some(queue.name.clone());
         Ok(queue)
@@ -322,7 +322,7 @@ fn timeout(arguments: &Table) -> Option<u64> {
 
 fn give_back(batch: Batch, wakes: &mut Wakes) {
     for settled in batch {
-        settled.queue.settled(settled.count, settled.entries, wakes);
+        settled.queue.clone().settled(settled, wakes);
     }
 }
 

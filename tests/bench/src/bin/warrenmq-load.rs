@@ -2,12 +2,15 @@
 
 use std::fmt::Display;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
-use warrenmq_bench::{crowd, fill, mirror::Mirror, rpc, start, throughput, traffic::Traffic, url::Url};
+use warrenmq_bench::{
+    crowd, disk, drain, fill, mirror::Mirror, rpc, start, throughput, traffic::Traffic, url::Url,
+};
 
 /// Raw-frame load for any AMQP 0-9-1 broker. Load and broker share the machine's cores.
 #[derive(Parser)]
@@ -28,6 +31,19 @@ enum Mode {
     Rpc(Rpc),
     /// Publish without a consumer: rate, and memory of the waiting messages
     Fill(Fill),
+    /// Take the messages of a queue that `fill --queue` has left
+    Drain(Drain),
+    /// Appends to a file that the disk can sync per second
+    Disk {
+        /// On the disk that is meant
+        #[arg(long)]
+        directory: PathBuf,
+        /// Bytes of an append
+        #[arg(long, default_value_t = 10_000)]
+        size: usize,
+        #[arg(long, default_value_t = 2.0, value_parser = positive)]
+        seconds: f64,
+    },
     /// Memory of the broker for each of many idle connections or empty queues
     Crowd(Crowd),
     /// Time from spawning a broker to its first greeting, and its memory when idle
@@ -64,6 +80,9 @@ struct Throughput {
     /// Publisher confirms: publish this many, wait for their confirms, repeat
     #[arg(long, value_name = "WINDOW", value_parser = clap::value_parser!(u32).range(1..))]
     confirm: Option<u32>,
+    /// Connections that publish
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    producers: u16,
     /// Declare the queue durable
     #[arg(long)]
     durable: bool,
@@ -106,6 +125,9 @@ struct Fill {
     size: usize,
     #[arg(long, default_value_t = 1_000_000)]
     messages: u32,
+    /// Leave the messages in this queue
+    #[arg(long)]
+    queue: Option<String>,
     /// Declare the queue durable
     #[arg(long)]
     durable: bool,
@@ -115,6 +137,21 @@ struct Fill {
     /// The broker's process, to report its memory
     #[arg(long)]
     pid: Option<u32>,
+}
+
+#[derive(Args)]
+struct Drain {
+    #[arg(long, default_value = "amqp://127.0.0.1:5672")]
+    url: Url,
+    #[arg(long)]
+    queue: String,
+    #[arg(long, default_value_t = 1_000_000)]
+    messages: u64,
+    #[arg(long, value_enum, default_value = "each")]
+    ack: throughput::Ack,
+    /// Unacknowledged deliveries allowed, 0 for no limit
+    #[arg(long, default_value_t = 1000)]
+    prefetch: u16,
 }
 
 #[derive(Args)]
@@ -176,6 +213,7 @@ fn run(cli: Cli) -> io::Result<()> {
                 ack: args.ack,
                 prefetch: args.prefetch,
                 confirm: args.confirm.map(|window| window as usize),
+                producers: args.producers.into(),
                 durable: args.durable,
                 persistent: args.persistent,
                 backlog: args.backlog,
@@ -199,11 +237,25 @@ fn run(cli: Cli) -> io::Result<()> {
                 url: args.url,
                 size: args.size,
                 messages: args.messages,
+                queue: args.queue,
                 durable: args.durable,
                 persistent: args.persistent,
                 broker: args.pid,
             })?,
         ),
+        Mode::Drain(args) => print(
+            json,
+            &drain::run(&drain::Options {
+                url: args.url,
+                queue: args.queue,
+                messages: args.messages,
+                ack: args.ack,
+                prefetch: args.prefetch,
+            })?,
+        ),
+        Mode::Disk { directory, size, seconds } => {
+            print(json, &disk::run(&directory, size, Duration::from_secs_f64(seconds))?)
+        }
         Mode::Crowd(args) => print(
             json,
             &crowd::run(&crowd::Options {

@@ -11,6 +11,8 @@ pub(crate) enum Better {
 pub(crate) enum Goal {
     /// This many times LavinMQ, as carried into this run.
     TimesLavinMq(f64),
+    /// This many times what RabbitMQ does in this run.
+    TimesRabbitMq(f64),
     /// A value to reach, or not to exceed, whatever the machine.
     Absolute(f64),
 }
@@ -53,7 +55,32 @@ const fn at_least(name: &'static str, least: f64) -> Measure {
     Measure { name, unit: "/s", better: Better::More, rabbitmq: None, lavinmq: None, goal }
 }
 
-pub(crate) const MEASURES: [Measure; 16] = [
+const fn times_rabbitmq(name: &'static str, times: f64) -> Measure {
+    let goal = Goal::TimesRabbitMq(times);
+    Measure { name, unit: "/s", better: Better::More, rabbitmq: None, lavinmq: None, goal }
+}
+
+const fn share(name: &'static str, least: f64) -> Measure {
+    let goal = Goal::Absolute(least);
+    Measure { name, unit: "%", better: Better::More, rabbitmq: None, lavinmq: None, goal }
+}
+
+const fn durable(name: &'static str, unit: &'static str, most: f64) -> Measure {
+    let goal = Goal::Absolute(most);
+    Measure { name, unit, better: Better::Less, rabbitmq: None, lavinmq: None, goal }
+}
+
+/// What `durable` measures.
+pub(crate) const CONFIRMS: &str = "durable, confirms by 500, acked";
+pub(crate) const EACH_CONFIRM: &str = "durable, 50 publishers wait for each confirm";
+pub(crate) const EACH_CONFIRM_SHARE: &str = "the same, of 50 a sync of the disk's own";
+pub(crate) const PUBLISH: &str = "durable publish, no confirms";
+pub(crate) const DRAIN: &str = "durable backlog drained";
+pub(crate) const DRAIN_SHARE: &str = "the same, of draining from memory";
+pub(crate) const WAITING: &str = "resident, durable backlog waiting";
+pub(crate) const RESTART: &str = "durable restart with it, to the first delivery";
+
+pub(crate) const MEASURES: [Measure; 24] = [
     rate(YARDSTICK, Some(62_000.0), 458_000.0, 2.0),
     rate("acked each, 128 B", Some(39_000.0), 375_000.0, 2.0),
     rate("acked multiple, 128 B", None, 406_000.0, 2.0),
@@ -67,6 +94,14 @@ pub(crate) const MEASURES: [Measure; 16] = [
     at_most("start", "ms", Some(6_000.0), 18.0, 15.0),
     at_most("resident idle", "MB", Some(137.0), 15.0, 12.0),
     at_most("resident, 1 million waiting", "MB", None, 28.0, 250.0),
+    rate(CONFIRMS, Some(18_500.0), 185_000.0, 1.5),
+    times_rabbitmq(EACH_CONFIRM, 5.0),
+    share(EACH_CONFIRM_SHARE, 75.0),
+    times_rabbitmq(PUBLISH, 10.0),
+    times_rabbitmq(DRAIN, 5.0),
+    share(DRAIN_SHARE, 70.0),
+    durable(WAITING, "MB", 100.0),
+    durable(RESTART, "ms", 2_000.0),
     at_least("in process, Python to Python", 1_200_000.0),
     at_least("in process, Node same isolate", 1_000_000.0),
     at_least("in process, Node main to worker", 1_000_000.0),

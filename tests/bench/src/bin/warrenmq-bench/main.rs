@@ -6,6 +6,7 @@
 
 mod also;
 mod contender;
+mod durable;
 mod goals;
 mod round;
 mod table;
@@ -39,6 +40,18 @@ struct Cli {
     /// Take only the measures whose name contains this
     #[arg(long, default_value = "")]
     only: String,
+    /// Where the brokers keep their data: on the disk that is meant [default: the system's temporary directory]
+    #[arg(long)]
+    directory: Option<PathBuf>,
+    /// Durable messages that wait while a broker's memory and its restart are measured
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+    waiting: u32,
+    /// Durable messages that are drained
+    #[arg(long, default_value_t = 5_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+    drained: u32,
+    /// RabbitMQ gets so many times fewer of both, as it would take hours
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    fewer: u32,
     /// A shell command that prints lines {"measure": …, "value": …, "unit": …}, run once a round; repeatable
     #[arg(long, value_name = "COMMAND")]
     also: Vec<String>,
@@ -64,9 +77,10 @@ fn main() -> ExitCode {
 /// Returns how many measurements failed. A goal that was missed is a result, no failure.
 fn run(cli: &Cli) -> std::io::Result<usize> {
     let beside = std::env::current_exe()?.with_file_name("warrenmq");
-    let warrenmq = Contender::warrenmq(cli.warrenmq.clone().unwrap_or(beside))?;
+    let directory = cli.directory.clone().unwrap_or_else(std::env::temp_dir);
+    let warrenmq = Contender::warrenmq(cli.warrenmq.clone().unwrap_or(beside), &directory)?;
     let rabbitmq = match cli.rabbitmq.exists() && !cli.without_rabbitmq {
-        true => Some(Contender::rabbitmq(cli.rabbitmq.clone())?),
+        true => Some(Contender::rabbitmq(cli.rabbitmq.clone(), &directory)?),
         false => None,
     };
     let contenders: Vec<&Contender> = rabbitmq.iter().chain([&warrenmq]).collect();
@@ -74,6 +88,13 @@ fn run(cli: &Cli) -> std::io::Result<usize> {
     for number in 1..=cli.rounds {
         eprintln!("round {number} of {}", cli.rounds);
         round::run(&contenders, &cli.only, cli.seconds, &mut results);
+        let sizes = durable::Sizes {
+            waiting: cli.waiting,
+            drained: cli.drained,
+            fewer: cli.fewer,
+            seconds: cli.seconds,
+        };
+        durable::run(&contenders, &cli.only, sizes, &mut results);
         for command in &cli.also {
             also::run(command, &cli.only, &mut results);
         }
@@ -81,7 +102,13 @@ fn run(cli: &Cli) -> std::io::Result<usize> {
     let rows = results.rows();
     match cli.json {
         true => println!("{}", serde_json::to_string(&rows)?),
-        false => print!("{}", table::render(&rows, rabbitmq.is_some(), &results.failures)),
+        false => {
+            print!("{}", table::render(&rows, rabbitmq.is_some(), &results.failures));
+            println!(
+                "Durable backlogs: {} messages drained, {} waiting; with RabbitMQ {} times fewer.",
+                cli.drained, cli.waiting, cli.fewer
+            );
+        }
     }
     Ok(results.failures.len())
 }

@@ -9,7 +9,7 @@ use warrenmq_bench::throughput::{self, Ack, Extent};
 use warrenmq_bench::traffic::Traffic;
 use warrenmq_bench::{broker::Broker, crowd, fill};
 
-use crate::contender::{Contender, Running};
+use crate::contender::{Contender, Kept, Running};
 use crate::goals::YARDSTICK;
 use crate::table::Results;
 
@@ -133,6 +133,7 @@ fn alone(contenders: &[&Contender], only: &str, results: &mut Results) {
                     url: running.broker.url.clone(),
                     size: 128,
                     messages: WAITING,
+                    queue: None,
                     durable: false,
                     persistent: false,
                     broker: Some(running.broker.pid()),
@@ -177,7 +178,7 @@ fn crowd(contender: &Contender, running: &Running, name: &str, each: Each, resul
 }
 
 fn start(contender: &Contender, results: &mut Results) -> Option<Running> {
-    match contender.start() {
+    match contender.start(Kept::Nothing) {
         Ok(running) => {
             eprintln!("  {}: started in {:.1} ms, {:.1} MB", contender.name, running.start, running.resident);
             results.add("start", contender.name, running.start);

@@ -31,6 +31,7 @@ pub(crate) struct Row {
     ratio: Option<f64>,
     goal: Option<f64>,
     goal_times_lavinmq: Option<f64>,
+    goal_times_rabbitmq: Option<f64>,
     met: Option<bool>,
     #[serde(skip)]
     more_is_better: bool,
@@ -77,6 +78,7 @@ impl Results {
             ratio: warrenmq.zip(rabbitmq).map(|(ours, theirs)| ours / theirs),
             goal: None,
             goal_times_lavinmq: None,
+            goal_times_rabbitmq: None,
             met: None,
             more_is_better: true,
         }
@@ -85,15 +87,20 @@ impl Results {
     fn row_with_goal(&self, measure: &Measure) -> Row {
         let row = self.row(measure.name, measure.unit);
         let lavinmq = measure.lavinmq.map(|then| then * self.speed(measure));
-        let (goal, goal_times_lavinmq) = match measure.goal {
-            Goal::Absolute(goal) => (Some(goal), None),
-            Goal::TimesLavinMq(times) => (lavinmq.map(|lavinmq| lavinmq * times), Some(times)),
-        };
+        let times = |value: Option<f64>, times| (value.map(|value| value * times), Some(times));
+        let (mut goal_times_lavinmq, mut goal_times_rabbitmq) = (None, None);
+        let goal;
+        match measure.goal {
+            Goal::Absolute(most) => goal = Some(most),
+            Goal::TimesLavinMq(factor) => (goal, goal_times_lavinmq) = times(lavinmq, factor),
+            Goal::TimesRabbitMq(factor) => (goal, goal_times_rabbitmq) = times(row.rabbitmq, factor),
+        }
         let met = row.warrenmq.zip(goal).map(|(ours, goal)| match measure.better {
             Better::More => ours >= goal,
             Better::Less => ours <= goal,
         });
-        Row { lavinmq, goal, goal_times_lavinmq, met, more_is_better: measure.better == Better::More, ..row }
+        let more_is_better = measure.better == Better::More;
+        Row { lavinmq, goal, goal_times_lavinmq, goal_times_rabbitmq, met, more_is_better, ..row }
     }
 
     /// By what LavinMQ's figure is multiplied: RabbitMQ's now over RabbitMQ's then, of the same
@@ -120,7 +127,9 @@ pub(crate) fn render(rows: &[Row], with_rabbitmq: bool, failures: &[String]) -> 
         let value = |value: Option<f64>| value.map_or("–".into(), |value| number(value, &row.unit));
         let sign = if row.more_is_better { "≥" } else { "≤" };
         let goal = row.goal.map_or("–".into(), |goal| {
-            let of = row.goal_times_lavinmq.map_or(String::new(), |times| format!(" ({times}× LavinMQ)"));
+            let times = row.goal_times_lavinmq.map(|times| format!(" ({times}× LavinMQ)"));
+            let times = times.or(row.goal_times_rabbitmq.map(|times| format!(" ({times}× RabbitMQ)")));
+            let of = times.unwrap_or_default();
             format!("{sign} {}{of}", number(goal, &row.unit))
         });
         cells.push([

@@ -1,0 +1,75 @@
+"""The brokers that are put through it: a command with a data directory, started again and again at one port."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from support import brokers
+
+START = 120  # seconds that a start may take, with its recovery
+
+
+@dataclass
+class WarrenMQ:
+    """`warrenmq serve --data`; the segments are small, so that many are begun and sealed."""
+
+    directory: Path
+    port: int
+    segment_bytes: int = 64 * 1024
+    broken: str = ""
+    # An ack is written by the committer's next round, some milliseconds after it came; more on a busy machine.
+    grace = 1.0
+    name = "warrenmq"
+
+    def spawn(self):
+        kept = ["--data", self.directory / "data", "--segment-size", self.segment_bytes]
+        options = ["--memory"] if self.broken == "memory" else kept
+        return brokers.spawn_warrenmq(*options, port=self.port, directory=self.directory)
+
+    def breakage(self):
+        """Between kill and start, if it is to be broken: takes the newest of the files with messages away."""
+        if self.broken == "newest":
+            remove_newest(self.directory / "data" / "queues")
+
+    def check(self):
+        """Raises Unavailable if this broker keeps nothing."""
+        broker = self.spawn()
+        try:
+            broker.wait(START)
+        except RuntimeError as error:
+            if "no storage yet" in str(error):
+                raise brokers.Unavailable("this WarrenMQ has no storage yet") from None
+            raise
+        broker.stop()
+
+
+@dataclass
+class RabbitMQ:
+    """One node, whose database stays."""
+
+    directory: Path
+    port: int
+    broken: str = ""
+    # Its acks wait in memory until a journal is flushed, for any time.
+    grace = None
+    name = "rabbitmq"
+
+    def spawn(self):
+        return brokers.spawn_rabbitmq(self.port, self.directory)
+
+    def breakage(self):
+        if self.broken == "newest":
+            remove_newest(self.directory / "mnesia", ".jif", ".idx", ".rdq")
+
+    def check(self):
+        brokers.rabbitmq_script()
+
+
+SUBJECTS = {"warrenmq": WarrenMQ, "rabbitmq": RabbitMQ}
+
+
+def remove_newest(directory, *suffixes):
+    """Removes the file under `directory` that was written last, of those that hold more than a page."""
+    files = [file for file in directory.rglob("*") if file.is_file() and file.stat().st_size > 4096]
+    files = [file for file in files if file.suffix in suffixes or not suffixes]
+    if files:
+        max(files, key=lambda file: file.stat().st_mtime_ns).unlink()
