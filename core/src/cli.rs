@@ -18,7 +18,7 @@ use crate::disk;
 use crate::error::{Error, Kind, Result};
 use crate::server::{Limits, LoginFrom, Server, Tls, TlsOptions, Verify};
 use crate::storage::disk::RealDisk;
-use crate::storage::{self, DefinitionStore, Directory, Messages};
+use crate::storage::{self, DefinitionStore, Directory, Messages, reconcile};
 use crate::wire::frame::FRAME_MIN_SIZE;
 
 /// RabbitMQ's semantics with SQLite's operations.
@@ -42,7 +42,7 @@ struct Serve {
     /// Keep everything in memory, within the limit, and nothing beyond the end of this process.
     #[arg(long, conflicts_with = "data")]
     memory: bool,
-    /// Keep what is durable in this directory: for now all but messages [default: ./warrenmq-data]
+    /// Keep what is durable in this directory [default: ./warrenmq-data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Listen for AMQP here; port 0 picks a free one. May be given several times.
@@ -297,6 +297,7 @@ impl Home {
         };
         let messages = Messages::open(Arc::new(RealDisk), directory.path().into(), storage, Box::new(tell))?;
         let messages = Arc::new(messages);
+        reconcile(&messages, &definitions)?;
         let options = Options { store: Some(messages.clone()), ..options };
         let broker = Broker::restore(options, definitions.clone())?;
         let _ = troubled.set(Arc::downgrade(&broker));

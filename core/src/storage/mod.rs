@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`directory`] | a broker's directory: its layout, its version, and that one process has it |
 //! | [`definitions`] | virtual hosts, users, permissions, policies, exchanges, queues and bindings, in `redb` |
+//! | [`reconcile`] | that messages and definitions belong together |
 //! | [`format`] | every byte of every file of messages |
 //! | [`disk`] | what is asked of a file system |
 //! | [`folders`] | where queues are; the trash |
@@ -26,6 +27,7 @@ pub mod disk;
 mod folders;
 mod format;
 mod line;
+mod reconcile;
 mod records;
 mod segment;
 #[cfg(test)]
@@ -47,6 +49,7 @@ pub use directory::Directory;
 use disk::Disk;
 use folders::{Folders, Rubbish};
 use line::Line;
+pub use reconcile::reconcile;
 
 /// Called with the reason when messages cannot be written, and with none when they can be again.
 pub type Trouble = Box<dyn Fn(Option<String>) + Send + Sync>;

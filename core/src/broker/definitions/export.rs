@@ -1,11 +1,12 @@
 //! From a broker into definitions.
 
+use hashbrown::HashSet;
 use serde_json::json;
 
 use super::json::from_table;
 use super::{
-    BindingDefinition, Definitions, ExchangeDefinition, Parameter, QueueDefinition, UserDefinition,
-    VhostDefinition,
+    BindingDefinition, Definitions, DestinationType, ExchangeDefinition, Parameter, QueueDefinition,
+    UserDefinition, VhostDefinition,
 };
 use crate::broker::Broker;
 use crate::broker::vhost::Vhost;
@@ -53,42 +54,49 @@ impl Broker {
     }
 }
 
+/// In an order that depends on names only, so that documents can be compared.
 fn topology(vhost: &Vhost, name: &str, definitions: &mut Definitions) {
-    let own = |name: &str| !name.starts_with("amq.");
-    definitions.exchanges.extend(vhost.exchanges().into_iter().filter(|exchange| own(&exchange.name)).map(
-        |exchange| ExchangeDefinition {
-            name: exchange.name.to_string(),
-            vhost: name.into(),
-            r#type: exchange.options.kind.name().into(),
-            durable: exchange.options.durable,
-            auto_delete: exchange.options.auto_delete,
-            internal: exchange.options.internal,
-            arguments: from_table(&exchange.options.arguments),
-        },
-    ));
-    let queues = vhost.queues();
-    let exclusive =
-        |name: &str| queues.iter().any(|queue| queue.options.exclusive && *queue.info.name == *name);
-    definitions.bindings.extend(
-        vhost.bindings().into_iter().filter(|binding| !exclusive(&binding.destination)).map(|binding| {
-            BindingDefinition {
-                source: binding.source.to_string(),
-                vhost: name.into(),
-                destination: binding.destination.to_string(),
-                destination_type: binding.destination_type,
-                routing_key: binding.routing_key,
-                arguments: from_table(&binding.arguments),
-            }
-        }),
-    );
-    definitions.queues.extend(queues.iter().filter(|queue| !queue.options.exclusive).map(|queue| {
-        QueueDefinition {
-            name: queue.info.name.to_string(),
-            vhost: name.into(),
-            durable: queue.options.durable,
-            auto_delete: queue.options.auto_delete,
-            arguments: from_table(&queue.options.arguments),
-        }
+    let mut exchanges = vhost.exchanges();
+    exchanges.retain(|exchange| !exchange.name.starts_with("amq."));
+    exchanges.sort_by(|a, b| a.name.cmp(&b.name));
+    definitions.exchanges.extend(exchanges.into_iter().map(|exchange| ExchangeDefinition {
+        name: exchange.name.to_string(),
+        vhost: name.into(),
+        r#type: exchange.options.kind.name().into(),
+        durable: exchange.options.durable,
+        auto_delete: exchange.options.auto_delete,
+        internal: exchange.options.internal,
+        arguments: from_table(&exchange.options.arguments),
+    }));
+
+    let mut queues = vhost.queues();
+    queues.sort_by(|a, b| a.info.name.cmp(&b.info.name));
+    let exclusive: HashSet<_> =
+        queues.extract_if(.., |queue| queue.options.exclusive).map(|queue| queue.info.name).collect();
+    definitions.queues.extend(queues.into_iter().map(|queue| QueueDefinition {
+        name: queue.info.name.to_string(),
+        vhost: name.into(),
+        durable: queue.options.durable,
+        auto_delete: queue.options.auto_delete,
+        arguments: from_table(&queue.options.arguments),
+    }));
+
+    let mut bindings = vhost.bindings();
+    bindings.retain(|binding| {
+        binding.destination_type == DestinationType::Exchange || !exclusive.contains(&binding.destination)
+    });
+    bindings.sort_by_cached_key(|binding| {
+        let mut arguments = Vec::new();
+        binding.arguments.encode(&mut arguments);
+        (binding.source.clone(), binding.destination.clone(), binding.routing_key.clone(), arguments)
+    });
+    definitions.bindings.extend(bindings.into_iter().map(|binding| BindingDefinition {
+        source: binding.source.to_string(),
+        vhost: name.into(),
+        destination: binding.destination.to_string(),
+        destination_type: binding.destination_type,
+        routing_key: binding.routing_key,
+        arguments: from_table(&binding.arguments),
     }));
 }
 

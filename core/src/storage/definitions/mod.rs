@@ -9,6 +9,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -104,6 +105,23 @@ impl DefinitionStore {
             next_queue: AtomicU64::new(next_queue.unwrap_or(1)),
             committer: Mutex::new(Some(committer)),
         })
+    }
+
+    /// Its file.
+    pub fn path(&self) -> PathBuf {
+        self.shared.file.lock().path.clone()
+    }
+
+    /// The numbers of the queues there are, and the first that was never given.
+    ///
+    /// # Errors
+    /// `ResourceError` when they cannot be read.
+    pub fn queue_numbers(&self) -> Result<(HashSet<u64>, u64)> {
+        let next = self.next_queue.load(Relaxed);
+        if self.new {
+            return Ok((HashSet::new(), next)); // not even tables
+        }
+        Ok((self.shared.file.lock().with("open", tables::queue_numbers)?, next))
     }
 
     /// Nothing had ever been committed to it when it was opened.

@@ -16,6 +16,8 @@
 //! JSON is that of RabbitMQ's definitions, without arguments: these are the protocol's encoded tables, as JSON does not
 //! know all of their types. Those of a binding are sorted by name, as their order does not count.
 
+use std::collections::HashSet;
+
 use redb::{
     Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, Table as Rows, TableDefinition,
     WriteTransaction,
@@ -106,6 +108,16 @@ pub(super) fn read(database: &Database) -> Result<Vec<Definition>> {
         Ok(Definition::Binding(definition, Table::decode(arguments)?))
     })?;
     Ok(found)
+}
+
+/// The numbers of the queues there are.
+pub(super) fn queue_numbers(database: &Database) -> Result<HashSet<u64>> {
+    let mut numbers = HashSet::new();
+    for row in database.begin_read()?.open_table(QUEUES)?.iter()? {
+        let (_, queue) = row?;
+        numbers.insert(queue.value().0);
+    }
+    Ok(numbers)
 }
 
 fn each<K: Key + 'static, V: redb::Value + 'static>(

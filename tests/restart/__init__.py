@@ -1,0 +1,1 @@
+"""What is there again after a broker ended, however it did."""

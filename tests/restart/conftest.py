@@ -1,0 +1,52 @@
+"""`warrenmq serve --data`, started again and again."""
+
+import json
+import os
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import pika
+import pytest
+
+from support import brokers
+
+
+class Home:
+    """A directory, and the broker that has it at the moment."""
+
+    def __init__(self, directory):
+        self.directory, self.data, self.broker = directory, directory / "data", None
+
+    def start(self, *options):
+        spawned = brokers.spawn_warrenmq("--data", self.data, *options, directory=self.directory)
+        self.broker = spawned.wait()
+        return self.broker
+
+    def kill(self):
+        self.broker.kill()
+
+    def connect(self, user="guest", vhost="/"):
+        credentials = pika.PlainCredentials(user, user)
+        return pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", self.broker.port, vhost, credentials))
+
+    def command(self, *arguments):
+        """Runs `warrenmq definitions`; what it printed on both streams, and its exit status."""
+        binary = Path(os.environ.get("WARRENMQ_BIN", brokers.ROOT / "target/release/warrenmq"))
+        return subprocess.run(
+            [binary, "definitions", *arguments], capture_output=True, text=True, check=False, cwd=self.directory
+        )
+
+    def definitions(self):
+        exported = self.command("export", self.data)
+        assert exported.returncode == 0, exported.stderr
+        return json.loads(exported.stdout)
+
+
+@pytest.fixture
+def home(tmp_path):
+    home = Home(tmp_path)
+    yield home
+    if home.broker:
+        with suppress(ProcessLookupError):
+            home.broker.kill()
