@@ -50,7 +50,7 @@ fn pass(publisher: &mut Channel, consumers: &mut [Channel], events: &mut Vec<Eve
             .drain(..)
             .filter_map(|event| match event {
                 Event::Deliver(delivery) => Some((delivery.tag, false)),
-                Event::Cancelled { .. } => None,
+                Event::Cancelled { .. } | Event::Confirmed(_) => None,
             })
             .collect();
         if channel.unacked() > 0 {

@@ -1,19 +1,24 @@
 //! The command line: the same from cargo, pip and npm.
 
+mod definitions;
+
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::broker::{Broker, Definitions, Options, Profile};
+use crate::broker::store::Store;
+use crate::broker::{Alarm, Broker, Options, Profile};
 use crate::disk;
 use crate::error::{Error, Kind, Result};
 use crate::server::{Limits, LoginFrom, Server, Tls, TlsOptions, Verify};
+use crate::storage::disk::RealDisk;
+use crate::storage::{self, DefinitionStore, Directory, Messages};
 use crate::wire::frame::FRAME_MIN_SIZE;
 
 /// RabbitMQ's semantics with SQLite's operations.
@@ -27,15 +32,17 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a broker that AMQP 0-9-1 clients connect to.
-    Serve(Serve),
+    Serve(Box<Serve>),
+    /// Take definitions out of a directory, or bring them into one.
+    Definitions(definitions::Command),
 }
 
 #[derive(Debug, Args)]
 struct Serve {
-    /// Keep everything in memory, within the limit. So does this version in any case: it has no storage yet.
+    /// Keep everything in memory, within the limit, and nothing beyond the end of this process.
     #[arg(long, conflicts_with = "data")]
     memory: bool,
-    /// Keep durable queues and messages in this directory.
+    /// Keep what is durable in this directory: for now all but messages [default: ./warrenmq-data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Listen for AMQP here; port 0 picks a free one. May be given several times.
@@ -60,7 +67,7 @@ struct Serve {
     #[arg(long, value_name = "PART", default_value = "distinguished-name")]
     tls_login_from: LoginFrom,
     /// Take users, virtual hosts, permissions, policies, queues, exchanges and bindings from this file of
-    /// RabbitMQ's definitions. Then there is no user `guest` and no virtual host `/` unless it has them.
+    /// RabbitMQ's definitions. A new broker then has no user `guest` and no virtual host `/` unless they are there.
     #[arg(long, value_name = "FILE")]
     definitions: Option<PathBuf>,
     /// Users who may connect from this machine only; an empty name for none
@@ -77,6 +84,9 @@ struct Serve {
     /// [default: 50 MB with --data, else none]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     disk_limit: Option<usize>,
+    /// Bytes of a file of messages, with K, M or G; their space is given back file by file
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = bytes)]
+    segment_size: usize,
     /// The RabbitMQ to be like where its versions differ
     #[arg(long, value_name = "VERSION", default_value = "3.13")]
     profile: Profile,
@@ -143,8 +153,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
-    let Command::Serve(serve) = cli.command;
-    match serve.run() {
+    let ran = match cli.command {
+        Command::Serve(serve) => serve.run(),
+        Command::Definitions(command) => command.run(),
+    };
+    match ran {
         Ok(()) => 0,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "warrenmq: {error}");
@@ -155,11 +168,6 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 
 impl Serve {
     fn run(self) -> Result<()> {
-        if let Some(data) = &self.data {
-            return Err(Error::new(Kind::Unsupported, "serve", "this version has no storage yet")
-                .on(format!("--data {}", data.display()))
-                .advise("run with --memory"));
-        }
         start_logging(&self.log, self.log_format)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -189,14 +197,18 @@ impl Serve {
         }
         options.max_connections = self.max_connections;
         options.loopback_users = self.loopback_user.clone();
-        let broker = match &self.definitions {
-            None => Broker::new(options),
-            Some(file) => defined(file, options)?,
+        let home = match self.data() {
+            None => None,
+            Some(data) => {
+                let storage = storage::Options { segment_bytes: self.segment_size as u64 };
+                Some(Home::open(Directory::open(&data)?, options.clone(), storage)?)
+            }
         };
-        if let Some(limit) =
-            self.disk_limit.map(|limit| limit as u64).or(self.data.as_ref().map(|_| disk::LIMIT))
+        let broker = home.as_ref().map_or_else(|| Broker::empty(options), |home| home.broker.clone());
+        self.fill(&broker, home.as_ref())?;
+        if let Some(limit) = self.disk_limit.map(|limit| limit as u64).or(home.as_ref().map(|_| disk::LIMIT))
         {
-            disk::watch(&broker, self.data.clone().unwrap_or_else(|| ".".into()), limit)?;
+            disk::watch(&broker, self.data().unwrap_or_else(|| ".".into()), limit)?;
         }
         let limits = Limits {
             frame_max: self.frame_max,
@@ -208,9 +220,6 @@ impl Serve {
         let mut servers = Vec::new();
         for address in &self.amqp {
             servers.push(Server::listen(broker.clone(), address, limits.clone()).await?);
-        }
-        if !self.memory {
-            tracing::warn!("messages are kept in memory only, and end with this process");
         }
         let mut addresses: Vec<String> =
             servers.iter().map(|server| format!("amqp://{}", server.address())).collect();
@@ -233,7 +242,25 @@ impl Serve {
         for server in servers {
             server.stop().await;
         }
-        Ok(())
+        home.map_or(Ok(()), |home| home.close())
+    }
+
+    /// Where data is kept, if it is.
+    fn data(&self) -> Option<PathBuf> {
+        (!self.memory).then(|| self.data.clone().unwrap_or_else(|| "warrenmq-data".into()))
+    }
+
+    /// Gives a broker what it is to start with.
+    fn fill(&self, broker: &Arc<Broker>, home: Option<&Home>) -> Result<()> {
+        let fill = || match &self.definitions {
+            Some(file) => broker.import(&definitions::read(file)?),
+            None if home.is_none_or(|home| home.definitions.is_new()) => broker.furnish(),
+            None => Ok(()),
+        };
+        match home {
+            Some(home) => home.definitions.together(fill),
+            None => fill(),
+        }
     }
 
     fn tls(&self) -> Result<Option<Tls>> {
@@ -249,16 +276,39 @@ impl Serve {
     }
 }
 
-/// A broker with what a file of definitions has, and nothing else.
-fn defined(file: &Path, options: Options) -> Result<Arc<Broker>> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        Error::new(Kind::InvalidArgument, "import definitions", error.to_string())
-            .on(file.display().to_string())
-            .caused_by(error)
-    })?;
-    let broker = Broker::empty(options);
-    broker.import(&Definitions::parse(&text)?)?;
-    Ok(broker)
+/// A broker that lives in a directory.
+struct Home {
+    messages: Arc<Messages>,
+    definitions: Arc<DefinitionStore>,
+    broker: Arc<Broker>,
+    /// Last, as everything else in the directory is to be closed before another process may have it.
+    _directory: Directory,
+}
+
+impl Home {
+    fn open(directory: Directory, options: Options, storage: storage::Options) -> Result<Self> {
+        let definitions = Arc::new(DefinitionStore::open(&directory.definitions())?);
+        let troubled = Arc::new(OnceLock::<Weak<Broker>>::new());
+        let trouble = troubled.clone();
+        let tell = move |reason: Option<String>| {
+            if let Some(broker) = trouble.get().and_then(Weak::upgrade) {
+                broker.set_alarm(Alarm::Storage, reason.is_some());
+            }
+        };
+        let messages = Messages::open(Arc::new(RealDisk), directory.path().into(), storage, Box::new(tell))?;
+        let messages = Arc::new(messages);
+        let options = Options { store: Some(messages.clone()), ..options };
+        let broker = Broker::restore(options, definitions.clone())?;
+        let _ = troubled.set(Arc::downgrade(&broker));
+        Ok(Home { messages, definitions, broker, _directory: directory })
+    }
+
+    /// Brings everything to the disk.
+    fn close(&self) -> Result<()> {
+        let written = self.messages.close();
+        self.definitions.close();
+        written
+    }
 }
 
 fn start_logging(filter: &str, format: LogFormat) -> Result<()> {

@@ -157,6 +157,11 @@ impl Message {
         PropertiesView(self.encoded_properties())
     }
 
+    /// Whether it is to survive the broker, in a durable queue (delivery mode 2).
+    pub fn is_persistent(&self) -> bool {
+        self.properties().delivery_mode() == Some(2)
+    }
+
     /// The body.
     pub fn body(&self) -> &[u8] {
         match &self.head().body {

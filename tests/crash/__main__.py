@@ -18,7 +18,7 @@ def main():
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="of what is random but time")
     parser.add_argument("--pause", type=int, default=20, help="kills between two counts")
-    parser.add_argument("--segment-bytes", type=int, help="WARRENMQ_SEGMENT_BYTES for the broker")
+    parser.add_argument("--segment-bytes", type=int, help="--segment-size for WarrenMQ")
     parser.add_argument(
         "--break", dest="broken", choices=["memory", "newest"], default="",
         help="break the broker, to see it found out: it keeps all in memory, or its newest file goes at each kill",

@@ -21,9 +21,9 @@ class WarrenMQ:
     name = "warrenmq"
 
     def spawn(self):
-        options = ["--memory"] if self.broken == "memory" else ["--data", self.directory / "data"]
-        environment = {"WARRENMQ_SEGMENT_BYTES": self.segment_bytes}
-        return brokers.spawn_warrenmq(*options, port=self.port, directory=self.directory, environment=environment)
+        kept = ["--data", self.directory / "data", "--segment-size", self.segment_bytes]
+        options = ["--memory"] if self.broken == "memory" else kept
+        return brokers.spawn_warrenmq(*options, port=self.port, directory=self.directory)
 
     def breakage(self):
         """Between kill and start, if it is to be broken: takes the newest of the files with messages away."""

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::password::{Digest, PasswordHash, pretend, same};
 use super::permissions::Grants;
 use super::seats::{Seat, Seats, limit};
+use crate::broker::{Change, Definition, Recorder, UserDefinition};
 use crate::error::{Error, Kind, Result};
 
 /// A user, as listings show it.
@@ -32,6 +33,15 @@ impl User {
     /// `ResourceError` when the machine has no randomness for the salt.
     pub fn with_password(name: &str, password: &str) -> Result<Self> {
         Ok(User { password: Some(PasswordHash::new(password.as_bytes())?), ..User::without_password(name) })
+    }
+
+    /// `guest`, whose password everybody knows, so that a slow hash of it would be of no use.
+    pub(crate) fn guest() -> Self {
+        User {
+            tags: vec!["administrator".into()],
+            password: Some(PasswordHash::salted(Digest::Sha256, b"guest")),
+            ..User::without_password("guest")
+        }
     }
 
     /// A user without tags and limits who comes in with a certificate (EXTERNAL).
@@ -65,6 +75,9 @@ pub struct Users {
     /// Held while a slow hash is computed: one at a time bounds the memory and the time that strangers can
     /// make the broker spend.
     trying: Mutex<()>,
+    /// Held while a change is carried out, one at a time: it is recorded before it is seen.
+    changing: Mutex<()>,
+    recorder: Recorder,
 }
 
 struct Account {
@@ -93,18 +106,19 @@ impl Users {
         let mut secret = [0; 32];
         // Without randomness the digests are as good as salted ones.
         let _ = getrandom::fill(&mut secret);
-        Users { accounts: RwLock::default(), loopback_only, secret, trying: Mutex::default() }
+        Users {
+            accounts: RwLock::default(),
+            loopback_only,
+            secret,
+            trying: Mutex::default(),
+            changing: Mutex::default(),
+            recorder: Recorder::default(),
+        }
     }
 
-    /// With `guest`, whose password everybody knows, so that a slow hash of it would be of no use.
-    pub(crate) fn with_guest(self) -> Self {
-        let guest = User {
-            tags: vec!["administrator".into()],
-            password: Some(PasswordHash::salted(Digest::Sha256, b"guest")),
-            ..User::without_password("guest")
-        };
-        self.accounts.write().insert("guest".into(), Account::new(guest));
-        self
+    /// These, with their changes recorded.
+    pub(crate) fn recorded_by(self, recorder: Recorder) -> Self {
+        Users { recorder, ..self }
     }
 
     // --- coming in ---
@@ -210,14 +224,14 @@ impl Users {
     /// `PreconditionFailed` when there is one of this name, `InvalidArgument` for a name that is empty or longer
     /// than 255 bytes.
     pub fn add(&self, user: User) -> Result<()> {
-        check_name("add_user", "user", &user.name)?;
-        let mut accounts = self.accounts.write();
-        if accounts.contains_key(user.name.as_str()) {
+        const OPERATION: &str = "add_user";
+        check_name(OPERATION, "user", &user.name)?;
+        let _one = self.changing.lock();
+        if self.accounts.read().contains_key(user.name.as_str()) {
             let reason = format!("user '{}' already exists", user.name);
-            return Err(Error::new(Kind::PreconditionFailed, "add_user", reason));
+            return Err(Error::new(Kind::PreconditionFailed, OPERATION, reason));
         }
-        accounts.insert(user.name.as_str().into(), Account::new(user));
-        Ok(())
+        self.keep(OPERATION, user)
     }
 
     /// Changes a user's tags, limits and password, or adds it. Its permissions stay.
@@ -226,14 +240,16 @@ impl Users {
     /// `InvalidArgument` for a name that is empty or longer than 255 bytes.
     pub fn put(&self, user: User) -> Result<()> {
         check_name("put_user", "user", &user.name)?;
+        let _one = self.changing.lock();
+        self.keep("put_user", user)
+    }
+
+    /// Has a user recorded, and then seen.
+    fn keep(&self, operation: &'static str, user: User) -> Result<()> {
+        self.recorder.keep(operation, || Change::Put(Definition::User(UserDefinition::of(&user))))?;
         let mut accounts = self.accounts.write();
         match accounts.get_mut(user.name.as_str()) {
-            Some(account) => {
-                account.tags = user.tags;
-                account.limits = user.limits;
-                account.recognised = None;
-                account.password = user.password;
-            }
+            Some(account) => account.become_like(user),
             None => {
                 accounts.insert(user.name.as_str().into(), Account::new(user));
             }
@@ -242,10 +258,14 @@ impl Users {
     }
 
     pub(crate) fn delete(&self, user: &str) -> Result<()> {
-        match self.accounts.write().remove(user) {
-            Some(_) => Ok(()),
-            None => Err(no_such_user("delete_user", user)),
+        const OPERATION: &str = "delete_user";
+        let _one = self.changing.lock();
+        if !self.accounts.read().contains_key(user) {
+            return Err(no_such_user(OPERATION, user));
         }
+        self.recorder.keep(OPERATION, || Change::DeleteUser(user.into()))?;
+        self.accounts.write().remove(user);
+        Ok(())
     }
 
     /// The user of this name.
@@ -261,16 +281,11 @@ impl Users {
         users
     }
 
-    fn change(
-        &self,
-        operation: &'static str,
-        user: &str,
-        change: impl FnOnce(&mut Account) -> Result<()>,
-    ) -> Result<()> {
-        match self.accounts.write().get_mut(user) {
-            Some(account) => change(account),
-            None => Err(no_such_user(operation, user)),
-        }
+    fn change(&self, operation: &'static str, user: &str, change: impl FnOnce(&mut User)) -> Result<()> {
+        let _one = self.changing.lock();
+        let mut user = self.get(user).ok_or_else(|| no_such_user(operation, user))?;
+        change(&mut user);
+        self.keep(operation, user)
     }
 
     /// Changes the password; with None the user comes in by certificate only. Connections that are open stay.
@@ -278,11 +293,7 @@ impl Users {
     /// # Errors
     /// `NotFound` when there is no such user.
     pub fn set_password(&self, user: &str, password: Option<PasswordHash>) -> Result<()> {
-        self.change("change_password", user, |account| {
-            account.password = password;
-            account.recognised = None;
-            Ok(())
-        })
+        self.change("change_password", user, |user| user.password = password)
     }
 
     /// Replaces the tags; seen by connections to come.
@@ -290,10 +301,7 @@ impl Users {
     /// # Errors
     /// `NotFound` when there is no such user.
     pub fn set_tags(&self, user: &str, tags: Vec<String>) -> Result<()> {
-        self.change("set_user_tags", user, |account| {
-            account.tags = tags;
-            Ok(())
-        })
+        self.change("set_user_tags", user, |user| user.tags = tags)
     }
 
     /// Replaces the limits; they hold for connections and channels to come.
@@ -301,10 +309,7 @@ impl Users {
     /// # Errors
     /// `NotFound` when there is no such user.
     pub fn set_limits(&self, user: &str, limits: UserLimits) -> Result<()> {
-        self.change("set_user_limits", user, |account| {
-            account.limits = limits;
-            Ok(())
-        })
+        self.change("set_user_limits", user, |user| user.limits = limits)
     }
 
     // --- what they may do ---
@@ -320,18 +325,21 @@ impl Users {
         user: &str,
         vhost: &str,
         change: impl FnOnce(&Grants) -> Result<Grants>,
+        recorded: Change,
     ) -> Result<()> {
-        self.change(operation, user, |account| {
-            let changed = match account.grants.get(vhost) {
-                Some(grants) => change(grants)?,
-                None => change(&Grants::default())?,
-            };
+        let _one = self.changing.lock();
+        if !self.accounts.read().contains_key(user) {
+            return Err(no_such_user(operation, user));
+        }
+        let changed = change(&self.grants(user, vhost).unwrap_or_default())?;
+        self.recorder.keep(operation, || recorded)?;
+        if let Some(account) = self.accounts.write().get_mut(user) {
             match changed.is_empty() {
                 true => account.grants.remove(vhost),
                 false => account.grants.insert(vhost.into(), Arc::new(changed)),
             };
-            Ok(())
-        })
+        }
+        Ok(())
     }
 
     /// Forgets what anybody may do in a virtual host that is gone.
@@ -359,6 +367,16 @@ impl Account {
             channels: Seats::default(),
             grants: HashMap::new(),
         }
+    }
+
+    /// Connections and permissions stay.
+    fn become_like(&mut self, user: User) {
+        if self.password != user.password {
+            self.recognised = None;
+        }
+        self.tags = user.tags;
+        self.limits = user.limits;
+        self.password = user.password;
     }
 
     fn user(&self, name: &str) -> User {
@@ -399,7 +417,9 @@ mod tests {
     use super::*;
 
     fn users() -> Users {
-        Users::none(vec!["guest".into()]).with_guest()
+        let users = Users::none(vec!["guest".into()]);
+        users.put(User::guest()).unwrap();
+        users
     }
 
     fn ann(password: Option<PasswordHash>) -> User {

@@ -10,6 +10,8 @@ pub enum Alarm {
     Memory = 1,
     /// Space on the disk.
     Disk = 2,
+    /// Messages cannot be written to the disk, for whatever reason.
+    Storage = 4,
 }
 
 /// The alarms that were raised.
@@ -34,7 +36,7 @@ impl Alarms {
         match raised {
             0 => None,
             1 => Some("low on memory"),
-            2 => Some("low on disk"),
+            raised if raised & Alarm::Memory as u8 == 0 => Some("low on disk"),
             _ => Some("low on memory & disk"),
         }
     }

@@ -1,8 +1,10 @@
 //! Binding queues and exchanges to exchanges, and letting go of them.
 
+use super::definitions::DestinationType;
 use super::exchange::Destination;
 use super::outbox::Wakes;
 use super::queue::{QueueKind, not_found};
+use super::record::{Change, Definition};
 use super::topology::Topology;
 use super::vhost::Vhost;
 use crate::auth::limit;
@@ -15,6 +17,21 @@ use crate::wire::table::Table;
 pub(super) enum Target<'a> {
     Queue(&'a str),
     Exchange(&'a str),
+}
+
+impl Target<'_> {
+    fn kind(&self) -> DestinationType {
+        match self {
+            Target::Queue(_) => DestinationType::Queue,
+            Target::Exchange(_) => DestinationType::Exchange,
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Target::Queue(name) | Target::Exchange(name) => name,
+        }
+    }
 }
 
 impl Vhost {
@@ -54,10 +71,11 @@ impl Vhost {
             Target::Queue(_) => "queue.bind",
             Target::Exchange(_) => "exchange.bind",
         };
+        let _held = self.hold(target.kind(), target.name());
         let mut guard = self.topology.write();
         let topology = &mut *guard;
         // Of two that are missing RabbitMQ names the source (`rabbit_binding:not_found_or_absent_errs`).
-        if !topology.exchanges.contains_key(source) {
+        if topology.exchanges.get(source).is_none_or(|exchange| exchange.leaving) {
             return Err(self.no_exchange(operation, source));
         }
         let destination = self.destination(topology, operation, target, session)?;
@@ -83,7 +101,24 @@ impl Vhost {
         }
         topology.bound(&name, &destination);
         self.changed();
+        let binding = ends_last(topology, source, &destination)
+            .then(|| self.binding_definition(source, &destination, routing_key, arguments));
+        let recorded = binding.map(|(definition, arguments)| {
+            self.note(topology, vec![Change::Put(Definition::Binding(definition, arguments))])
+        });
         drop(guard);
+        if let Some(noted) = recorded.flatten()
+            && let Err(error) = noted.wait(operation)
+        {
+            let mut topology = self.topology.write();
+            if let Some(exchange) = topology.exchanges.get_mut(source)
+                && exchange.router.unbind(routing_key, arguments, &destination)
+            {
+                topology.unbound(source, &destination);
+                self.changed();
+            }
+            return Err(error);
+        }
         for message in history.map(|history| history.messages()).unwrap_or_default() {
             let queues = match &destination {
                 Destination::Queue(queue) => vec![queue.clone()],
@@ -120,19 +155,64 @@ impl Vhost {
             Target::Queue(_) => "queue.unbind",
             Target::Exchange(_) => "exchange.unbind",
         };
-        let mut guard = self.topology.write();
-        let topology = &mut *guard;
-        let destination = match self.destination(topology, operation, target, session) {
+        let _held = self.hold(target.kind(), target.name());
+        let mut topology = self.topology.write();
+        let destination = match self.destination(&topology, operation, target, session) {
             Err(error) if error.kind() == Kind::NotFound => return Ok(()),
             destination => destination?,
         };
         let Some(exchange) = topology.exchanges.get_mut(source) else { return Ok(()) };
-        if exchange.router.unbind(routing_key, arguments, &destination) {
-            topology.unbound(source, &destination);
-            self.changed();
+        let id = exchange.id;
+        if !exchange.router.unbind(routing_key, arguments, &destination) {
+            return Ok(());
         }
+        topology.unbound(source, &destination);
+        self.changed();
+        if ends_last(&topology, source, &destination) {
+            let (definition, table) = self.binding_definition(source, &destination, routing_key, arguments);
+            let recorded = self.record(operation, topology, || Change::DeleteBinding(definition, table));
+            topology =
+                recorded.inspect_err(|_| self.put_back(id, source, routing_key, arguments, &destination))?;
+        }
+        let mut went = Vec::new();
+        topology.delete_if_done(source, &mut went);
+        let changes = self.exchange_deletions(&went);
+        self.record_gone(operation, topology, changes);
         Ok(())
     }
+
+    /// Binds again what could not be unbound for good, unless one of the ends went meanwhile.
+    fn put_back(
+        &self,
+        id: u64,
+        source: &str,
+        routing_key: &str,
+        arguments: &Table,
+        destination: &Destination,
+    ) {
+        let mut guard = self.topology.write();
+        let topology = &mut *guard;
+        let there = match destination {
+            Destination::Queue(queue) => topology.has(queue),
+            Destination::Exchange(id, name) => {
+                topology.exchanges.get(name).is_some_and(|exchange| exchange.id == *id)
+            }
+        };
+        if let Some(exchange) =
+            topology.exchanges.get_mut(source).filter(|exchange| there && exchange.id == id)
+            && exchange.router.bind(routing_key, arguments, destination.clone()) == Ok(true)
+        {
+            let name = exchange.name.clone();
+            topology.bound(&name, destination);
+            self.changed();
+        }
+    }
+}
+
+/// Whether a binding between these survives the broker.
+fn ends_last(topology: &Topology, source: &str, destination: &Destination) -> bool {
+    topology.exchanges.get(source).is_some_and(|exchange| exchange.options.durable)
+        && topology.is_durable(destination)
 }
 
 /// What an `x-local-random` exchange may be bound to; texts as `rabbit_exchange_type_local_random`.

@@ -49,8 +49,8 @@ pub(super) struct Letter {
     pub(super) reason: Reason,
     /// When it was given up, in seconds since 1970.
     pub(super) time: u64,
-    /// The queue keeps it at this place until the target has it.
-    pub(super) kept: Option<Position>,
+    /// Where it stood in the queue; None if the queue never took it.
+    pub(super) position: Option<Position>,
 }
 
 impl Letter {
@@ -71,7 +71,7 @@ impl Letter {
             let there = queue.publish(std::iter::once(message.clone()), |_| refused = true, wakes);
             arrived &= there && !refused;
         }
-        if let Some(position) = self.kept {
+        if let Some(position) = self.position {
             self.queue.left(position, arrived);
         }
     }

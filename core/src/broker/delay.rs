@@ -9,10 +9,14 @@ use std::sync::{Arc, Weak};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
 
 use super::outbox::Wakes;
+use super::queue::Shelves;
+use super::store::{Journal, Store, Stored};
 use super::timers::{NEVER, Timed, Timers};
 use super::vhost::Vhost;
+use crate::error::Result;
 use crate::message::Message;
 use crate::wire::properties::PropertiesView;
 use crate::wire::table::Value;
@@ -28,6 +32,9 @@ pub struct DelayedMessage {
     pub message: Message,
 }
 
+/// Bytes that are read at a time when a virtual host is opened.
+const CHUNK: usize = 1 << 20;
+
 /// The delayed messages of a virtual host.
 pub(super) struct Delayed {
     home: Weak<Vhost>,
@@ -36,12 +43,61 @@ pub(super) struct Delayed {
 }
 
 struct State {
-    /// By the time they are due, those of one time in the order in which they came.
-    held: BTreeMap<(u64, u64), Message>,
-    due: HashMap<u64, u64>,
-    next_id: u64,
+    held: Held,
     /// When the timers will call.
     alarm: u64,
+}
+
+/// The messages that wait, in memory and where they are kept.
+pub(super) struct Held {
+    /// By the time they are due, those of one time in the order in which they came.
+    messages: BTreeMap<(u64, u64), Message>,
+    due: HashMap<u64, u64>,
+    next_id: u64,
+    kept: Option<Kept>,
+}
+
+struct Kept {
+    store: Arc<dyn Store>,
+    journal: Arc<dyn Journal>,
+    id: u64,
+}
+
+impl Held {
+    /// Those that are kept for the virtual host of this name.
+    pub(super) fn open(vhost: &str, shelves: Option<&Shelves>) -> Result<Self> {
+        let mut held = Held { messages: BTreeMap::new(), due: HashMap::new(), next_id: 1, kept: None };
+        let Some(Shelves { store, .. }) = shelves else { return Ok(held) };
+        let id = journal_id(vhost);
+        let (journal, found) = store.open_line(id, 0)?;
+        let (mut from, mut read) = (found.first, Vec::new());
+        while from < found.next {
+            from = journal.read(from, CHUNK, &mut read)?;
+            for Stored { number, expires: due, message, .. } in read.drain(..) {
+                held.add(number, due, message);
+            }
+        }
+        held.next_id = found.next.max(1);
+        held.kept = Some(Kept { store: store.clone(), journal, id });
+        Ok(held)
+    }
+
+    fn add(&mut self, id: u64, due: u64, message: Message) {
+        self.messages.insert((due, id), message);
+        self.due.insert(id, due);
+    }
+
+    /// Takes one out that is to be forgotten; see [`Delayed::forget`].
+    fn take(&mut self, id: u64) -> Option<Message> {
+        let due = self.due.remove(&id)?;
+        self.messages.remove(&(due, id))
+    }
+}
+
+/// The number under which a virtual host's delayed messages are kept: made of its name, and larger than any queue's.
+fn journal_id(vhost: &str) -> u64 {
+    let hash = Sha256::digest(vhost.as_bytes());
+    hash.iter().take(8).fold(1, |id, byte| id << 8 | u64::from(*byte)) | 1 << 63
 }
 
 /// The delay that these properties ask for, in milliseconds. None for what is to be routed at once: no header, 0, or
@@ -52,28 +108,51 @@ pub(super) fn delay(properties: PropertiesView<'_>) -> Option<u64> {
 }
 
 impl Delayed {
-    pub(super) fn new(home: &Weak<Vhost>, timers: &Arc<Timers>) -> Arc<Self> {
-        let state = State { held: BTreeMap::new(), due: HashMap::new(), next_id: 1, alarm: NEVER };
-        Arc::new(Delayed { home: home.clone(), timers: timers.clone(), state: Mutex::new(state) })
+    pub(super) fn new(home: &Weak<Vhost>, timers: &Arc<Timers>, held: Held) -> Arc<Self> {
+        let state = State { held, alarm: NEVER };
+        let delayed =
+            Arc::new(Delayed { home: home.clone(), timers: timers.clone(), state: Mutex::new(state) });
+        delayed.arm(&mut delayed.state.lock());
+        delayed
     }
 
-    /// Keeps a message for `delay` milliseconds.
-    pub(super) fn hold(self: &Arc<Self>, message: Message, delay: u64) {
+    /// Keeps a message for `delay` milliseconds. True when it is to survive the broker.
+    pub(super) fn hold(self: &Arc<Self>, message: Message, delay: u64) -> bool {
         let due = self.timers.now().saturating_add(delay);
         // Receivers see that the delay is over: the plug-in turns the number's sign.
         let message = message.with_headers(|headers| {
             headers.insert("x-delay", Value::I64(-i64::try_from(delay).unwrap_or(i64::MAX)));
         });
         let mut state = self.state.lock();
-        let id = state.next_id;
-        state.next_id += 1;
-        state.held.insert((due, id), message);
-        state.due.insert(id, due);
+        let held = &mut state.held;
+        let id = held.next_id;
+        held.next_id += 1;
+        let kept = held.kept.as_ref().filter(|_| message.is_persistent());
+        if let Some(kept) = kept {
+            kept.journal.append(id, due, &message);
+        }
+        let kept = kept.is_some();
+        held.add(id, due, message);
         self.arm(&mut state);
+        kept
+    }
+
+    /// A message that was taken out is elsewhere, or nowhere.
+    fn forget(&self, id: u64) {
+        if let Some(kept) = &self.state.lock().held.kept {
+            kept.journal.remove(std::slice::from_ref(&(id..id + 1)));
+        }
+    }
+
+    /// The virtual host is gone.
+    pub(super) fn delete(&self) {
+        if let Some(kept) = &self.state.lock().held.kept {
+            kept.store.delete_queue(kept.id);
+        }
     }
 
     fn arm(self: &Arc<Self>, state: &mut State) {
-        if let Some(((first, _), _)) = state.held.first_key_value()
+        if let Some(((first, _), _)) = state.held.messages.first_key_value()
             && *first < state.alarm
         {
             state.alarm = *first;
@@ -85,32 +164,31 @@ impl Delayed {
     /// Those that wait, in the order in which they are due.
     pub(super) fn list(&self) -> Vec<DelayedMessage> {
         let state = self.state.lock();
-        let held = state.held.iter();
+        let held = state.held.messages.iter();
         held.map(|((due, id), message)| DelayedMessage { id: *id, due: *due, message: message.clone() })
             .collect()
     }
 
     /// Takes one out.
     pub(super) fn cancel(&self, id: u64) -> Option<Message> {
-        let mut state = self.state.lock();
-        let due = state.due.remove(&id)?;
-        state.held.remove(&(due, id))
+        let message = self.state.lock().held.take(id)?;
+        self.forget(id);
+        Some(message)
     }
 
-    fn take_due(&self, now: u64) -> Option<Message> {
-        let mut state = self.state.lock();
-        let first = state.held.first_entry().filter(|first| first.key().0 <= now)?;
-        let ((_, id), message) = first.remove_entry();
-        state.due.remove(&id);
-        Some(message)
+    fn take_due(&self, now: u64) -> Option<(u64, Message)> {
+        let held = &mut self.state.lock().held;
+        let (&(_, id), _) = held.messages.first_key_value().filter(|((due, _), _)| *due <= now)?;
+        Some((id, held.take(id)?))
     }
 }
 
 impl Timed for Delayed {
     fn due(self: Arc<Self>, now: u64, wakes: &mut Wakes) {
         let Some(vhost) = self.home.upgrade() else { return };
-        while let Some(message) = self.take_due(now) {
+        while let Some((id, message)) = self.take_due(now) {
             vhost.send_on(&message, wakes);
+            self.forget(id); // not before: its queues have it now
         }
         let mut state = self.state.lock();
         state.alarm = NEVER;

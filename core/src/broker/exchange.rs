@@ -79,6 +79,8 @@ pub(super) struct Exchange {
     pub(super) effective: Effective,
     /// What it remembers, if its type does.
     pub(super) history: Option<Arc<History>>,
+    /// Its deletion is being brought to the disk: nothing is bound to it any more.
+    pub(super) leaving: bool,
 }
 
 impl Exchange {
@@ -92,7 +94,8 @@ impl Exchange {
             _ => None,
         };
         let effective = Effective::default();
-        Ok(Exchange { id: next_id(), name: name.into(), router, history, options, effective })
+        let (id, name) = (next_id(), name.into());
+        Ok(Exchange { id, name, router, history, options, effective, leaving: false })
     }
 
     /// The exchange that gets what this one cannot route. The argument counts before a policy

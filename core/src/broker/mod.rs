@@ -7,6 +7,7 @@
 //!
 //! | lock | guards | held while |
 //! |---|---|---|
+//! | names that are being changed, where changes are [recorded](record) | that one change of a name is carried out at a time | it is brought to the disk |
 //! | the broker's virtual hosts, its sessions, its [`Users`] | who there is | a look-up or a change by name; never two of these, but a virtual host's own below them |
 //! | a virtual host's change of policies | that one is carried out at a time | a policy is set or cleared |
 //! | [`Vhost`]'s topology (read/write) | exchanges, bindings, the names of queues | declaring and binding (write), routing a message whose route is not in the channel's cache (read) |
@@ -26,6 +27,7 @@ mod alarms;
 mod arguments;
 mod bind;
 mod carbon_copies;
+mod changing;
 mod channel;
 mod consumer;
 mod dead_letter;
@@ -33,16 +35,21 @@ mod definitions;
 mod delay;
 mod equivalence;
 mod exchange;
+mod exchanges;
 mod history;
+mod lasting;
 mod names;
 mod outbox;
 mod permissions;
 mod policy;
 mod profile;
 mod queue;
+mod record;
 mod replies;
+mod restore;
 mod route;
 mod session;
+pub mod store;
 mod timers;
 mod topology;
 mod vhost;
@@ -67,17 +74,22 @@ pub use definitions::{
 pub use delay::DelayedMessage;
 pub use exchange::{BindingInfo, ExchangeInfo, ExchangeOptions};
 pub use outbox::{Delivery, Event, Outbox, Outlet, Settle, Wakes};
-pub use policy::{ApplyTo, Effective, Policy};
+pub use policy::{ApplyTo, Effective, Policy, Side};
 pub use profile::Profile;
 pub use queue::{Queue, QueueInfo, QueueKind, QueueOptions, QueueStatus};
+pub use record::{Change, Definition, Noted, Record};
 pub use session::{Session, SessionInfo};
 pub use vhost::Vhost;
 pub use vhosts::{VhostInfo, VhostLimits, VhostMetadata};
 
+pub(crate) use record::Recorder;
+
+use changing::Changing;
 use timers::Timers;
 
-use crate::auth::{Permissions, Seats, Users};
+use crate::auth::{Permissions, Seats, User, Users};
 use crate::clock::Clock;
+use crate::error::Result;
 
 /// What a broker can be told at its start.
 #[derive(Clone, Debug)]
@@ -102,6 +114,11 @@ pub struct Options {
     pub max_connections: Option<u64>,
     /// Channels over all connections; none is no limit (RabbitMQ's `channel_max_per_node`).
     pub max_channels: Option<u64>,
+    /// Where durable queues keep their persistent messages; none: in memory like all others.
+    pub store: Option<Arc<dyn store::Store>>,
+    /// Bytes of messages that such a queue has in memory, for each of its priorities, before the next ones are on the
+    /// disk only.
+    pub queue_memory: usize,
 }
 
 impl Default for Options {
@@ -123,6 +140,8 @@ impl Options {
             loopback_users: vec!["guest".into()],
             max_connections: None,
             max_channels: None,
+            store: None,
+            queue_memory: 32 << 20,
         }
     }
 }
@@ -133,6 +152,9 @@ pub struct Broker {
     timers: Arc<Timers>,
     users: Users,
     vhosts: RwLock<HashMap<Box<str>, Arc<Vhost>>>,
+    /// The virtual hosts that are being added, deleted or set up.
+    changing: Changing<Box<str>>,
+    recorder: Recorder,
     /// Taken when a session begins and ends, and to list or end them.
     sessions: Mutex<HashMap<u64, Weak<session::Shared>>>,
     next_session: AtomicU64,
@@ -144,28 +166,34 @@ pub struct Broker {
 impl Broker {
     /// A broker with the virtual host `/` and the user `guest`.
     pub fn new(options: Options) -> Arc<Self> {
-        let users = Users::none(options.loopback_users.clone()).with_guest();
-        let broker = Self::with_users(options, users);
-        let known = broker
-            .add_vhost("/", VhostMetadata::default())
-            .and_then(|()| broker.set_permissions(Permissions::all("guest", "/")));
-        debug_assert!(known.is_ok(), "{known:?}");
+        let broker = Self::empty(options);
+        let furnished = broker.furnish();
+        debug_assert!(furnished.is_ok(), "{furnished:?}");
         broker
+    }
+
+    /// Adds the virtual host `/` and the user `guest`, who may do everything in it.
+    ///
+    /// # Errors
+    /// `ResourceError` when they cannot be [recorded](Record); `PreconditionFailed` when there is such a virtual host.
+    pub fn furnish(&self) -> Result<()> {
+        self.users.put(User::guest())?;
+        self.add_vhost("/", VhostMetadata::default())?;
+        self.set_permissions(Permissions::all("guest", "/"))
     }
 
     /// A broker without virtual hosts and users, for one that gets its definitions from elsewhere.
     pub fn empty(options: Options) -> Arc<Self> {
-        let users = Users::none(options.loopback_users.clone());
-        Self::with_users(options, users)
-    }
-
-    fn with_users(options: Options, users: Users) -> Arc<Self> {
+        let recorder = Recorder::default();
+        let users = Users::none(options.loopback_users.clone()).recorded_by(recorder.clone());
         let timers = Arc::new(Timers::new(options.clock.clone()));
         Arc::new(Broker {
             options,
             timers,
             users,
             vhosts: RwLock::default(),
+            changing: Changing::default(),
+            recorder,
             sessions: Mutex::default(),
             next_session: AtomicU64::new(1),
             connections: Seats::default(),

@@ -14,9 +14,11 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
+use super::channel::Confirmed;
 use super::consumer::{Consumer, Slots};
 use super::dead_letter::Letter;
 use super::queue::{Entry, Position, Queue};
+use super::store::Store;
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 pub(super) use held::Held;
@@ -39,6 +41,8 @@ pub enum Event {
         /// The consumer's tag.
         tag: Arc<str>,
     },
+    /// Publishes of this channel are on the disk, or were refused.
+    Confirmed(Confirmed),
 }
 
 /// A message on its way to a consumer.
@@ -97,6 +101,8 @@ pub struct Outbox {
 }
 
 pub(super) struct State {
+    /// How many confirms wait for the disk.
+    unstored: usize,
     closed: bool,
     /// The outlet has been told and has not yet emptied the events.
     armed: bool,
@@ -114,8 +120,10 @@ pub(super) struct State {
 pub(super) struct Settled {
     pub(super) queue: Arc<Queue>,
     pub(super) count: u64,
-    /// In the order of their tags; empty when they are acknowledged.
+    /// Those that are not acknowledged, in the order of their tags.
     pub(super) entries: Vec<(Position, Entry, Settle)>,
+    /// Those that are, if the queue's messages are kept.
+    pub(super) acked: Vec<Position>,
 }
 
 /// How deliveries are given back.
@@ -135,6 +143,7 @@ pub(super) type Resumed = SmallVec<[Arc<Consumer>; 4]>;
 impl Outbox {
     pub(super) fn new(outlet: Box<dyn Outlet>) -> Arc<Self> {
         let state = State {
+            unstored: 0,
             closed: false,
             armed: false,
             next_tag: 1,
@@ -205,6 +214,32 @@ impl Outbox {
         more
     }
 
+    /// Whether confirms wait for the disk: later ones must not overtake them, as a client may be told of several at
+    /// once.
+    pub(super) fn awaits_store(&self) -> bool {
+        self.state.lock().unstored > 0
+    }
+
+    /// Confirms publishes when they are on the disk, or refuses them when they could not be brought there.
+    pub(super) fn confirm_when_stored(self: &Arc<Self>, store: &dyn Store, mut confirmed: Confirmed) {
+        self.state.lock().unstored += 1;
+        let outbox = self.clone();
+        store.when_stored(Box::new(move |stored| {
+            if let Err(error) = stored {
+                tracing::error!(%error, "publishes refused");
+                confirmed.refuse_all();
+            }
+            let tell = {
+                let mut state = outbox.state.lock();
+                state.unstored -= 1;
+                state.push(Event::Confirmed(confirmed))
+            };
+            if tell {
+                outbox.outlet.ready();
+            }
+        }));
+    }
+
     /// Whether something waits to be taken.
     pub fn is_empty(&self) -> bool {
         self.state.lock().events.is_empty()
@@ -231,7 +266,7 @@ impl fmt::Debug for Outbox {
 fn weight(event: &Event) -> usize {
     match event {
         Event::Deliver(delivery) => delivery.message.body().len(),
-        Event::Cancelled { .. } => 0,
+        Event::Cancelled { .. } | Event::Confirmed(_) => 0,
     }
 }
 
@@ -381,13 +416,20 @@ impl State {
             let index = match batch.iter().rposition(|settled| Arc::ptr_eq(&settled.queue, &slot.queue)) {
                 Some(index) => index,
                 None => {
-                    batch.push(Settled { queue: slot.queue.clone(), count: 0, entries: Vec::new() });
+                    batch.push(Settled {
+                        queue: slot.queue.clone(),
+                        count: 0,
+                        entries: Vec::new(),
+                        acked: Vec::new(),
+                    });
                     batch.len() - 1
                 }
             };
             batch[index].count += 1;
             if how != Settle::Ack {
                 batch[index].entries.push((position, Entry { message, expires, returns }, how));
+            } else if slot.queue.is_kept() {
+                batch[index].acked.push(position);
             }
         }
         self.slots.give_back(consumer);

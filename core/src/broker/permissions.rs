@@ -1,10 +1,12 @@
 //! Users and what they may do: the administration of it.
 //!
 //! Whoever changes a permission also counts up the virtual host's generation, so that channels look again: what
-//! they remember of routes and permissions holds for one generation.
+//! they remember of routes and permissions holds for one generation. A virtual host is held meanwhile, so that
+//! nothing is granted in one that is being deleted.
 
 use super::Broker;
-use crate::auth::{Permissions, TopicPermissions};
+use super::record::{Change, Definition};
+use crate::auth::{Grants, Permissions, TopicPermissions};
 use crate::error::Result;
 
 impl Broker {
@@ -27,9 +29,12 @@ impl Broker {
     /// expression.
     pub fn set_permissions(&self, permissions: Permissions) -> Result<()> {
         const OPERATION: &str = "set_permissions";
+        let _held = self.changing.hold(permissions.vhost.as_str().into());
         let vhost = self.existing(OPERATION, &permissions.vhost)?;
         let user = permissions.user.clone();
-        self.users.change_grants(OPERATION, &user, vhost.name(), |grants| grants.with(permissions))?;
+        let recorded = Change::Put(Definition::Permissions(permissions.clone()));
+        let with = |grants: &Grants| grants.with(permissions);
+        self.users.change_grants(OPERATION, &user, vhost.name(), with, recorded)?;
         vhost.changed();
         Ok(())
     }
@@ -41,8 +46,10 @@ impl Broker {
     /// `NotFound` when there is no such user or virtual host.
     pub fn clear_permissions(&self, vhost: &str, user: &str) -> Result<()> {
         const OPERATION: &str = "clear_permissions";
+        let _held = self.changing.hold(vhost.into());
         let vhost = self.existing(OPERATION, vhost)?;
-        self.users.change_grants(OPERATION, user, vhost.name(), |grants| Ok(grants.without()))?;
+        let recorded = Change::DeletePermissions(vhost.name().into(), user.into());
+        self.users.change_grants(OPERATION, user, vhost.name(), |grants| Ok(grants.without()), recorded)?;
         vhost.changed();
         Ok(())
     }
@@ -62,9 +69,12 @@ impl Broker {
     /// expression.
     pub fn set_topic_permissions(&self, permissions: TopicPermissions) -> Result<()> {
         const OPERATION: &str = "set_topic_permissions";
+        let _held = self.changing.hold(permissions.vhost.as_str().into());
         let vhost = self.existing(OPERATION, &permissions.vhost)?;
         let user = permissions.user.clone();
-        self.users.change_grants(OPERATION, &user, vhost.name(), |grants| grants.with_topic(permissions))?;
+        let recorded = Change::Put(Definition::TopicPermissions(permissions.clone()));
+        let with = |grants: &Grants| grants.with_topic(permissions);
+        self.users.change_grants(OPERATION, &user, vhost.name(), with, recorded)?;
         vhost.changed();
         Ok(())
     }
@@ -76,9 +86,12 @@ impl Broker {
     /// `NotFound` when there is no such user or virtual host.
     pub fn clear_topic_permissions(&self, vhost: &str, user: &str, exchange: Option<&str>) -> Result<()> {
         const OPERATION: &str = "clear_topic_permissions";
+        let _held = self.changing.hold(vhost.into());
         let vhost = self.existing(OPERATION, vhost)?;
-        let without = |grants: &crate::auth::Grants| Ok(grants.without_topic(exchange));
-        self.users.change_grants(OPERATION, user, vhost.name(), without)?;
+        let exchanges = exchange.map(Into::into);
+        let recorded = Change::DeleteTopicPermissions(vhost.name().into(), user.into(), exchanges);
+        let without = |grants: &Grants| Ok(grants.without_topic(exchange));
+        self.users.change_grants(OPERATION, user, vhost.name(), without, recorded)?;
         vhost.changed();
         Ok(())
     }

@@ -200,7 +200,7 @@ impl Drop for Session {
         self.0.broker.sessions.lock().remove(&self.0.id);
         let mut wakes = Wakes::default();
         for queue in std::mem::take(&mut *self.0.exclusive.lock()) {
-            self.0.vhost.delete_queue(&queue, &mut wakes);
+            self.0.vhost.drop_queue(&queue, &mut wakes);
         }
     }
 }

@@ -40,6 +40,8 @@ struct Alarms {
     /// By the time they are due (milliseconds since 1970), and in the order in which they were set.
     due: BTreeMap<(u64, u64), Weak<dyn Timed>>,
     set: u64,
+    /// Nobody is told yet.
+    held: bool,
     running: bool,
     ended: bool,
 }
@@ -64,7 +66,27 @@ impl Timers {
         let number = alarms.set;
         alarms.set += 1;
         alarms.due.insert((due, number), whom);
-        if matches!(self.clock, Clock::Held(_)) || !earliest {
+        if earliest && !alarms.held {
+            self.look_again(&mut alarms);
+        }
+    }
+
+    /// Nobody is told of anything until [`Timers::release`]: while a broker is put together, what has expired must not
+    /// be sent to places that are not there yet.
+    pub(super) fn hold(&self) {
+        self.shared.alarms.lock().held = true;
+    }
+
+    pub(super) fn release(&self) {
+        let mut alarms = self.shared.alarms.lock();
+        alarms.held = false;
+        if !alarms.due.is_empty() {
+            self.look_again(&mut alarms);
+        }
+    }
+
+    fn look_again(&self, alarms: &mut Alarms) {
+        if matches!(self.clock, Clock::Held(_)) {
             return;
         }
         if !std::mem::replace(&mut alarms.running, true) {
@@ -75,7 +97,6 @@ impl Timers {
                 alarms.running = false;
             }
         }
-        drop(alarms);
         self.shared.bell.notify_one();
     }
 
@@ -112,7 +133,7 @@ impl Shared {
             let whom = {
                 let mut alarms = self.alarms.lock();
                 match alarms.due.first_key_value() {
-                    Some(((due, _), _)) if *due <= now => alarms.due.pop_first(),
+                    Some(((due, _), _)) if *due <= now && !alarms.held => alarms.due.pop_first(),
                     _ => return,
                 }
             };

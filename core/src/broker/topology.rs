@@ -16,6 +16,8 @@ pub(super) struct Topology {
     pub(super) queues: HashMap<Arc<str>, Arc<Queue>>,
     /// Which exchanges have bindings to a destination, so that deleting it need not search them all.
     sources: HashMap<u64, HashSet<Arc<str>>>,
+    /// The virtual host is deleted, or about to be.
+    pub(super) gone: bool,
 }
 
 /// Where a message goes.
@@ -51,7 +53,12 @@ impl Topology {
             // These types refuse nothing.
             Exchange::new(name, options).ok().map(|exchange| (exchange.name.clone(), exchange))
         });
-        Topology { exchanges: exchanges.collect(), queues: HashMap::new(), sources: HashMap::new() }
+        Topology {
+            exchanges: exchanges.collect(),
+            queues: HashMap::new(),
+            sources: HashMap::new(),
+            gone: false,
+        }
     }
 
     /// Whether this very queue is there, and not another of its name.
@@ -111,13 +118,22 @@ impl Topology {
         found
     }
 
+    /// Whether what is bound survives the broker.
+    pub(super) fn is_durable(&self, destination: &Destination) -> bool {
+        match destination {
+            Destination::Queue(queue) => queue.options.durable,
+            Destination::Exchange(_, name) => {
+                self.exchanges.get(name).is_some_and(|exchange| exchange.options.durable)
+            }
+        }
+    }
+
     /// Remembers that `source` has a binding to `destination`.
     pub(super) fn bound(&mut self, source: &Arc<str>, destination: &Destination) {
         self.sources.entry(destination.id()).or_default().insert(source.clone());
     }
 
-    /// After an unbind: forgets `source` if that was its last binding to `destination`, and deletes it if
-    /// it was the last of all and the exchange is auto-delete.
+    /// After an unbind: forgets `source` if that was its last binding to `destination`.
     pub(super) fn unbound(&mut self, source: &str, destination: &Destination) {
         let Some(exchange) = self.exchanges.get(source) else { return };
         if exchange.router.bindings_to(destination).next().is_none()
@@ -125,36 +141,40 @@ impl Topology {
         {
             sources.remove(source);
         }
-        self.delete_if_done(source);
     }
 
-    fn delete_if_done(&mut self, exchange: &str) {
+    /// Removes an exchange that is auto-delete and has no bindings left. Those that are durable and went, it or
+    /// others after it, are added to `went`.
+    pub(super) fn delete_if_done(&mut self, exchange: &str, went: &mut Vec<Arc<str>>) {
         let done = self
             .exchanges
             .get(exchange)
             .is_some_and(|exchange| exchange.options.auto_delete && exchange.router.is_empty());
         if done {
-            self.remove_exchange(exchange);
+            self.remove_exchange(exchange, went);
         }
     }
 
-    /// Removes an exchange with the bindings from it and to it.
-    pub(super) fn remove_exchange(&mut self, name: &str) {
+    /// Removes an exchange with the bindings from it and to it; `went` as above.
+    pub(super) fn remove_exchange(&mut self, name: &str, went: &mut Vec<Arc<str>>) {
         let Some(exchange) = self.exchanges.remove(name) else { return };
+        if exchange.options.durable {
+            went.push(exchange.name.clone());
+        }
         for binding in exchange.router.bindings() {
             if let Some(sources) = self.sources.get_mut(&binding.destination.id()) {
                 sources.remove(name);
             }
         }
-        self.remove_destination(&exchange.destination());
+        self.remove_destination(&exchange.destination(), went);
     }
 
-    /// Removes all bindings to a destination, and the auto-delete exchanges that are done with it.
-    pub(super) fn remove_destination(&mut self, destination: &Destination) {
+    /// Removes all bindings to a destination, and the auto-delete exchanges that are done with it; `went` as above.
+    pub(super) fn remove_destination(&mut self, destination: &Destination, went: &mut Vec<Arc<str>>) {
         for source in self.sources.remove(&destination.id()).unwrap_or_default() {
             if let Some(exchange) = self.exchanges.get_mut(&source) {
                 exchange.router.remove_destination(destination);
-                self.delete_if_done(&source);
+                self.delete_if_done(&source, went);
             }
         }
     }

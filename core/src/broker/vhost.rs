@@ -1,4 +1,4 @@
-//! A virtual host: declare, bind, unbind, delete. RabbitMQ's rules and texts.
+//! A virtual host: what is in it, its policies and its queues. RabbitMQ's rules and texts.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,15 +7,18 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
+use super::Options;
 use super::arguments::{self, queue_arguments};
 use super::carbon_copies::{CarbonCopies, stripped};
+use super::changing::Changing;
 use super::definitions::DestinationType;
-use super::delay::{Delayed, DelayedMessage};
+use super::delay::{Delayed, DelayedMessage, Held};
 use super::equivalence::{check_arguments, check_field};
-use super::exchange::{BindingInfo, Destination, Exchange, ExchangeInfo, ExchangeOptions};
+use super::exchange::{BindingInfo, Destination, Exchange, ExchangeInfo};
 use super::outbox::Wakes;
 use super::policy::{Policies, Policy, Side, Subject};
-use super::queue::{Queue, QueueKind, QueueOptions, QueueStatus, not_found};
+use super::queue::{Budget, Queue, QueueKind, QueueOptions, QueueStatus, Shelves, not_found};
+use super::record::{Change, Recorder};
 use super::replies::Replies;
 use super::timers::Timers;
 use super::topology::{Found, Topology};
@@ -36,7 +39,7 @@ pub struct Vhost {
     /// Guards nothing else; nothing is called under it.
     pub(super) settings: RwLock<Settings>,
     /// Changed only under the topology's lock, so that whatever is declared follows the policies there are.
-    policies: RwLock<Policies>,
+    pub(super) policies: RwLock<Policies>,
     /// Held while a change of policies is carried out: queues follow one after the other, outside of the
     /// topology's lock, and must not follow an older change last.
     changing_policies: Mutex<()>,
@@ -44,20 +47,33 @@ pub struct Vhost {
     /// Of quorum queues that are not told otherwise.
     pub(super) delivery_limit: Option<u64>,
     pub(super) delayed: Arc<Delayed>,
+    /// Where messages are kept, if they are.
+    pub(super) shelves: Option<Shelves>,
     pub(super) timers: Arc<Timers>,
+    pub(super) recorder: Recorder,
+    /// What is being declared, deleted, bound or unbound.
+    pub(super) changing: Changing<(DestinationType, Box<str>)>,
     pub(super) me: Weak<Vhost>,
 }
 
 /// What an operator sets.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Settings {
     pub(super) metadata: VhostMetadata,
     pub(super) limits: VhostLimits,
 }
 
 impl Vhost {
-    pub(super) fn new(name: &str, timers: &Arc<Timers>, delivery_limit: Option<u64>) -> Arc<Self> {
-        Arc::new_cyclic(|me| Vhost {
+    pub(super) fn new(
+        name: &str,
+        timers: &Arc<Timers>,
+        recorder: Recorder,
+        options: &Options,
+    ) -> Result<Arc<Self>> {
+        let budget = Budget { line: options.queue_memory, all: options.memory_limit / 2 };
+        let shelves = options.store.clone().map(|store| Shelves { store, budget });
+        let delayed = Held::open(name, shelves.as_ref())?;
+        Ok(Arc::new_cyclic(|me| Vhost {
             name: name.into(),
             topology: RwLock::new(Topology::new()),
             generation: AtomicU64::new(0),
@@ -66,11 +82,14 @@ impl Vhost {
             policies: RwLock::default(),
             changing_policies: Mutex::default(),
             connections: Seats::default(),
-            delivery_limit,
-            delayed: Delayed::new(me, timers),
+            delivery_limit: options.delivery_limit,
+            delayed: Delayed::new(me, timers, delayed),
+            shelves,
             timers: timers.clone(),
+            recorder,
+            changing: Changing::default(),
             me: me.clone(),
-        })
+        }))
     }
 
     pub(super) fn limits(&self) -> VhostLimits {
@@ -222,19 +241,24 @@ impl Vhost {
         self.policies.read().list(side)
     }
 
-    /// Changes the policies, and has exchanges and queues follow those that apply to them then.
+    /// Changes the policies, which is to be recorded so, and has exchanges and queues follow those that apply to them
+    /// then.
     pub(super) fn change_policies(
         &self,
+        operation: &'static str,
         change: impl FnOnce(&mut Policies) -> Result<()>,
+        recorded: Change,
         wakes: &mut Wakes,
     ) -> Result<()> {
         let _one = self.changing_policies.lock();
+        let before = self.policies.read().clone();
+        let mut after = before.clone();
+        change(&mut after)?;
         let mut concerned = Vec::new();
         {
-            let mut topology = self.topology.write();
+            let mut topology = self.record(operation, self.topology.write(), || recorded)?;
             let mut policies = self.policies.write();
-            let before = policies.clone();
-            change(&mut policies)?;
+            *policies = after;
             for exchange in topology.exchanges.values_mut() {
                 exchange.effective = policies.effective(Subject::Exchange(&exchange.name));
             }
@@ -288,12 +312,15 @@ impl Vhost {
         options: QueueOptions,
         session: u64,
     ) -> Result<(Arc<Queue>, bool)> {
-        let mut topology = self.topology.write();
+        const OPERATION: &str = "queue.declare";
+        let _held = self.hold(DestinationType::Queue, name);
+        let topology = self.topology.write();
         if let Some(queue) = topology.queues.get(name) {
-            queue.check_access(session, "queue.declare")?;
+            queue.check_access(session, OPERATION)?;
             check_queue(queue, &options)?;
             return Ok((queue.clone(), false));
         }
+        // Those that are on their way to the disk do not count yet: as in RabbitMQ, several at a time can exceed it.
         if let Some(limit) = limit(self.limits().max_queues)
             && topology.queues.len() as u64 >= limit
         {
@@ -301,16 +328,43 @@ impl Vhost {
             let reason = format!(
                 "cannot declare queue '{queue}': queue limit in vhost '{vhost}' ({limit}) is reached"
             );
-            return Err(Error::new(Kind::PreconditionFailed, "queue.declare", reason));
+            return Err(Error::new(Kind::PreconditionFailed, OPERATION, reason));
         }
         arguments::check_queue(&format!("queue '{name}' in vhost '{}'", self.name), &options)?;
         let owner = options.exclusive.then_some(session);
+        let stored_id = self.recorder.get().filter(|_| options.durable).map(|record| record.queue_id());
+        let mut topology = match stored_id {
+            None => topology,
+            Some(id) => {
+                self.record(OPERATION, topology, || Change::Put(self.queue_definition(id, name, &options)))?
+            }
+        };
+        let inserted = self.insert_queue(&mut topology, name, options, owner, stored_id);
+        if inserted.is_err() && stored_id.is_some() {
+            self.note(&topology, vec![Change::DeleteQueue(self.name.to_string(), name.into())]);
+        }
+        Ok((inserted?, true))
+    }
+
+    fn insert_queue(
+        &self,
+        topology: &mut Topology,
+        name: &str,
+        options: QueueOptions,
+        owner: Option<u64>,
+        stored_id: Option<u64>,
+    ) -> Result<Arc<Queue>> {
         let kind = QueueKind::of(&options.arguments);
         let effective = self.policies.read().effective(Subject::Queue(name, kind));
-        let queue = Queue::new(name, self, options, &effective.definition, owner);
+        let queue = Queue::new(name, self, options, &effective.definition, owner, stored_id)?;
         topology.queues.insert(queue.name.clone(), queue.clone());
         self.changed();
-        Ok((queue, true))
+        Ok(queue)
+    }
+
+    /// Adds a durable queue that was declared before the broker was started.
+    pub(super) fn restore_queue(&self, id: u64, name: &str, options: QueueOptions) -> Result<()> {
+        self.insert_queue(&mut self.topology.write(), name, options, None, Some(id)).map(drop)
     }
 
     pub(super) fn reserved(&self, operation: &'static str, what: &str, name: &str) -> Error {
@@ -323,83 +377,48 @@ impl Vhost {
     }
 
     /// Deletes a queue, if it is still the one of its name; how many messages were ready.
-    pub(super) fn delete_queue(&self, queue: &Arc<Queue>, wakes: &mut Wakes) -> u64 {
+    pub(super) fn delete_queue(&self, queue: &Arc<Queue>, wakes: &mut Wakes) -> Result<u64> {
+        const OPERATION: &str = "queue.delete";
+        let _held = self.hold(DestinationType::Queue, &queue.name);
+        let mut topology = self.topology.write();
+        if topology.has(queue) && queue.stored_id.is_some() {
+            topology = self.record(OPERATION, topology, || self.queue_deletion(queue))?;
+        }
+        if topology.has(queue) {
+            let went = self.take_out(&mut topology, queue);
+            self.record_gone(OPERATION, topology, went);
+        }
+        Ok(queue.delete(wakes))
+    }
+
+    /// Deletes a queue whose time has come, if it is still the one of its name: nobody waits for the disk.
+    pub(super) fn drop_queue(&self, queue: &Arc<Queue>, wakes: &mut Wakes) {
         {
             let mut topology = self.topology.write();
             if topology.has(queue) {
-                topology.queues.remove(&queue.name);
-                topology.remove_destination(&Destination::Queue(queue.clone()));
-                self.changed();
+                let mut changes = self.take_out(&mut topology, queue);
+                changes.extend(queue.stored_id.map(|_| self.queue_deletion(queue)));
+                self.note(&topology, changes);
             }
         }
-        queue.delete(wakes)
+        queue.delete(wakes);
+    }
+
+    /// Takes a queue out of the topology; what else is to be recorded.
+    fn take_out(&self, topology: &mut Topology, queue: &Arc<Queue>) -> Vec<Change> {
+        let mut went = Vec::new();
+        topology.queues.remove(&queue.name);
+        topology.remove_destination(&Destination::Queue(queue.clone()), &mut went);
+        self.changed();
+        self.exchange_deletions(&went)
     }
 
     /// Deletes every queue.
     pub(super) fn delete_queues(&self, wakes: &mut Wakes) {
         let queues: Vec<_> = self.topology.read().queues.values().cloned().collect();
         for queue in queues {
-            self.delete_queue(&queue, wakes);
+            self.drop_queue(&queue, wakes);
         }
-    }
-
-    // --- exchanges ---
-
-    /// Declares an exchange. An existing one must have been declared alike.
-    pub(super) fn declare_exchange(&self, name: &str, options: ExchangeOptions) -> Result<()> {
-        let mut topology = self.topology.write();
-        if let Some(exchange) = topology.exchanges.get(name) {
-            return self.check_exchange(exchange, &options);
-        }
-        if name.starts_with("amq.") {
-            return Err(self.reserved("exchange.declare", "exchange", name));
-        }
-        let label = format!("exchange '{name}' in vhost '{}'", self.name);
-        let operation = "exchange.declare";
-        arguments::check_exchange_name(operation, &label, "alternate-exchange", &options.arguments)?;
-        let mut exchange = Exchange::new(name, options)?;
-        exchange.effective = self.policies.read().effective(Subject::Exchange(name));
-        topology.exchanges.insert(exchange.name.clone(), exchange);
-        self.changed();
-        Ok(())
-    }
-
-    fn check_exchange(&self, exchange: &Exchange, wanted: &ExchangeOptions) -> Result<()> {
-        let current = &exchange.options;
-        let label = || format!("exchange '{}' in vhost '{}'", exchange.name, self.name);
-        let operation = "exchange.declare";
-        check_field(operation, &label, "type", &atom(wanted.kind), &atom(current.kind))?;
-        check_field(operation, &label, "durable", &wanted.durable, &current.durable)?;
-        check_field(operation, &label, "auto_delete", &wanted.auto_delete, &current.auto_delete)?;
-        check_field(operation, &label, "internal", &wanted.internal, &current.internal)?;
-        let known = ["alternate-exchange"].into_iter();
-        check_arguments(operation, &label, known, &wanted.arguments, &current.arguments)
-    }
-
-    /// Fails unless there is such an exchange (passive declare).
-    pub(super) fn check_exchange_exists(&self, name: &str) -> Result<()> {
-        match self.topology.read().exchanges.contains_key(name) {
-            true => Ok(()),
-            false => Err(self.no_exchange("exchange.declare", name)),
-        }
-    }
-
-    /// Deletes an exchange. That there is none is no error (RabbitMQ's errata, "exchange.delete").
-    pub(super) fn delete_exchange(&self, name: &str, if_unused: bool) -> Result<()> {
-        let label = || format!("exchange '{name}' in vhost '{}'", self.name);
-        if name.starts_with("amq.") {
-            let reason = format!("deletion of system {} not allowed", label());
-            return Err(Error::new(Kind::AccessRefused, "exchange.delete", reason).on(label()));
-        }
-        let mut topology = self.topology.write();
-        let Some(exchange) = topology.exchanges.get(name) else { return Ok(()) };
-        if if_unused && !exchange.router.is_empty() {
-            let reason = format!("{} in use", label());
-            return Err(Error::new(Kind::PreconditionFailed, "exchange.delete", reason).on(label()));
-        }
-        topology.remove_exchange(name);
-        self.changed();
-        Ok(())
     }
 }
 
@@ -407,12 +426,6 @@ impl fmt::Debug for Vhost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Vhost").field("name", &self.name).finish_non_exhaustive()
     }
-}
-
-/// The name of a type as RabbitMQ's text has it: an Erlang atom, which needs quotes for its hyphens.
-fn atom(kind: routing::Kind) -> String {
-    let name = kind.name();
-    if name.contains('-') { format!("'{name}'") } else { name.into() }
 }
 
 fn check_queue(queue: &Queue, wanted: &QueueOptions) -> Result<()> {

@@ -6,9 +6,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use serde::{Deserialize, Serialize};
 
 use super::Broker;
+use super::definitions::VhostDefinition;
 use super::outbox::Wakes;
+use super::record::{Change, Definition};
 use super::session::{Authority, Session, SessionInfo};
-use super::vhost::Vhost;
+use super::vhost::{Settings, Vhost};
 use crate::auth::{check_name, limit};
 use crate::error::{Error, Kind, Result};
 
@@ -157,14 +159,16 @@ impl Broker {
     pub fn add_vhost(&self, name: &str, metadata: VhostMetadata) -> Result<()> {
         check_name("add_vhost", "vhost", name)?;
         check_queue_type("add_vhost", &metadata)?;
-        let mut vhosts = self.vhosts.write();
-        if vhosts.contains_key(name) {
+        let _held = self.changing.hold(name.into());
+        if self.vhost(name).is_some() {
             let reason = format!("vhost '{name}' already exists");
             return Err(Error::new(Kind::PreconditionFailed, "add_vhost", reason));
         }
-        let vhost = Vhost::new(name, &self.timers, self.options.delivery_limit);
-        vhost.settings.write().metadata = metadata;
-        vhosts.insert(name.into(), vhost);
+        let settings = Settings { metadata, limits: VhostLimits::default() };
+        self.recorder.keep("add_vhost", || settings.recorded(name))?;
+        let vhost = Vhost::new(name, &self.timers, self.recorder.clone(), &self.options)?;
+        *vhost.settings.write() = settings;
+        self.vhosts.write().insert(name.into(), vhost);
         Ok(())
     }
 
@@ -174,9 +178,22 @@ impl Broker {
     /// # Errors
     /// `NotFound` when there is no such virtual host.
     pub fn delete_vhost(&self, name: &str) -> Result<()> {
-        let vhost = self.vhosts.write().remove(name).ok_or_else(|| no_such_vhost("delete_vhost", name))?;
+        const OPERATION: &str = "delete_vhost";
+        let _held = self.changing.hold(name.into());
+        let vhost = self.existing(OPERATION, name)?;
+        let noted = {
+            let mut topology = vhost.topology.write();
+            topology.gone = true; // what would be declared from now on would be noted after the deletion
+            self.recorder.get().map(|record| record.note(vec![Change::DeleteVhost(name.into())]))
+        };
+        if let Some(Err(error)) = noted.map(|noted| noted.wait(OPERATION)) {
+            vhost.topology.write().gone = false;
+            return Err(error);
+        }
+        self.vhosts.write().remove(name);
         let mut wakes = Wakes::default();
         vhost.delete_queues(&mut wakes);
+        vhost.delayed.delete();
         wakes.run();
         self.end_sessions(&format!("vhost '{name}' is deleted"), |session| {
             Arc::ptr_eq(&session.vhost, &vhost)
@@ -192,8 +209,7 @@ impl Broker {
     /// exist.
     pub fn set_vhost_metadata(&self, name: &str, metadata: VhostMetadata) -> Result<()> {
         check_queue_type("set_vhost_metadata", &metadata)?;
-        self.existing("set_vhost_metadata", name)?.settings.write().metadata = metadata;
-        Ok(())
+        self.change_settings("set_vhost_metadata", name, |settings| settings.metadata = metadata)
     }
 
     /// Replaces the limits of a virtual host. What is there stays, even if it is more.
@@ -201,7 +217,21 @@ impl Broker {
     /// # Errors
     /// `NotFound` when there is no such virtual host.
     pub fn set_vhost_limits(&self, name: &str, limits: VhostLimits) -> Result<()> {
-        self.existing("set_vhost_limits", name)?.settings.write().limits = limits;
+        self.change_settings("set_vhost_limits", name, |settings| settings.limits = limits)
+    }
+
+    fn change_settings(
+        &self,
+        operation: &'static str,
+        name: &str,
+        change: impl FnOnce(&mut Settings),
+    ) -> Result<()> {
+        let _held = self.changing.hold(name.into());
+        let vhost = self.existing(operation, name)?;
+        let mut settings = vhost.settings.read().clone();
+        change(&mut settings);
+        self.recorder.keep(operation, || settings.recorded(name))?;
+        *vhost.settings.write() = settings;
         Ok(())
     }
 
@@ -214,6 +244,13 @@ impl Broker {
 
     pub(super) fn existing(&self, operation: &'static str, vhost: &str) -> Result<Arc<Vhost>> {
         self.vhost(vhost).ok_or_else(|| no_such_vhost(operation, vhost))
+    }
+}
+
+impl Settings {
+    fn recorded(&self, name: &str) -> Change {
+        let (limits, metadata) = (self.limits, self.metadata.clone());
+        Change::Put(Definition::Vhost(VhostDefinition { name: name.into(), limits, metadata }))
     }
 }
 

@@ -1,21 +1,19 @@
 //! One channel at the wire: its methods and contents, to [`broker::Channel`] and back.
 
+mod arrange;
+
 use std::sync::Arc;
 
 use bytes::BytesMut;
 
 use super::link::{Announcer, Link, Port};
 use super::output::Output;
-use crate::broker::{
-    self, Binding, Confirmed, ConsumeOptions, ExchangeOptions, QueueOptions, Returned, Session, Settle, Wakes,
-};
+use crate::broker::{self, ConsumeOptions, Returned, Session, Settle, Wakes};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Body, RouteKey};
-use crate::routing;
 use crate::wire::hot::{AckRef, ContentHeaderRef, PublishRef, method_id};
 use crate::wire::{
-    Frame, FrameKind, Method, PropertiesView, ShortString, access, basic, channel, confirm, exchange, queue,
-    tx,
+    Frame, FrameKind, Method, PropertiesView, ShortString, access, basic, channel, confirm, queue, tx,
 };
 
 /// What a body's buffer may be allocated with before the bytes are there.
@@ -243,25 +241,10 @@ impl Channel {
             let output = &mut writer.output;
             send_back(output, self.number, &returned, link.frame_max());
             if let Some(confirmed) = confirmed {
-                self.confirm(output, &confirmed);
+                output.confirm(self.number, &confirmed);
             }
         }
         settled
-    }
-
-    /// Those that were refused one by one, then all others together up to the last of them.
-    fn confirm(&self, output: &mut Output, confirmed: &Confirmed) {
-        let &Confirmed { first, mut last, ref refused } = confirmed;
-        for number in refused {
-            let method = basic::Nack { delivery_tag: *number, multiple: false, requeue: false };
-            output.method(self.number, &Method::BasicNack(method));
-        }
-        while refused.binary_search(&last).is_ok() {
-            last -= 1;
-        }
-        if last >= first {
-            output.ack(self.number, last, last > first);
-        }
     }
 
     /// Ends the channel; nothing more is sent on it.
@@ -274,6 +257,23 @@ impl Channel {
 
     #[allow(clippy::too_many_lines)] // one arm per method: a table, not a procedure
     fn act(&mut self, method: Method, link: &Link, wakes: &mut Wakes) -> Result<Next> {
+        if let Method::ExchangeDeclare(_)
+        | Method::ExchangeDelete(_)
+        | Method::ExchangeBind(_)
+        | Method::ExchangeUnbind(_)
+        | Method::QueueDeclare(_)
+        | Method::QueueBind(_)
+        | Method::QueueUnbind(_)
+        | Method::QueueDelete(_) = method
+        {
+            if let Some(answer) = self.arrange(method, wakes)? {
+                link.send(self.number, &answer);
+            }
+            return Ok(Next::Continue);
+        }
+        if let Method::TxCommit(_) = method {
+            return self.commit(link, wakes);
+        }
         // Held throughout, so that an answer stands before the deliveries that it makes possible.
         let mut writer = link.writer();
         let number = self.number;
@@ -301,78 +301,10 @@ impl Channel {
                 reply(false, Method::AccessRequestOk(access::RequestOk { ticket: 1 }));
             }
 
-            Method::ExchangeDeclare(m) => {
-                if m.passive {
-                    broker.check_exchange(&m.exchange)?;
-                } else {
-                    let options = ExchangeOptions {
-                        durable: m.durable,
-                        auto_delete: m.auto_delete,
-                        internal: m.internal,
-                        arguments: m.arguments,
-                        ..ExchangeOptions::new(routing::Kind::Direct)
-                    };
-                    broker.declare_exchange(&m.exchange, &m.r#type, options)?;
-                }
-                reply(m.nowait, Method::ExchangeDeclareOk(exchange::DeclareOk {}));
-            }
-            Method::ExchangeDelete(m) => {
-                broker.delete_exchange(&m.exchange, m.if_unused)?;
-                reply(m.nowait, Method::ExchangeDeleteOk(exchange::DeleteOk {}));
-            }
-            Method::ExchangeBind(m) => {
-                let (source, destination) = (&*m.source, &*m.destination);
-                let (routing_key, arguments) = (&*m.routing_key, &m.arguments);
-                broker.bind_exchange(Binding { source, destination, routing_key, arguments }, wakes)?;
-                reply(m.nowait, Method::ExchangeBindOk(exchange::BindOk {}));
-            }
-            Method::ExchangeUnbind(m) => {
-                let (source, destination) = (&*m.source, &*m.destination);
-                let (routing_key, arguments) = (&*m.routing_key, &m.arguments);
-                broker.unbind_exchange(Binding { source, destination, routing_key, arguments })?;
-                reply(m.nowait, Method::ExchangeUnbindOk(exchange::UnbindOk {}));
-            }
-
-            Method::QueueDeclare(m) => {
-                let info = if m.passive {
-                    broker.check_queue(&m.queue)?
-                } else {
-                    let options = QueueOptions {
-                        durable: m.durable,
-                        exclusive: m.exclusive,
-                        auto_delete: m.auto_delete,
-                        arguments: m.arguments,
-                    };
-                    broker.declare_queue(&m.queue, options)?
-                };
-                let declared = queue::DeclareOk {
-                    queue: ShortString::truncated(&info.name),
-                    message_count: count(info.messages),
-                    consumer_count: count(info.consumers),
-                };
-                reply(m.nowait, Method::QueueDeclareOk(declared));
-            }
-            Method::QueueBind(m) => {
-                let (source, destination) = (&*m.exchange, &*m.queue);
-                let (routing_key, arguments) = (&*m.routing_key, &m.arguments);
-                broker.bind_queue(Binding { source, destination, routing_key, arguments }, wakes)?;
-                reply(m.nowait, Method::QueueBindOk(queue::BindOk {}));
-            }
-            Method::QueueUnbind(m) => {
-                let (source, destination) = (&*m.exchange, &*m.queue);
-                let (routing_key, arguments) = (&*m.routing_key, &m.arguments);
-                broker.unbind_queue(Binding { source, destination, routing_key, arguments })?;
-                reply(false, Method::QueueUnbindOk(queue::UnbindOk {}));
-            }
             Method::QueuePurge(m) => {
                 let message_count = count(broker.purge_queue(&m.queue)?);
                 reply(m.nowait, Method::QueuePurgeOk(queue::PurgeOk { message_count }));
             }
-            Method::QueueDelete(m) => {
-                let message_count = count(broker.delete_queue(&m.queue, m.if_unused, m.if_empty, wakes)?);
-                reply(m.nowait, Method::QueueDeleteOk(queue::DeleteOk { message_count }));
-            }
-
             Method::BasicQos(m) => {
                 broker.qos(m.prefetch_size, m.prefetch_count, m.global, wakes)?;
                 reply(false, Method::BasicQosOk(basic::QosOk {}));
@@ -437,12 +369,6 @@ impl Channel {
                 broker.tx_select()?;
                 reply(false, Method::TxSelectOk(tx::SelectOk {}));
             }
-            Method::TxCommit(_) => {
-                broker.tx_commit(wakes)?;
-                let returned = broker.take_returned();
-                send_back(&mut writer.output, number, &returned, link.frame_max());
-                writer.output.method(number, &Method::TxCommitOk(tx::CommitOk {}));
-            }
             Method::TxRollback(_) => {
                 broker.tx_rollback()?;
                 reply(false, Method::TxRollbackOk(tx::RollbackOk {}));
@@ -450,6 +376,15 @@ impl Channel {
             // What only servers send, or what belongs to the connection.
             other => return Err(Error::new(Kind::CommandInvalid, other.name(), "unimplemented method")),
         }
+        Ok(Next::Continue)
+    }
+
+    fn commit(&mut self, link: &Link, wakes: &mut Wakes) -> Result<Next> {
+        self.stepping_aside(|broker| broker.tx_commit(wakes))?;
+        let returned = self.broker.take_returned();
+        let mut writer = link.writer();
+        send_back(&mut writer.output, self.number, &returned, link.frame_max());
+        writer.output.method(self.number, &Method::TxCommitOk(tx::CommitOk {}));
         Ok(Next::Continue)
     }
 

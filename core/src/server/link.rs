@@ -234,6 +234,7 @@ impl Link {
                     let crate::broker::Delivery { tag: number, redelivered, message, .. } = delivery;
                     writer.output.deliver(port.channel, tag, number, redelivered, &message, frame_max);
                 }
+                Event::Confirmed(confirmed) => writer.output.confirm(port.channel, &confirmed),
                 Event::Cancelled { tag, .. } => {
                     if self.cancel_notify.load(Relaxed) {
                         let consumer_tag = ShortString::truncated(&tag);

@@ -6,10 +6,11 @@ use std::io::{self, IoSlice};
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::socket;
+use crate::broker::Confirmed;
 use crate::message::Message;
 use crate::wire::frame::{FRAME_END, FRAME_OVERHEAD};
 use crate::wire::hot::{self, Deliver};
-use crate::wire::{Method, hot::encode_content};
+use crate::wire::{Method, basic, hot::encode_content};
 
 /// Bodies from this size on are sent from where they are; shorter ones are copied beside their frames,
 /// which costs less than another piece in a vectored write.
@@ -42,6 +43,21 @@ impl Output {
 
     pub(super) fn ack(&mut self, channel: u16, tag: u64, multiple: bool) {
         hot::encode_ack(&mut self.tail, channel, tag, multiple);
+    }
+
+    /// Those that were refused one by one, then all others together up to the last of them.
+    pub(super) fn confirm(&mut self, channel: u16, confirmed: &Confirmed) {
+        let &Confirmed { first, mut last, ref refused } = confirmed;
+        for number in refused {
+            let nack = basic::Nack { delivery_tag: *number, multiple: false, requeue: false };
+            self.method(channel, &Method::BasicNack(nack));
+        }
+        while refused.binary_search(&last).is_ok() {
+            last -= 1;
+        }
+        if last >= first {
+            self.ack(channel, last, last > first);
+        }
     }
 
     pub(super) fn heartbeat(&mut self) {

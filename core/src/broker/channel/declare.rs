@@ -138,8 +138,9 @@ impl Channel {
             Err(error) => return Err(error),
         };
         queue.check_unneeded(if_unused, if_empty)?;
+        let count = session.vhost.delete_queue(&queue, wakes)?;
         session.disown(&queue);
-        Ok(session.vhost.delete_queue(&queue, wakes))
+        Ok(count)
     }
 
     /// Drops what is ready in a queue; how many messages that were.

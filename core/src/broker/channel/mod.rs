@@ -189,10 +189,15 @@ impl Channel {
         let name = names::generate(PREFIX);
         let vhost = &self.session.vhost;
         let (options, policy) = (QueueOptions::default(), Table::default());
-        let queue = Queue::new(&name, vhost, options, &policy, Some(self.session.id));
+        let queue = Queue::new(&name, vhost, options, &policy, Some(self.session.id), None)?;
         vhost.replies.add(&queue);
         self.publisher.reply_queue = Some(queue.name.clone());
         Ok(queue)
+    }
+
+    /// Whether what is declared, bound and deleted may have to wait for the disk.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.session.vhost.recorder.get().is_some()
     }
 
     /// Ends a consumer; what it has not acknowledged stays with the channel. That there is no such
@@ -212,7 +217,7 @@ impl Channel {
             self.session.vhost.replies.remove(&queue.name);
             self.publisher.reply_queue = None;
         } else if last && queue.options.auto_delete {
-            self.session.vhost.delete_queue(queue, wakes);
+            self.session.vhost.drop_queue(queue, wakes);
             self.session.disown(queue);
         } else {
             queue.go_on(wakes);
@@ -294,7 +299,7 @@ impl Channel {
             self.outbox.lock().slots.remove(consumer.slot);
             let queue = &consumer.queue;
             if queue.options.auto_delete && queue.info().consumers == 0 {
-                self.session.vhost.delete_queue(queue, wakes);
+                self.session.vhost.drop_queue(queue, wakes);
                 self.session.disown(queue);
             } else {
                 queue.go_on(wakes);
@@ -317,7 +322,7 @@ fn timeout(arguments: &Table) -> Option<u64> {
 
 fn give_back(batch: Batch, wakes: &mut Wakes) {
     for settled in batch {
-        settled.queue.settled(settled.count, settled.entries, wakes);
+        settled.queue.clone().settled(settled, wakes);
     }
 }
 

@@ -15,6 +15,7 @@ use crate::broker::names;
 use crate::broker::outbox::Wakes;
 use crate::broker::replies::PSEUDO_QUEUE;
 use crate::broker::route::{Route, Routes};
+use crate::broker::store::stored;
 use crate::broker::topology::Found;
 use crate::error::{Error, Kind, Result};
 use crate::message::{Body, Message, route_key, route_names};
@@ -57,6 +58,13 @@ pub struct Confirmed {
     pub refused: Vec<u64>,
 }
 
+impl Confirmed {
+    /// The same, all refused: what could not be stored.
+    pub(in crate::broker) fn refuse_all(&mut self) {
+        self.refused = (self.first..=self.last).collect();
+    }
+}
+
 /// Where a message goes.
 struct Routed {
     route: Route,
@@ -83,6 +91,8 @@ pub(super) struct Publisher {
     confirms: Option<(u64, u64)>,
     /// Numbers of those that a full queue refused.
     refused: Vec<u64>,
+    /// Something that is to survive the broker was handed over, and nobody has waited for it yet.
+    unstored: bool,
     /// The hidden queue that this channel is answered by.
     pub(super) reply_queue: Option<Arc<str>>,
 }
@@ -201,7 +211,7 @@ impl Channel {
     pub(super) fn enqueue(&mut self, message: Message, route: Route, delay: Option<u64>, wakes: &mut Wakes) {
         if let Some(delay) = delay {
             self.flush(wakes);
-            self.session.vhost.delayed.hold(message, delay);
+            self.publisher.unstored |= self.session.vhost.delayed.hold(message, delay);
             return;
         }
         if !self.publisher.route.as_ref().is_some_and(|current| Arc::ptr_eq(current, &route)) {
@@ -289,7 +299,10 @@ impl Channel {
     pub fn flush(&mut self, wakes: &mut Wakes) {
         let publisher = &mut self.publisher;
         if let Some(route) = publisher.route.take() {
-            let Publisher { run, run_first, refused, .. } = publisher;
+            let Publisher { run, run_first, refused, unstored, .. } = publisher;
+            *unstored |= route.iter().any(|queue| {
+                queue.is_kept() && (queue.is_stream() || run.iter().any(Message::is_persistent))
+            });
             let mut refuse = |index| refused.push(*run_first + index as u64);
             if let Some((last, others)) = route.split_last() {
                 for queue in others {
@@ -326,7 +339,8 @@ impl Channel {
         std::mem::take(&mut self.publisher.refused).len()
     }
 
-    /// Publishes whose fate is known now.
+    /// Publishes whose fate is known now. Those that have to be on the disk first, and those behind them, come out of
+    /// the outbox when they are ([`Event::Confirmed`](crate::broker::Event::Confirmed)).
     pub fn take_confirmed(&mut self, wakes: &mut Wakes) -> Option<Confirmed> {
         self.flush(wakes);
         let mut refused = std::mem::take(&mut self.publisher.refused);
@@ -335,6 +349,23 @@ impl Channel {
         *confirmed = *published;
         refused.sort_unstable();
         refused.dedup();
-        (first <= *published).then_some(Confirmed { first, last: *published, refused })
+        let confirmed = (first <= *published).then_some(Confirmed { first, last: *published, refused })?;
+        let unstored = std::mem::take(&mut self.publisher.unstored);
+        match &self.session.broker.options().store {
+            Some(store) if unstored || self.outbox.awaits_store() => {
+                self.outbox.confirm_when_stored(&**store, confirmed);
+                None
+            }
+            _ => Some(confirmed),
+        }
+    }
+
+    /// Waits until everything published so far is on the disk, as far as it is to be there. May take as long as the
+    /// disk is full.
+    pub(super) fn wait_until_stored(&mut self) -> Result<()> {
+        match &self.session.broker.options().store {
+            Some(store) if std::mem::take(&mut self.publisher.unstored) => stored(&**store),
+            _ => Ok(()),
+        }
     }
 }

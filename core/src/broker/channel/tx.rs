@@ -43,12 +43,12 @@ impl Channel {
         Ok(())
     }
 
-    /// Has all that was published and settled take effect, and begins anew. Mandatory messages whose
+    /// Has all that was published and settled take effect, and begins anew; returns when it is on the disk. Mandatory messages whose
     /// queues are all gone are then among [`Channel::take_returned`].
     ///
     /// # Errors
     /// `PreconditionFailed` on a channel without transactions; and when a full queue refused a message, all else
-    /// having taken effect.
+    /// having taken effect; `ResourceError` when it could not be stored.
     pub fn tx_commit(&mut self, wakes: &mut Wakes) -> Result<()> {
         let Tx { publishes, settled } = self.take_tx("tx.commit")?;
         for Publish { message, route, mandatory, delay } in publishes {
@@ -61,6 +61,7 @@ impl Channel {
             }
         }
         let refused = self.take_refused(wakes);
+        self.wait_until_stored()?;
         let mut batch = Batch::new();
         let resumed = {
             let mut outbox = self.outbox.lock();
@@ -186,7 +187,7 @@ mod tests {
             self.tx.outbox().take(usize::MAX, &mut events, &mut self.wakes);
             let tags = events.into_iter().map(|event| match event {
                 Event::Deliver(delivery) => delivery.tag,
-                Event::Cancelled { .. } => 0,
+                Event::Cancelled { .. } | Event::Confirmed(_) => 0,
             });
             tags.collect()
         }

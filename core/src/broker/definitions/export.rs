@@ -7,7 +7,6 @@ use super::{
     BindingDefinition, Definitions, ExchangeDefinition, Parameter, QueueDefinition, UserDefinition,
     VhostDefinition,
 };
-use crate::auth::User;
 use crate::broker::Broker;
 use crate::broker::vhost::Vhost;
 
@@ -17,7 +16,7 @@ impl Broker {
     pub fn definitions(&self) -> Definitions {
         let mut definitions = Definitions {
             rabbitmq_version: Some("3.13.7".into()),
-            users: self.users().list().into_iter().map(user).collect(),
+            users: self.users().list().iter().map(UserDefinition::of).collect(),
             permissions: self.permissions(),
             topic_permissions: self.topic_permissions(),
             policies: self.policies(),
@@ -51,24 +50,6 @@ impl Broker {
             });
         }
         definitions
-    }
-}
-
-fn user(user: User) -> UserDefinition {
-    let (password_hash, hashing_algorithm) = match &user.password {
-        Some(hash) => {
-            let (text, algorithm) = hash.export();
-            (text, Some(algorithm.into()))
-        }
-        None => Default::default(),
-    };
-    UserDefinition {
-        name: user.name,
-        password_hash,
-        hashing_algorithm,
-        password: None,
-        tags: user.tags,
-        limits: user.limits,
     }
 }
 

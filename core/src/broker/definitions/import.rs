@@ -9,9 +9,8 @@ use serde_json::Value;
 use super::json::to_table;
 use super::{
     BindingDefinition, Definitions, DestinationType, ExchangeDefinition, Parameter, QueueDefinition,
-    UserDefinition, VhostDefinition,
+    VhostDefinition,
 };
-use crate::auth::{PasswordHash, User};
 use crate::broker::Broker;
 use crate::broker::Wakes;
 use crate::broker::channel::{Binding, Channel};
@@ -62,7 +61,8 @@ impl Broker {
     /// Whatever the first definition is refused for; those before it are in force.
     pub fn import(self: &Arc<Self>, definitions: &Definitions) -> Result<()> {
         for user in &definitions.users {
-            import_user(self, user).map_err(|error| error.on(format!("user '{}'", user.name)))?;
+            let put = user.user().and_then(|user| self.users().put(user));
+            put.map_err(|error| error.on(format!("user '{}'", user.name)))?;
         }
         for vhost in &definitions.vhosts {
             import_vhost(self, vhost)?;
@@ -97,27 +97,6 @@ impl Broker {
 }
 
 const LIMITS: &str = "vhost-limits";
-
-fn import_user(broker: &Broker, user: &UserDefinition) -> Result<()> {
-    let password = match (&user.password, user.password_hash.as_str()) {
-        (Some(_), hash) if !hash.is_empty() => {
-            return Err(Error::new(
-                Kind::InvalidArgument,
-                OPERATION,
-                "both password and password_hash are given",
-            ));
-        }
-        (Some(password), _) if !password.is_empty() => Some(PasswordHash::new(password.as_bytes())?),
-        (_, "") => None,
-        (_, hash) => Some(PasswordHash::import(hash, user.hashing_algorithm.as_deref())?),
-    };
-    broker.users().put(User {
-        name: user.name.clone(),
-        tags: user.tags.clone(),
-        limits: user.limits,
-        password,
-    })
-}
 
 fn import_vhost(broker: &Broker, vhost: &VhostDefinition) -> Result<()> {
     let mut metadata = vhost.metadata.clone();

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use super::policy::Policy;
 use super::vhosts::{VhostLimits, VhostMetadata};
-use crate::auth::{Permissions, TopicPermissions, UserLimits};
+use crate::auth::{PasswordHash, Permissions, TopicPermissions, User, UserLimits};
 use crate::error::{Error, Kind, Result};
 
 /// A document of definitions. What is missing is empty.
@@ -68,6 +68,41 @@ pub struct UserDefinition {
     /// What it may have at a time.
     #[serde(default, deserialize_with = "object_or_list")]
     pub limits: UserLimits,
+}
+
+impl UserDefinition {
+    /// Of a user as the broker has it.
+    pub(crate) fn of(user: &User) -> Self {
+        let (password_hash, hashing_algorithm) = match &user.password {
+            Some(hash) => {
+                let (text, algorithm) = hash.export();
+                (text, Some(algorithm.into()))
+            }
+            None => Default::default(),
+        };
+        UserDefinition {
+            name: user.name.clone(),
+            password_hash,
+            hashing_algorithm,
+            password: None,
+            tags: user.tags.clone(),
+            limits: user.limits,
+        }
+    }
+
+    /// The user that it describes. Hashing a password takes some 15 ms.
+    pub(super) fn user(&self) -> Result<User> {
+        let password = match (&self.password, self.password_hash.as_str()) {
+            (Some(_), hash) if !hash.is_empty() => {
+                let reason = "both password and password_hash are given";
+                return Err(Error::new(Kind::InvalidArgument, "import definitions", reason));
+            }
+            (Some(password), _) if !password.is_empty() => Some(PasswordHash::new(password.as_bytes())?),
+            (_, "") => None,
+            (_, hash) => Some(PasswordHash::import(hash, self.hashing_algorithm.as_deref())?),
+        };
+        Ok(User { name: self.name.clone(), tags: self.tags.clone(), limits: self.limits, password })
+    }
 }
 
 /// A virtual host.
@@ -157,7 +192,7 @@ pub struct BindingDefinition {
 }
 
 /// What a binding leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DestinationType {
     /// A queue.

@@ -18,6 +18,7 @@ pub(super) use effective::{Policies, Subject};
 
 use super::Broker;
 use super::outbox::Wakes;
+use super::record::{Change, Definition};
 use crate::error::{Error, Kind, Result};
 
 /// A policy, or an operator policy. Serialised as in RabbitMQ's definitions.
@@ -61,7 +62,7 @@ pub enum ApplyTo {
 
 /// Whose policy it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub enum Side {
     /// Set by those who use the broker.
     User,
     /// Set by those who run it: it limits what the other sets.
@@ -95,7 +96,9 @@ impl Broker {
                 .on(format!("policy '{name}' in vhost '{vhost}'"))
         })?;
         let mut wakes = Wakes::default();
-        vhost.change_policies(|policies| policies.put(operation, side, policy), &mut wakes)
+        let recorded = Change::Put(Definition::Policy(side, policy.clone()));
+        let put = |policies: &mut Policies| policies.put(operation, side, policy);
+        vhost.change_policies(operation, put, recorded, &mut wakes)
     }
 
     /// Removes a policy.
@@ -121,7 +124,8 @@ impl Broker {
                 Err(Error::new(Kind::NotFound, operation, format!("no policy '{name}' in vhost '{vhost}'")))
             }
         };
-        self.existing(operation, vhost)?.change_policies(removed, &mut Wakes::default())
+        let recorded = Change::DeletePolicy(side, vhost.into(), name.into());
+        self.existing(operation, vhost)?.change_policies(operation, removed, recorded, &mut Wakes::default())
     }
 
     /// Every policy, by virtual host and name.

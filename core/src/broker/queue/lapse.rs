@@ -10,7 +10,8 @@ use crate::broker::outbox::{Resumed, resume};
 use crate::broker::timers::Timed;
 use crate::message::Message;
 
-/// How long a message that found no taker waits for the next attempt (at-least-once), in milliseconds.
+/// How long a message that found no taker (at-least-once), or that could not be read, waits for the next attempt,
+/// in milliseconds.
 const RETRY: u64 = 1000;
 
 impl Queue {
@@ -37,19 +38,18 @@ impl Queue {
         reason: Reason,
         wakes: &mut Wakes,
     ) {
-        let Some(target) = &state.rules.dead_letters else { return };
+        let Some(target) = &state.rules.dead_letters else { return self.forget(position) };
         let message = entry.message.clone();
-        let kept = target.at_least_once.then(|| {
+        if target.at_least_once {
             state.leaving.insert(position, Leaving { entry, reason, sent: true });
-            position
-        });
-        self.send_letter(state, kept, message, reason, wakes);
+        }
+        self.send_letter(state, Some(position), message, reason, wakes);
     }
 
     pub(super) fn send_letter(
         self: &Arc<Self>,
         state: &State,
-        kept: Option<Position>,
+        position: Option<Position>,
         message: Message,
         reason: Reason,
         wakes: &mut Wakes,
@@ -58,16 +58,17 @@ impl Queue {
             && let Some(vhost) = self.home.upgrade()
         {
             let time = self.timers.now() / 1000;
-            wakes.post(Letter { queue: self.clone(), vhost, target, message, reason, time, kept });
+            wakes.post(Letter { queue: self.clone(), vhost, target, message, reason, time, position });
         }
     }
 
-    /// What became of a letter whose message this queue has kept: with true its target has it.
+    /// What became of a letter: with true its target has it.
     pub(in crate::broker) fn left(self: &Arc<Self>, position: Position, arrived: bool) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        if arrived {
+        if arrived || !state.leaving.contains_key(&position) {
             state.leaving.remove(&position);
+            self.forget(position);
         } else if let Some(leaving) = state.leaving.get_mut(&position) {
             leaving.sent = false;
             let due = self.timers.now() + RETRY;
@@ -94,6 +95,9 @@ impl Queue {
             && state.consumers.is_empty()
         {
             next = next.min(state.used.saturating_add(expires));
+        }
+        if state.lines.len() > 0 && !state.lines.any() {
+            next = next.min(self.timers.now() + RETRY);
         }
         if next < state.alarm {
             self.set_alarm(state, next);
@@ -151,10 +155,11 @@ impl Timed for Queue {
         {
             drop(guard);
             if let Some(vhost) = self.home.upgrade() {
-                vhost.delete_queue(&self, wakes);
+                vhost.drop_queue(&self, wakes);
             }
             return;
         }
+        state.lines.retry();
         self.drop_expired(state, now, wakes);
         self.retain(state, now);
         self.send_again(state, wakes);

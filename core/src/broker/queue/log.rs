@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::lines::Entry;
 use super::{NEVER, Queue, State, Wakes};
 use crate::broker::consumer::Turn;
+use crate::broker::store::{Journal, Recovered, Stored};
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::wire::table::{Table, Value};
@@ -75,18 +76,46 @@ pub(in crate::broker) fn milliseconds(span: &str) -> Option<u64> {
     span[..span.len() - unit.len_utf8()].parse::<u64>().ok()?.checked_mul(seconds * 1000)
 }
 
+/// Bytes that are read at a time when a stream is opened.
+const CHUNK: usize = 1 << 20;
+
 /// The messages of a stream.
 pub(super) struct Log {
     /// The offset of the first of `messages`; those behind it follow without gaps.
     first: u64,
-    /// With the time at which each came.
-    messages: VecDeque<(Message, u64)>,
+    /// With the time at which each came; None in place of one that was damaged on the disk.
+    messages: VecDeque<(Option<Message>, u64)>,
     bytes: u64,
+    /// Where it is kept, if it is: all of it, whatever its messages' delivery mode, as in RabbitMQ.
+    journal: Option<Arc<dyn Journal>>,
 }
 
 impl Log {
     pub(super) fn new() -> Self {
-        Log { first: 0, messages: VecDeque::new(), bytes: 0 }
+        Log { first: 0, messages: VecDeque::new(), bytes: 0, journal: None }
+    }
+
+    /// A stream with what its journal had.
+    pub(super) fn open(journal: Arc<dyn Journal>, found: Recovered) -> Result<Self> {
+        let Recovered { first, next, .. } = found;
+        let mut log = Log { first, messages: VecDeque::new(), bytes: 0, journal: None };
+        let (mut from, mut read) = (first, Vec::new());
+        while from < next {
+            from = journal.read(from, CHUNK, &mut read)?;
+            for Stored { number, expires: came, message, .. } in read.drain(..) {
+                log.fill(number);
+                log.push(message, came);
+            }
+        }
+        log.fill(next);
+        log.journal = Some(journal);
+        Ok(log)
+    }
+
+    /// Leaves gaps up to this offset.
+    fn fill(&mut self, end: u64) {
+        let came = self.messages.back().map_or(0, |(_, came)| *came);
+        self.messages.extend((self.end()..end).map(|_| (None, came)));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -103,12 +132,15 @@ impl Log {
 
     fn push(&mut self, message: Message, now: u64) {
         self.bytes += message.body().len() as u64;
-        self.messages.push_back((message, now));
+        if let Some(journal) = &self.journal {
+            journal.append(self.end(), now, &message);
+        }
+        self.messages.push_back((Some(message), now));
     }
 
     fn pop(&mut self) {
         if let Some((message, _)) = self.messages.pop_front() {
-            self.bytes -= message.body().len() as u64;
+            self.bytes -= message.map_or(0, |message| message.body().len() as u64);
             self.first += 1;
         }
     }
@@ -129,8 +161,9 @@ impl Log {
     /// The message at this offset, or the first after it that is still there.
     fn read(&self, offset: u64) -> Option<(u64, Message)> {
         let offset = offset.max(self.first);
-        let (message, _) = self.messages.get(usize::try_from(offset - self.first).ok()?)?;
-        Some((offset, message.clone()))
+        let from = usize::try_from(offset - self.first).ok()?;
+        let rest = (offset..).zip(self.messages.range(from.min(self.messages.len())..));
+        rest.into_iter().find_map(|(offset, (message, _))| Some((offset, message.clone()?)))
     }
 }
 
@@ -158,12 +191,18 @@ impl Queue {
     pub(super) fn retain(self: &Arc<Self>, state: &mut State, now: u64) {
         let State { log, rules, .. } = state;
         let Some(log) = log else { return };
+        let first = log.first;
         let oldest = rules.max_age.map_or(0, |age| now.saturating_sub(age));
         // The last message stays, however long it is: its readers need an offset to go on from.
         while log.len() > 1 && rules.too_much(log.len(), log.bytes())
             || log.messages.front().is_some_and(|(_, came)| *came < oldest)
         {
             log.pop();
+        }
+        if let Some(journal) = &log.journal
+            && log.first > first
+        {
+            journal.remove(std::slice::from_ref(&(first..log.first)));
         }
         let next = match (rules.max_age, log.messages.front()) {
             (Some(age), Some((_, came))) => came.saturating_add(age).saturating_add(1),

@@ -7,7 +7,9 @@
 mod admit;
 mod deadlines;
 mod duplicates;
+mod keep;
 mod lapse;
+mod line;
 mod lines;
 mod log;
 mod ring;
@@ -27,7 +29,7 @@ pub(super) use rules::DeadLetters;
 
 use super::consumer::{Consumer, Turn};
 use super::dead_letter::Reason;
-use super::outbox::{Event, Settle, Wakes};
+use super::outbox::{Event, Settle, Settled, Wakes};
 use super::policy::Effective;
 use super::timers::{NEVER, Timers};
 use super::vhost::Vhost;
@@ -36,6 +38,8 @@ use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::wire::table::{Table, Value};
 use deadlines::Deadlines;
+use keep::Kept;
+pub(super) use keep::{Budget, Shelves};
 use lines::Lines;
 use log::Log;
 use rules::Rules;
@@ -117,6 +121,8 @@ impl QueueKind {
 /// A queue. Data under a short lock, not a task: whoever publishes or settles does the handing out.
 pub struct Queue {
     pub(super) id: u64,
+    /// Its number in the store, when it is durable and the broker has one.
+    pub(super) stored_id: Option<u64>,
     pub(super) name: Arc<str>,
     /// The name of its virtual host.
     pub(super) vhost: Arc<str>,
@@ -131,6 +137,8 @@ pub struct Queue {
     pub(super) owner: Option<u64>,
     /// Counted apart from the state, so that acks that free nobody's credit need not lock the queue.
     unacked: AtomicU64,
+    /// Where its messages are kept, if they are.
+    kept: Option<Kept>,
     state: Mutex<State>,
 }
 
@@ -172,7 +180,7 @@ impl State {
     }
 
     fn is_plain(&self) -> bool {
-        self.rules.plain() && self.duplicates.is_none() && self.lines.single() && self.log.is_none()
+        self.rules.plain() && self.duplicates.is_none() && self.lines.plain() && self.log.is_none()
     }
 }
 
@@ -190,11 +198,31 @@ impl Queue {
         options: QueueOptions,
         policy: &Table,
         owner: Option<u64>,
-    ) -> Arc<Self> {
+        stored_id: Option<u64>,
+    ) -> Result<Arc<Self>> {
         let arguments = &options.arguments;
         let highest = arguments.get("x-max-priority").and_then(Value::as_integer).unwrap_or(0);
-        let lines = Lines::new(highest.clamp(0, 255) as u8);
+        let highest = highest.clamp(0, 255) as u8;
         let kind = QueueKind::of(arguments);
+        let (mut lines, mut log) = (Lines::new(highest), None);
+        let place = stored_id.and_then(|id| home.shelves.as_ref().map(|shelves| shelves.place(id)));
+        let kept = match (place, kind) {
+            (Some(place), QueueKind::Stream) => {
+                let (opened, kept) = place.open_log()?;
+                log = Some(Box::new(opened));
+                Some(kept)
+            }
+            (None, QueueKind::Stream) => {
+                log = Some(Box::new(Log::new()));
+                None
+            }
+            (Some(place), _) => {
+                let (opened, kept) = place.open_lines(highest)?;
+                lines = opened;
+                Some(kept)
+            }
+            (None, _) => None,
+        };
         let limit = home.delivery_limit.filter(|_| kind == QueueKind::Quorum);
         let rules = Rules::new(kind, arguments, policy, limit);
         let duplicates = Duplicates::new(arguments);
@@ -202,7 +230,7 @@ impl Queue {
             deleted: false,
             plain: false,
             lines,
-            log: (kind == QueueKind::Stream).then(|| Box::new(Log::new())),
+            log,
             consumers: Vec::new(),
             ring: VecDeque::new(),
             exclusive: false,
@@ -217,6 +245,7 @@ impl Queue {
         state.plain = state.is_plain();
         let queue = Arc::new(Queue {
             id: next_id(),
+            stored_id,
             name: name.into(),
             vhost: home.name.clone(),
             home: home.me.clone(),
@@ -226,10 +255,11 @@ impl Queue {
             owner,
             delivery_limit: limit,
             unacked: AtomicU64::new(0),
+            kept,
             state: Mutex::new(state),
         });
         queue.arm(&mut queue.state.lock());
-        queue
+        Ok(queue)
     }
 
     /// The queue's name.
@@ -318,6 +348,10 @@ impl Queue {
         state.used = self.timers.now();
         self.drop_expired(state, state.used, wakes);
         let (position, entry, redelivered) = state.lines.pop()?;
+        match no_ack {
+            true => self.forget(position),
+            false => state.lines.mark_delivered(),
+        }
         let tag = {
             let mut outbox = outbox.lock();
             let place = if no_ack { u32::MAX } else { outbox.slots.for_get(self) };
@@ -334,14 +368,14 @@ impl Queue {
     }
 
     /// Counts deliveries as settled, and puts back or gives up what is to be.
-    pub(super) fn settled(
-        self: &Arc<Self>,
-        count: u64,
-        entries: Vec<(Position, Entry, Settle)>,
-        wakes: &mut Wakes,
-    ) {
+    pub(super) fn settled(self: &Arc<Self>, settled: Settled, wakes: &mut Wakes) {
+        let Settled { count, entries, acked, .. } = settled;
         self.unacked.fetch_sub(count, Relaxed);
-        if entries.is_empty() || self.is_stream() {
+        if self.is_stream() {
+            return;
+        }
+        self.forget_all(acked);
+        if entries.is_empty() {
             return;
         }
         let mut guard = self.state.lock();
@@ -396,6 +430,9 @@ impl Queue {
         let messages = (state.lines.clear(), std::mem::take(&mut state.leaving), state.log.take());
         drop(state);
         drop(messages);
+        if let Some(kept) = &self.kept {
+            kept.delete();
+        }
         for consumer in consumers {
             let mut outbox = consumer.outbox.lock();
             if outbox.slots.remove(consumer.slot).is_some()

@@ -53,7 +53,7 @@ impl Queue {
 
     /// Hands out what can be: round robin among the consumers that accept, as RabbitMQ does.
     pub(super) fn dispatch(self: &Arc<Self>, state: &mut State, wakes: &mut Wakes) {
-        while state.lines.len() > 0
+        while state.lines.any()
             && let Some(consumer) = state.ring.pop_front()
         {
             let timeout = consumer.timeout.or(state.rules.consumer_timeout).filter(|_| !consumer.no_ack);
@@ -63,7 +63,9 @@ impl Queue {
             let alone = state.ring.front().is_none_or(|next| next.priority < consumer.priority);
             let turn = if alone { usize::MAX } else { 1 };
             let (mut given, mut tell, mut parked) = (0, false, false);
-            while given < turn && state.lines.len() > 0 {
+            // Nobody will acknowledge these, so they are settled when they are handed out.
+            let mut settled = (consumer.no_ack && self.is_kept()).then(Vec::new);
+            while given < turn && state.lines.any() {
                 if state.lines.any_mortal()
                     && state.lines.first_expires().is_some_and(|expires| expires < now)
                 {
@@ -79,12 +81,16 @@ impl Queue {
                     let (tag, first) = outbox.deliver(consumer.slot, position, entry, redelivered);
                     tell |= first;
                     given += 1;
+                    if let Some(settled) = &mut settled {
+                        settled.push(position);
+                    }
                     if let Some(timeout) = timeout {
                         state.deadlines.add(now.saturating_add(timeout), &consumer.outbox, tag);
                     }
                 }
             }
             drop(outbox);
+            self.forget_all(settled.unwrap_or_default());
             if !consumer.no_ack {
                 self.unacked.fetch_add(given as u64, Relaxed);
             }
@@ -99,6 +105,7 @@ impl Queue {
                 false => state.line_up(consumer),
             }
         }
+        state.lines.mark_delivered();
         if state.log.is_some() {
             self.read_on(state, wakes);
         }

@@ -4,9 +4,11 @@ use std::collections::{BTreeSet, HashSet};
 
 mod access;
 mod exchanges;
+mod kept;
 mod places;
 mod policies;
 mod rules;
+mod shelf;
 mod streams;
 
 use proptest::prelude::*;
@@ -49,7 +51,7 @@ fn take(channel: &Channel) -> Vec<Delivery> {
     channel.outbox().take(usize::MAX, &mut events, &mut Wakes::default());
     let deliveries = events.into_iter().filter_map(|event| match event {
         Event::Deliver(delivery) => Some(delivery),
-        Event::Cancelled { .. } => None,
+        Event::Cancelled { .. } | Event::Confirmed(_) => None,
     });
     deliveries.collect()
 }

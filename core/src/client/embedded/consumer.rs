@@ -77,6 +77,7 @@ impl EmbeddedChannel {
                         None => {}
                     }
                 }
+                Event::Confirmed(_) => {} // only for channels with confirms, which these are not
                 Event::Cancelled { consumer, tag } => {
                     if let Some(mailbox) = mailboxes.get(&consumer) {
                         let reason = "the queue was deleted";

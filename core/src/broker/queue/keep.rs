@@ -1,0 +1,117 @@
+//! Where a durable queue's messages are kept, and what there is forgotten.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::Queue;
+use super::lines::{Lines, NUMBER_BITS, Position};
+use super::log::Log;
+use crate::broker::store::{Journal, Store};
+use crate::error::Result;
+use crate::memory;
+
+/// A store, and how much of what it keeps may be in memory too.
+#[derive(Clone, Debug)]
+pub(in crate::broker) struct Shelves {
+    pub(in crate::broker) store: Arc<dyn Store>,
+    pub(in crate::broker) budget: Budget,
+}
+
+/// A queue's place in a store.
+#[derive(Debug)]
+pub(super) struct Place {
+    shelves: Shelves,
+    /// The queue's number there.
+    id: u64,
+}
+
+/// Bytes of messages in memory from which on new ones are on the disk only.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::broker) struct Budget {
+    /// Of one line.
+    pub(in crate::broker) line: usize,
+    /// Of all there are. Beyond it each line has [`LITTLE`].
+    pub(in crate::broker) all: usize,
+}
+
+/// What a line may have in memory whatever there is elsewhere.
+const LITTLE: usize = 64 << 10;
+
+impl Budget {
+    pub(super) fn is_spent(self, line: usize) -> bool {
+        line > self.line || (line > LITTLE && memory::held() > self.all)
+    }
+}
+
+/// The journals of a queue, by line.
+pub(super) struct Kept {
+    place: Place,
+    journals: Box<[Arc<dyn Journal>]>,
+}
+
+impl Shelves {
+    pub(super) fn place(&self, id: u64) -> Place {
+        Place { shelves: self.clone(), id }
+    }
+}
+
+impl Place {
+    /// Opens the lines for the priorities from 0 to `highest`.
+    pub(super) fn open_lines(self, highest: u8) -> Result<(Lines, Kept)> {
+        let open = |line| self.shelves.store.open_line(self.id, line);
+        let lines = (0..=highest).map(open).collect::<Result<Vec<_>>>()?;
+        let journals = lines.iter().map(|(journal, _)| journal.clone()).collect();
+        Ok((Lines::open(lines.into_iter(), self.shelves.budget), Kept { place: self, journals }))
+    }
+
+    /// Opens a stream.
+    pub(super) fn open_log(self) -> Result<(Log, Kept)> {
+        let (journal, found) = self.shelves.store.open_line(self.id, 0)?;
+        let log = Log::open(journal.clone(), found)?;
+        Ok((log, Kept { place: self, journals: Box::new([journal]) }))
+    }
+}
+
+impl Kept {
+    pub(super) fn delete(&self) {
+        self.place.shelves.store.delete_queue(self.place.id);
+    }
+}
+
+impl Queue {
+    /// Whether its persistent messages are on the disk.
+    #[inline]
+    pub(in crate::broker) fn is_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// A message is settled for good.
+    pub(super) fn forget(&self, position: Position) {
+        if self.is_kept() {
+            self.forget_all(vec![position]);
+        }
+    }
+
+    /// Messages are settled for good.
+    pub(super) fn forget_all(&self, mut positions: Vec<Position>) {
+        let Some(kept) = &self.kept else { return };
+        positions.sort_unstable();
+        let line = |position: Position| (position >> NUMBER_BITS) as usize;
+        for positions in positions.chunk_by(|a, b| line(*a) == line(*b)) {
+            kept.journals[line(positions[0])].remove(&runs(positions));
+        }
+    }
+}
+
+/// The runs in a line's ascending positions.
+fn runs(positions: &[Position]) -> Vec<Range<u64>> {
+    let mut runs: Vec<Range<u64>> = Vec::new();
+    for position in positions {
+        let number = position & ((1 << NUMBER_BITS) - 1);
+        match runs.last_mut() {
+            Some(run) if run.end == number => run.end += 1,
+            _ => runs.push(number..number + 1),
+        }
+    }
+    runs
+}

@@ -1,0 +1,281 @@
+//! One line of a queue's messages.
+//!
+//! In memory: those that came back, in order of their numbers, then those that were never delivered. Of a line that
+//! is kept (`Kept`) each persistent message is in a journal, too; and when many wait, all that is beyond the [`Budget`]
+//! is in the journal only, the backlog, and is read when its turn comes. So memory stays flat
+//! however long the queue is.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::NEVER;
+use super::keep::Budget;
+use super::lines::{Entry, Totals};
+use crate::broker::store::{Journal, Recovered, Stored};
+use crate::message::Message;
+
+/// Bytes that are read at a time.
+const CHUNK: usize = 512 << 10;
+/// Gaps between numbers up to this are filled; a longer one ends what is in memory.
+const GAP: u64 = 4096;
+
+/// One line. Deliveries leave in order, so what came back stands before all that is fresh.
+#[derive(Default)]
+pub(super) struct Line {
+    /// The number of the first of `fresh`; those behind it follow without gaps.
+    head: u64,
+    /// None in place of one that was settled before the line was read from its journal. Never the first.
+    fresh: VecDeque<(Option<Message>, u64)>,
+    returned: BTreeMap<u64, Entry>,
+    kept: Option<Box<Kept>>,
+}
+
+/// What a line that is kept has besides.
+struct Kept {
+    journal: Arc<dyn Journal>,
+    backlog: Option<Backlog>,
+    /// Bytes that `fresh` takes.
+    in_memory: usize,
+    budget: Budget,
+    /// Behind the last number that is in the journal.
+    end: u64,
+    /// The journal knows that those below may have been delivered.
+    delivered: u64,
+    /// Below it, messages are from before: those that were not to survive are passed over.
+    opened: u64,
+}
+
+/// Messages behind `fresh` that are on the disk only.
+struct Backlog {
+    /// Where to read on.
+    from: u64,
+    /// The next free number.
+    next: u64,
+    count: usize,
+    bytes: u64,
+}
+
+impl Line {
+    /// A line with what its journal had.
+    pub(super) fn open(
+        journal: Arc<dyn Journal>,
+        found: Recovered,
+        budget: Budget,
+        totals: &mut Totals,
+    ) -> Self {
+        let Recovered { first, next, delivered, count, bytes } = found;
+        totals.len += count as usize;
+        totals.bytes += bytes;
+        let backlog = (count > 0).then_some(Backlog { from: first, next, count: count as usize, bytes });
+        let kept = Kept { journal, backlog, in_memory: 0, budget, end: next, delivered, opened: next };
+        let mut line = Line { head: next, kept: Some(Box::new(kept)), ..Line::default() };
+        line.load(totals);
+        line
+    }
+
+    /// Whether there are messages that can be taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.fresh.is_empty() && self.returned.is_empty()
+    }
+
+    /// Whether it is in memory only.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.kept.is_none()
+    }
+
+    /// Adds a message to a line that is in memory only.
+    #[inline]
+    pub(super) fn push_plain(&mut self, message: Message, expires: u64) {
+        self.fresh.push_back((Some(message), expires));
+    }
+
+    /// Adds a message at the end.
+    pub(super) fn push(&mut self, message: Message, expires: u64, totals: &mut Totals) {
+        totals.len += 1;
+        totals.bytes += message.body().len() as u64;
+        let Some(kept) = &mut self.kept else {
+            totals.mortal += usize::from(expires != NEVER);
+            return self.push_plain(message, expires);
+        };
+        let next = self.head + self.fresh.len() as u64;
+        if kept.backlog.is_none() && kept.budget.is_spent(kept.in_memory) {
+            kept.backlog = Some(Backlog { from: next, next, count: 0, bytes: 0 });
+        }
+        if let Some(backlog) = &mut kept.backlog {
+            // Also what need not survive: there is no other place for it.
+            kept.journal.append(backlog.next, expires, &message);
+            backlog.next += 1;
+            backlog.count += 1;
+            backlog.bytes += message.body().len() as u64;
+            kept.end = backlog.next;
+            return;
+        }
+        if message.is_persistent() {
+            kept.journal.append(next, expires, &message);
+            kept.end = next + 1;
+        }
+        kept.in_memory += message.footprint();
+        totals.mortal += usize::from(expires != NEVER);
+        self.fresh.push_back((Some(message), expires));
+    }
+
+    /// Puts a message back to its place.
+    pub(super) fn put_back(&mut self, number: u64, entry: Entry, totals: &mut Totals) {
+        if let Some(kept) = &self.kept {
+            kept.journal.returned(number, entry.returns);
+        }
+        totals.add(&entry);
+        self.returned.insert(number, entry);
+    }
+
+    /// When the message expires whose turn it is.
+    pub(super) fn first_expires(&self) -> Option<u64> {
+        match self.returned.first_key_value() {
+            Some((_, entry)) => Some(entry.expires),
+            None => self.fresh.front().map(|(_, expires)| *expires),
+        }
+    }
+
+    /// Takes the first message of a line in memory of which nothing came back: nearly every message of nearly
+    /// every queue. None where that is not so.
+    #[inline(always)]
+    pub(super) fn pop_plain(&mut self, totals: &mut Totals) -> Option<(u64, Entry)> {
+        if !self.returned.is_empty() || self.kept.is_some() {
+            return None;
+        }
+        let (message, expires) = self.fresh.pop_front()?;
+        let number = self.head;
+        self.head += 1;
+        let entry = Entry { message: message?, expires, returns: 0 };
+        totals.subtract(&entry);
+        Some((number, entry))
+    }
+
+    /// Takes the first message, and says whether it was delivered before.
+    pub(super) fn pop(&mut self, totals: &mut Totals) -> Option<(u64, Entry, bool)> {
+        let (number, entry, before) = match self.returned.pop_first() {
+            Some((number, entry)) => (number, entry, true),
+            None => {
+                let (message, expires) = self.fresh.pop_front()?;
+                let message = message?;
+                if let Some(kept) = &mut self.kept {
+                    kept.in_memory -= message.footprint();
+                }
+                self.head += 1;
+                (self.head - 1, Entry { message, expires, returns: 0 }, false)
+            }
+        };
+        totals.subtract(&entry);
+        while let Some((None, _)) = self.fresh.front() {
+            self.fresh.pop_front();
+            self.head += 1;
+        }
+        if self.is_empty() {
+            self.load(totals);
+        }
+        Some((number, entry, before))
+    }
+
+    /// Reads on in the backlog until there is a message to take, or none is left. Where the disk fails the line
+    /// stands still; it is tried again with [`Lines::retry`](super::lines::Lines::retry).
+    pub(super) fn load(&mut self, totals: &mut Totals) {
+        while self.is_empty()
+            && let Some(kept) = &mut self.kept
+            && let Some(backlog) = &mut kept.backlog
+        {
+            let mut found = Vec::new();
+            match kept.journal.read(backlog.from, CHUNK, &mut found) {
+                Ok(from) => backlog.from = from,
+                Err(error) => {
+                    tracing::error!(%error, "cannot read a queue's messages");
+                    return;
+                }
+            }
+            for stored in found {
+                if !self.take_in(stored, totals) {
+                    break;
+                }
+            }
+            self.end_backlog(totals);
+        }
+    }
+
+    /// Takes in what was read; false where a gap is too long.
+    fn take_in(&mut self, stored: Stored, totals: &mut Totals) -> bool {
+        let Some(kept) = &mut self.kept else { return false };
+        let Some(backlog) = &mut kept.backlog else { return false };
+        let Stored { number, expires, returns, message } = stored;
+        let behind = self.head + self.fresh.len() as u64;
+        if !self.fresh.is_empty() && number - behind > GAP {
+            backlog.from = number;
+            return false;
+        }
+        let bytes = message.body().len() as u64;
+        backlog.count = backlog.count.saturating_sub(1);
+        backlog.bytes = backlog.bytes.saturating_sub(bytes);
+        if number < kept.opened && !message.is_persistent() {
+            totals.len -= 1;
+            totals.bytes -= bytes;
+            kept.journal.remove(std::slice::from_ref(&(number..number + 1)));
+            return true;
+        }
+        totals.mortal += usize::from(expires != NEVER);
+        if number < kept.delivered {
+            self.returned.insert(number, Entry { message, expires, returns });
+            self.head = number + 1;
+            return true;
+        }
+        match self.fresh.is_empty() {
+            true => self.head = number,
+            false => self.fresh.extend((behind..number).map(|_| (None, NEVER))),
+        }
+        kept.in_memory += message.footprint();
+        self.fresh.push_back((Some(message), expires));
+        true
+    }
+
+    /// When all of the backlog was read and `fresh` reaches to its end, there is none any more.
+    fn end_backlog(&mut self, totals: &mut Totals) {
+        let Some(kept) = &mut self.kept else { return };
+        let Some(Backlog { from, next, count, bytes }) = kept.backlog else { return };
+        if from < next {
+            return;
+        }
+        // What was counted and is not there was damaged; the store has said so.
+        totals.len -= count;
+        totals.bytes -= bytes;
+        if self.fresh.is_empty() {
+            self.head = next;
+        }
+        let open = self.head + self.fresh.len() as u64 != next;
+        kept.backlog = open.then_some(Backlog { from, next, count: 0, bytes: 0 });
+    }
+
+    /// Has the journal know what may have been delivered; to be called after each run of deliveries.
+    pub(super) fn mark_delivered(&mut self) {
+        if let Some(kept) = &mut self.kept
+            && self.head > kept.delivered
+        {
+            // Of messages that are not kept there is nothing to know.
+            if kept.delivered < kept.end {
+                kept.journal.delivered(self.head);
+            }
+            kept.delivered = self.head;
+        }
+    }
+
+    /// Takes everything out, to be dropped where no lock is held.
+    pub(super) fn clear(&mut self) -> impl Sized + use<> {
+        let mut next = self.head + self.fresh.len() as u64;
+        if let Some(kept) = &mut self.kept {
+            next = kept.backlog.take().map_or(next, |backlog| backlog.next);
+            let mut gone: Vec<_> = self.returned.keys().map(|number| *number..number + 1).collect();
+            gone.push(self.head..next); // may be empty
+            kept.journal.remove(&gone);
+            kept.in_memory = 0;
+        }
+        self.head = next;
+        (std::mem::take(&mut self.fresh), std::mem::take(&mut self.returned))
+    }
+}

@@ -1,0 +1,82 @@
+//! A broker with what was recorded of another one before.
+
+use std::sync::Arc;
+
+use super::bind::Target;
+use super::definitions::{BindingDefinition, DestinationType};
+use super::exchange::{ExchangeOptions, parse_kind};
+use super::outbox::Wakes;
+use super::policy::Side;
+use super::queue::QueueOptions;
+use super::record::{Definition, Record};
+use super::{Broker, Options};
+use crate::error::Result;
+use crate::wire::table::Table;
+
+impl Broker {
+    /// A broker with everything that `record` has, which from then on keeps what changes. Where it has nothing,
+    /// there are no virtual hosts and no users: see [`Broker::furnish`] and [`Broker::import`].
+    ///
+    /// # Errors
+    /// `ResourceError` when what is recorded cannot be read; whatever something in it is refused for.
+    pub fn restore(options: Options, record: Arc<dyn Record>) -> Result<Arc<Self>> {
+        let broker = Self::empty(options);
+        broker.timers.hold();
+        let mut limits = Vec::new();
+        for definition in record.recorded()? {
+            if let Definition::Vhost(vhost) = &definition {
+                limits.push((vhost.name.clone(), vhost.limits));
+            }
+            broker.put_back(definition)?;
+        }
+        // Last, as what is there may be more than they allow.
+        for (vhost, limits) in limits {
+            broker.set_vhost_limits(&vhost, limits)?;
+        }
+        broker.recorder.start(record);
+        broker.timers.release();
+        Ok(broker)
+    }
+
+    fn put_back(&self, definition: Definition) -> Result<()> {
+        const OPERATION: &str = "restore";
+        match definition {
+            Definition::Vhost(vhost) => self.add_vhost(&vhost.name, vhost.metadata),
+            Definition::User(user) => self.users.put(user.user()?),
+            Definition::Permissions(permissions) => self.set_permissions(permissions),
+            Definition::TopicPermissions(permissions) => self.set_topic_permissions(permissions),
+            Definition::Policy(Side::User, policy) => self.set_policy(policy),
+            Definition::Policy(Side::Operator, policy) => self.set_operator_policy(policy),
+            Definition::Exchange(exchange, arguments) => {
+                let options = ExchangeOptions {
+                    kind: parse_kind(&exchange.r#type)?,
+                    durable: true,
+                    auto_delete: exchange.auto_delete,
+                    internal: exchange.internal,
+                    arguments,
+                };
+                self.existing(OPERATION, &exchange.vhost)?.restore_exchange(&exchange.name, options)
+            }
+            Definition::Queue(id, queue, arguments) => {
+                let options = QueueOptions {
+                    durable: true,
+                    exclusive: false,
+                    auto_delete: queue.auto_delete,
+                    arguments,
+                };
+                self.existing(OPERATION, &queue.vhost)?.restore_queue(id, &queue.name, options)
+            }
+            Definition::Binding(binding, arguments) => self.bind_again(&binding, &arguments),
+        }
+    }
+
+    fn bind_again(&self, binding: &BindingDefinition, arguments: &Table) -> Result<()> {
+        let target = match binding.destination_type {
+            DestinationType::Queue => Target::Queue(&binding.destination),
+            DestinationType::Exchange => Target::Exchange(&binding.destination),
+        };
+        let vhost = self.existing("restore", &binding.vhost)?;
+        let nobody = 0; // sessions are numbered from 1
+        vhost.bind(&binding.source, target, &binding.routing_key, arguments, nobody, &mut Wakes::default())
+    }
+}

@@ -1,0 +1,99 @@
+//! What a broker needs of a store. [`crate::storage`] implements it; tests have their own.
+
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use crate::error::{Error, Kind, Result};
+use crate::message::Message;
+
+/// Keeps what is to survive the broker.
+pub trait Store: Send + Sync + Debug {
+    /// A line of messages (0..=255, `x-max-priority`) of the durable queue with this id: the journal that keeps it
+    /// from now on, and what is there already.
+    ///
+    /// # Errors
+    /// `ResourceError` when it cannot be read or made.
+    fn open_line(&self, queue: u64, line: u8) -> Result<(Arc<dyn Journal>, Recovered)>;
+
+    /// Forgets a queue with all its lines. Returns at once; the space is given back in the background.
+    fn delete_queue(&self, queue: u64);
+
+    /// Calls `waiter` once everything that this thread appended before, to whatever journal, is on the disk, or
+    /// could not be brought there. Never on the caller's stack.
+    fn when_stored(&self, waiter: Waiter);
+
+    /// Writes and syncs everything, for a clean stop. Blocks.
+    ///
+    /// # Errors
+    /// `ResourceError` when something could not be written.
+    fn close(&self) -> Result<()>;
+}
+
+/// Waits until everything that this thread appended is on the disk.
+///
+/// # Errors
+/// `ResourceError` when it could not be brought there.
+pub(super) fn stored(store: &dyn Store) -> Result<()> {
+    let (tell, told) = sync_channel(1);
+    store.when_stored(Box::new(move |result| drop(tell.send(result))));
+    told.recv().unwrap_or_else(|_| {
+        Err(Error::new(Kind::ResourceError, "store", "the store was closed before all was on the disk"))
+    })
+}
+
+/// Who waits for the disk.
+pub type Waiter = Box<dyn FnOnce(Result<()>) + Send>;
+
+/// The messages of one line of a queue. Called under the queue's lock, but for [`Journal::remove`]; only
+/// [`Journal::read`] waits for the disk.
+pub trait Journal: Send + Sync + Debug {
+    /// Adds a message under a number greater than all before it. There may be gaps: messages that are not kept.
+    /// `expires` is in milliseconds since 1970, [`u64::MAX`] for never.
+    fn append(&self, number: u64, expires: u64, message: &Message);
+
+    /// These numbers are settled, in ascending order. Those that were never appended are passed over.
+    fn remove(&self, numbers: &[Range<u64>]);
+
+    /// The message came back so many times.
+    fn returned(&self, number: u64, returns: u16);
+
+    /// Messages below `end` may have been delivered: after a crash they come as redelivered.
+    fn delivered(&self, end: u64);
+
+    /// Reads on from number `from`, about `bytes` bytes; what was removed before the line was opened, and what
+    /// is damaged, is left out. Returns the number to go on from.
+    ///
+    /// # Errors
+    /// `ResourceError` when the disk fails.
+    fn read(&self, from: u64, bytes: usize, into: &mut Vec<Stored>) -> Result<u64>;
+}
+
+/// A message as a journal has it.
+#[derive(Debug)]
+pub struct Stored {
+    /// Its number.
+    pub number: u64,
+    /// When it expires, in milliseconds since 1970; [`u64::MAX`] for never.
+    pub expires: u64,
+    /// How often it came back.
+    pub returns: u16,
+    /// The message.
+    pub message: Message,
+}
+
+/// What a line had when it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// The number of the first message that is there; [`Recovered::next`] when there is none.
+    pub first: u64,
+    /// The next free number.
+    pub next: u64,
+    /// Messages below it may have been delivered.
+    pub delivered: u64,
+    /// Messages that are there.
+    pub count: u64,
+    /// Bytes of their bodies.
+    pub bytes: u64,
+}

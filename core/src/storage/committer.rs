@@ -1,0 +1,320 @@
+//! The thread that writes, and the group commit: all that came while one round was under way goes to the disk
+//! together in the next.
+//!
+//! A round takes who waits, writes every line that has something, syncs the files when somebody waits, and calls
+//! those who do. What cannot be written stays where it is and is tried again; who waits keeps waiting. What
+//! cannot be synced is given up: a second sync may succeed without having done anything
+//! (<https://wiki.postgresql.org/wiki/Fsync_Errors>).
+
+use std::collections::{BTreeSet, HashMap};
+use std::mem;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::disk::{Disk, File};
+use super::folders::Folders;
+use super::line::Line;
+use super::{Options, Trouble, failed};
+use crate::broker::store::Waiter;
+use crate::error::{Error, Kind, Result};
+
+/// How long messages that nobody waits for may stay in memory, so that many are written at once.
+const GATHER: Duration = Duration::from_millis(2);
+/// How long written messages that nobody waits for may stay unsynced.
+const LINGER: Duration = Duration::from_secs(1);
+/// When to try again what could not be written: for the first time, and then.
+const RETRY: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
+/// From so many files on, syncing the whole file system is cheaper.
+const MANY: usize = 16;
+
+/// What the lines and the committer share.
+pub(super) struct Shared {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) folders: Folders,
+    pub(super) options: Options,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    dirty: Vec<Arc<Line>>,
+    waiters: Vec<Waiter>,
+    hurry: bool,
+    closing: bool,
+    /// The thread is gone.
+    ended: bool,
+    committer: Waits,
+}
+
+/// What wakes the committer.
+#[derive(Default, PartialEq, Eq)]
+enum Waits {
+    /// Nothing, as it works.
+    #[default]
+    No,
+    /// Anything to write.
+    ForWork,
+    /// Somebody who waits, or cannot wait.
+    ForHurry,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("disk", &self.disk)
+            .field("folders", &self.folders)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(super) fn new(disk: Arc<dyn Disk>, folders: Folders, options: Options) -> Self {
+        Shared { disk, folders, options, state: Mutex::default(), wake: Condvar::new() }
+    }
+
+    /// The line has something to write.
+    pub(super) fn dirty(&self, line: Arc<Line>) {
+        let mut state = self.state.lock();
+        if !state.ended {
+            state.dirty.push(line);
+            self.wake(&mut state, false);
+        }
+    }
+
+    /// Much waits to be written.
+    pub(super) fn hurry(&self) {
+        let mut state = self.state.lock();
+        state.hurry = true;
+        self.wake(&mut state, true);
+    }
+
+    pub(super) fn when_stored(&self, waiter: Waiter) {
+        let mut state = self.state.lock();
+        if state.ended {
+            drop(state);
+            std::thread::spawn(move || waiter(Err(closed())));
+            return;
+        }
+        state.waiters.push(waiter);
+        self.wake(&mut state, true);
+    }
+
+    pub(super) fn begin_close(&self) {
+        let mut state = self.state.lock();
+        state.closing = true;
+        self.wake(&mut state, true);
+    }
+
+    fn wake(&self, state: &mut State, hurry: bool) {
+        if state.committer == Waits::ForWork || hurry && state.committer == Waits::ForHurry {
+            state.committer = Waits::No;
+            self.wake.notify_one();
+        }
+    }
+
+    /// A file that may not be there yet, in a folder that may not be there yet.
+    pub(super) fn open_or_create(&self, path: &Path) -> Result<Arc<dyn File>> {
+        use std::io::ErrorKind::NotFound;
+        let opened = match self.disk.open(path) {
+            Err(error) if error.kind() == NotFound => match (self.disk.create(path), path.parent()) {
+                (Err(error), Some(folder)) if error.kind() == NotFound => {
+                    self.disk.create_dir(folder).map_err(failed("create", folder))?;
+                    self.disk.create(path)
+                }
+                (created, _) => created,
+            },
+            opened => opened,
+        };
+        opened.map_err(failed("open", path))
+    }
+}
+
+fn closed() -> Error {
+    Error::new(Kind::ResourceError, "store", "the store is closed")
+}
+
+/// A file, and the line to tell when it cannot be synced.
+#[derive(Debug)]
+struct Written {
+    line: Arc<Line>,
+    file: Arc<dyn File>,
+}
+
+impl Written {
+    fn abandon(&self) {
+        self.line.abandon(&self.file);
+    }
+}
+
+/// What was written since it was last synced.
+#[derive(Debug, Default)]
+pub(super) struct Unsynced {
+    /// By address.
+    files: HashMap<usize, Written>,
+    dirs: BTreeSet<PathBuf>,
+    since: Option<Instant>,
+}
+
+impl Unsynced {
+    pub(super) fn file(&mut self, line: &Arc<Line>, file: Arc<dyn File>) {
+        self.since.get_or_insert_with(Instant::now);
+        self.files.entry(Arc::as_ptr(&file).addr()).or_insert_with(|| Written { line: line.clone(), file });
+    }
+
+    /// A file was made in it.
+    pub(super) fn dir(&mut self, path: &Path) {
+        if !self.dirs.contains(path) {
+            self.dirs.insert(path.to_owned());
+        }
+    }
+
+    /// Syncs everything; the first error.
+    fn sync(&mut self, shared: &Shared) -> Result<()> {
+        let Unsynced { files, dirs, .. } = mem::take(self);
+        if files.len() + dirs.len() > MANY {
+            let root = shared.folders.queues();
+            match shared.disk.sync_all(root) {
+                Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {}
+                Err(error) => {
+                    files.values().for_each(Written::abandon);
+                    return Err(failed("sync", root)(error));
+                }
+                Ok(()) => return Ok(()),
+            }
+        }
+        let mut result = Ok(());
+        for written in files.values() {
+            if let Err(error) = written.file.sync() {
+                result = result.and(Err(failed("sync", written.line.folder())(error)));
+                written.abandon();
+            }
+        }
+        for dir in &dirs {
+            if let Err(error) = shared.disk.sync_dir(dir) {
+                result = result.and(Err(failed("sync", dir)(error)));
+                files.values().for_each(Written::abandon);
+            }
+        }
+        result
+    }
+}
+
+/// The thread's own.
+pub(super) struct Committer {
+    shared: Arc<Shared>,
+    trouble: Trouble,
+    unsynced: Unsynced,
+    /// Who waits for the next sync.
+    waiters: Vec<Waiter>,
+    /// Lines that could not be written, and why.
+    failed: Vec<Arc<Line>>,
+    error: Option<Error>,
+    retry: Option<Instant>,
+}
+
+impl Committer {
+    pub(super) fn new(shared: Arc<Shared>, trouble: Trouble) -> Self {
+        Committer {
+            shared,
+            trouble,
+            unsynced: Unsynced::default(),
+            waiters: Vec::new(),
+            failed: Vec::new(),
+            error: None,
+            retry: None,
+        }
+    }
+
+    /// Works until the store is closed; what could not be brought to the disk by then.
+    pub(super) fn run(mut self) -> Result<()> {
+        loop {
+            let (dirty, closing) = self.wait();
+            self.write(dirty, closing);
+            let due = self.unsynced.since.is_some_and(|since| since.elapsed() >= LINGER);
+            if self.failed.is_empty() && (!self.waiters.is_empty() || due || closing) {
+                let result = self.unsynced.sync(&self.shared);
+                if let Err(error) = &result {
+                    tracing::error!(%error, "what was not confirmed may be lost");
+                }
+                for waiter in self.waiters.drain(..) {
+                    waiter(result.clone());
+                }
+            }
+            if closing {
+                return self.end();
+            }
+        }
+    }
+
+    /// Sleeps until there is something to do; the lines to write, and whether it is the last time.
+    fn wait(&mut self) -> (Vec<Arc<Line>>, bool) {
+        let shared = self.shared.clone();
+        let mut state = shared.state.lock();
+        let mut gathered = None;
+        while !state.hurry && !state.closing && state.waiters.is_empty() {
+            let gather =
+                (!state.dirty.is_empty()).then(|| *gathered.get_or_insert_with(|| Instant::now() + GATHER));
+            let linger = self.unsynced.since.map(|since| since + LINGER).filter(|_| self.failed.is_empty());
+            let until = [gather, linger, self.retry].into_iter().flatten().min();
+            if until.is_some_and(|until| until <= Instant::now()) {
+                break;
+            }
+            state.committer = if gather.is_some() { Waits::ForHurry } else { Waits::ForWork };
+            match until {
+                Some(until) => drop(shared.wake.wait_until(&mut state, until)),
+                None => shared.wake.wait(&mut state),
+            }
+        }
+        state.committer = Waits::No;
+        state.hurry = false;
+        self.waiters.append(&mut state.waiters);
+        (mem::take(&mut state.dirty), state.closing)
+    }
+
+    /// Writes these lines, and when it is time those that failed before.
+    fn write(&mut self, mut dirty: Vec<Arc<Line>>, closing: bool) {
+        let failed_before = self.error.is_some();
+        if closing || self.retry.is_some_and(|at| at <= Instant::now()) {
+            dirty.append(&mut self.failed);
+            self.retry = None;
+        }
+        for line in dirty {
+            if self.failed.iter().any(|failed| Arc::ptr_eq(failed, &line)) {
+                continue;
+            }
+            if let Err(error) = line.write(&mut self.unsynced) {
+                if self.error.is_none() {
+                    tracing::error!(%error, "messages wait in memory until they can be written");
+                    (self.trouble)(Some(error.to_string()));
+                }
+                self.error = Some(error);
+                self.failed.push(line);
+            }
+        }
+        if self.failed.is_empty() {
+            if self.error.take().is_some() {
+                tracing::info!("messages can be written again");
+                (self.trouble)(None);
+            }
+        } else if self.retry.is_none() {
+            self.retry = Some(Instant::now() + RETRY[usize::from(failed_before)]);
+        }
+    }
+
+    fn end(mut self) -> Result<()> {
+        let mut state = self.shared.state.lock();
+        state.ended = true;
+        self.waiters.append(&mut state.waiters);
+        state.dirty.clear();
+        drop(state);
+        let error = self.error.take();
+        for waiter in self.waiters.drain(..) {
+            waiter(Err(error.clone().unwrap_or_else(closed)));
+        }
+        error.map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,235 @@
+//! The definitions of a broker on disk.
+//!
+//! | file | holds |
+//! |---|---|
+//! | here | group commit: changes that come while others are brought to the disk go there together |
+//! | `tables` | what the database looks like |
+
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::{Builder, JoinHandle};
+
+use parking_lot::{Condvar, Mutex};
+use redb::Database;
+
+use crate::broker::{Change, Definition, Noted, Record};
+use crate::error::{Error, Kind, Result};
+use tables::Failure;
+
+/// What of the file is kept in memory: it is read once at the start, and later only where something changes.
+const CACHE: usize = 4 << 20;
+
+/// Definitions in a file. One thread commits what is noted, as the database has one writer at a time: while it waits
+/// for the disk, the next commit gathers.
+///
+/// Changes whose commit failed are not tried again: whoever asked for them is told. They may be on disk all the same,
+/// as nobody knows what a disk did that reported an error.
+pub struct DefinitionStore {
+    shared: Arc<Shared>,
+    new: bool,
+    next_queue: AtomicU64,
+    committer: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    /// Guards nothing else; held to add changes and to take them all.
+    waiting: Mutex<Waiting>,
+    /// Rung when there is something to commit, and at the end.
+    bell: Condvar,
+    file: Mutex<File>,
+}
+
+/// What is to be in the next commit.
+#[derive(Default)]
+struct Waiting {
+    changes: Vec<Change>,
+    noted: Noted,
+    /// Nothing is committed until all of it is there.
+    gathering: bool,
+    ended: bool,
+}
+
+/// The file; closed after an error, as `redb` refuses everything then, and opened again for the next commit.
+struct File {
+    path: PathBuf,
+    open: Box<dyn Fn() -> Result<Database, Failure> + Send>,
+    database: Option<Database>,
+}
+
+impl DefinitionStore {
+    /// Opens the definitions in a file, or makes a new one.
+    ///
+    /// # Errors
+    /// `ResourceError`, naming the file: it cannot be read or written, it is damaged, or a newer version wrote it.
+    pub fn open(path: &Path) -> Result<Self> {
+        let at = path.to_owned();
+        let open = move || {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).mode(0o600);
+            let database = Database::builder().set_cache_size(CACHE).create_file(options.open(&at)?)?;
+            if let Some(folder) = at.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                std::fs::File::open(folder)?.sync_all()?; // so that a new file is found after a loss of power
+            }
+            Ok(database)
+        };
+        Self::with(path, Box::new(open))
+    }
+
+    fn with(path: &Path, open: Box<dyn Fn() -> Result<Database, Failure> + Send>) -> Result<Self> {
+        let mut file = File { path: path.to_owned(), open, database: None };
+        let next_queue = file.with("open", tables::next_queue)?;
+        let shared =
+            Arc::new(Shared { waiting: Mutex::default(), bell: Condvar::default(), file: Mutex::new(file) });
+        let thread = Builder::new().name("warrenmq-definitions".into());
+        let committer = thread.spawn({
+            let shared = shared.clone();
+            move || shared.commit_all()
+        });
+        let committer = committer.map_err(|error| {
+            Error::new(Kind::ResourceError, "open", format!("cannot start a thread: {error}"))
+                .on(path.display().to_string())
+                .caused_by(error)
+        })?;
+        Ok(DefinitionStore {
+            shared,
+            new: next_queue.is_none(),
+            next_queue: AtomicU64::new(next_queue.unwrap_or(1)),
+            committer: Mutex::new(Some(committer)),
+        })
+    }
+
+    /// Nothing had ever been committed to it when it was opened.
+    pub fn is_new(&self) -> bool {
+        self.new
+    }
+
+    /// Brings everything that `fill` has a broker change to the disk in one commit, at its end: for many changes
+    /// that make sense only together, while nobody else uses the broker.
+    ///
+    /// # Errors
+    /// Those of `fill`, and `ResourceError` when the commit fails. Nothing is on disk then, and the broker, which
+    /// has the changes, is not to be used.
+    pub fn together(&self, fill: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.shared.waiting.lock().gathering = true;
+        let filled = fill();
+        let noted = {
+            let mut waiting = self.shared.waiting.lock();
+            waiting.gathering = false;
+            if filled.is_err() {
+                waiting.changes.clear();
+            }
+            (!waiting.changes.is_empty()).then(|| waiting.noted.clone())
+        };
+        self.shared.bell.notify_one();
+        filled?;
+        noted.map_or(Ok(()), |noted| noted.wait("commit"))
+    }
+
+    /// Commits what is noted, and closes the file. What is noted later is lost.
+    pub fn close(&self) {
+        self.shared.waiting.lock().ended = true;
+        self.shared.bell.notify_one();
+        if let Some(committer) = self.committer.lock().take() {
+            let _ = committer.join();
+        }
+    }
+}
+
+impl Record for DefinitionStore {
+    fn recorded(&self) -> Result<Vec<Definition>> {
+        if self.new {
+            return Ok(Vec::new()); // not even tables
+        }
+        self.shared.file.lock().with("restore", tables::read)
+    }
+
+    fn note(&self, changes: Vec<Change>) -> Noted {
+        let mut waiting = self.shared.waiting.lock();
+        if waiting.ended {
+            let noted = Noted::default();
+            noted.settle(Err(Error::new(Kind::ResourceError, "commit", "the broker is stopping")));
+            return noted;
+        }
+        waiting.changes.extend(changes);
+        if waiting.gathering {
+            let noted = Noted::default();
+            noted.settle(Ok(()));
+            return noted;
+        }
+        let noted = waiting.noted.clone();
+        drop(waiting);
+        self.shared.bell.notify_one();
+        noted
+    }
+
+    fn queue_id(&self) -> u64 {
+        self.next_queue.fetch_add(1, Relaxed)
+    }
+}
+
+impl Shared {
+    fn commit_all(&self) {
+        while let Some((changes, noted)) = self.next() {
+            let result = self.file.lock().with("commit", |database| tables::write(database, &changes));
+            if let Err(error) = &result {
+                tracing::error!(%error, changes = changes.len(), "definitions are not kept");
+            }
+            noted.settle(result);
+        }
+        self.file.lock().database = None;
+    }
+
+    fn next(&self) -> Option<(Vec<Change>, Noted)> {
+        let mut waiting = self.waiting.lock();
+        while waiting.changes.is_empty() || waiting.gathering {
+            if waiting.ended {
+                return None;
+            }
+            self.bell.wait(&mut waiting);
+        }
+        Some((std::mem::take(&mut waiting.changes), std::mem::take(&mut waiting.noted)))
+    }
+}
+
+impl File {
+    fn with<T>(
+        &mut self,
+        operation: &'static str,
+        act: impl FnOnce(&Database) -> Result<T, Failure>,
+    ) -> Result<T> {
+        let database = match self.database.take() {
+            Some(database) => Ok(database),
+            None => (self.open)(),
+        };
+        let acted = database.and_then(|database| act(&database).map(|result| (result, database)));
+        match acted {
+            Ok((result, database)) => {
+                self.database = Some(database);
+                Ok(result)
+            }
+            Err(Failure(reason)) => {
+                Err(Error::new(Kind::ResourceError, operation, reason).on(self.path.display().to_string()))
+            }
+        }
+    }
+}
+
+impl Drop for DefinitionStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for DefinitionStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DefinitionStore").field("path", &self.shared.file.lock().path).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,242 @@
+//! A broker's directory.
+//!
+//! | in it | is |
+//! |---|---|
+//! | `lock` | locked (`flock`) by the process that has the directory, whose number is in it |
+//! | `format` | what this is, and the version of its layout |
+//! | `definitions` | virtual hosts, users, queues and so on: [`DefinitionStore`](super::DefinitionStore) |
+//! | `queues`, `trash` | messages: a folder for each queue, by its number; those that are being deleted |
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use crate::error::{Error, Kind, Result};
+
+/// The version of the layout that is written; older ones are read.
+const FORMAT: u32 = 1;
+/// What `format` begins with; the version follows.
+const TITLE: &str = "WarrenMQ data, format ";
+
+/// A directory that this process has to itself until this is dropped.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    /// The lock goes with it.
+    _lock: File,
+}
+
+impl Directory {
+    /// Takes a directory, and makes it where there is none, for its owner alone (mode 0700).
+    ///
+    /// # Errors
+    /// `ResourceLocked` when another process has it (the error names that process); `InvalidArgument` when it is no
+    /// directory of a broker but has something in it, or when a newer version wrote it; `ResourceError` when it
+    /// cannot be read or written.
+    pub fn open(path: &Path) -> Result<Self> {
+        create(path).map_err(|error| failed("cannot be made", path, error))?;
+        Self::take(path)
+    }
+
+    /// Takes a directory that is there.
+    ///
+    /// # Errors
+    /// As [`Directory::open`], and `NotFound` when there is none.
+    pub fn existing(path: &Path) -> Result<Self> {
+        if !path.join("format").exists() {
+            let reason = "there is no data of a broker in this directory";
+            return Err(Error::new(Kind::NotFound, OPERATION, reason).on(path.display().to_string()));
+        }
+        Self::take(path)
+    }
+
+    fn take(path: &Path) -> Result<Self> {
+        check_ours(path)?;
+        let lock = lock(path)?;
+        check_format(path)?;
+        Ok(Directory { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file of the definitions.
+    pub fn definitions(&self) -> PathBuf {
+        self.path.join("definitions")
+    }
+}
+
+const OPERATION: &str = "open";
+
+fn failed(what: &str, path: &Path, error: io::Error) -> Error {
+    Error::new(Kind::ResourceError, OPERATION, format!("{what}: {error}"))
+        .on(path.display().to_string())
+        .caused_by(error)
+}
+
+/// Makes a directory that outlives a loss of power.
+fn create(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    create(parent)?;
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    sync(parent)
+}
+
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Refuses a directory where something else is: what is named by mistake is left alone.
+fn check_ours(path: &Path) -> Result<()> {
+    if path.join("format").exists() {
+        return Ok(());
+    }
+    let cannot = |error| failed("cannot be read", path, error);
+    for entry in path.read_dir().map_err(cannot)? {
+        let name = entry.map_err(cannot)?.file_name();
+        // A broker that was killed while it made the directory leaves these.
+        if name != "lock" && name != "format.new" {
+            let reason = format!("is no directory of a broker, and has something in it: {}", name.display());
+            return Err(Error::new(Kind::InvalidArgument, OPERATION, reason).on(path.display().to_string()));
+        }
+    }
+    Ok(())
+}
+
+fn lock(directory: &Path) -> Result<File> {
+    let path = directory.join("lock");
+    let cannot = |error| failed("cannot be locked", &path, error);
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let mut file = options.open(&path).map_err(cannot)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Err(in_use(directory, &mut file)),
+        Err(error) => return Err(cannot(error.into())),
+    }
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(cannot)?;
+    Ok(file)
+}
+
+fn in_use(directory: &Path, lock: &mut File) -> Error {
+    let mut text = String::new();
+    let owner = lock.read_to_string(&mut text).ok().and_then(|_| text.trim().parse::<u32>().ok());
+    let owner = match owner {
+        Some(owner) if owner == std::process::id() => "this process".into(),
+        Some(owner) => format!("process {owner}"),
+        None => "another process".into(),
+    };
+    Error::new(Kind::ResourceLocked, OPERATION, format!("is in use by {owner}"))
+        .on(directory.display().to_string())
+        .advise("one process at a time has a directory: connect to that one, or stop it")
+}
+
+/// Reads the version, or writes it into a new directory.
+fn check_format(directory: &Path) -> Result<()> {
+    let path = directory.join("format");
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return write_format(directory).map_err(|error| failed("cannot be written", &path, error));
+        }
+        Err(error) => return Err(failed("cannot be read", &path, error)),
+    };
+    let refuse = |reason: String| {
+        Err(Error::new(Kind::InvalidArgument, OPERATION, reason).on(directory.display().to_string()))
+    };
+    match text.trim().strip_prefix(TITLE).map(str::parse::<u32>) {
+        Some(Ok(FORMAT)) => Ok(()),
+        Some(Ok(newer)) => refuse(format!(
+            "was written by a newer version: format {newer}, and this one knows those up to {FORMAT}"
+        )),
+        _ => refuse(format!("its file 'format' does not say '{TITLE}' and a number")),
+    }
+}
+
+/// Whole or not at all, and there after a loss of power.
+fn write_format(directory: &Path) -> io::Result<()> {
+    let new = directory.join("format.new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    writeln!(file, "{TITLE}{FORMAT}")?;
+    file.sync_all()?;
+    std::fs::rename(&new, directory.join("format"))?;
+    sync(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_new_directory_is_its_owner_s_alone_and_can_be_taken_again() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("some/where");
+        drop(Directory::open(&path).unwrap());
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        assert_eq!(std::fs::read_to_string(path.join("format")).unwrap(), "WarrenMQ data, format 1\n");
+        assert!(Directory::existing(&path).is_ok());
+    }
+
+    #[test]
+    fn a_directory_has_one_owner_who_is_named_to_others() {
+        let folder = TempDir::new().unwrap();
+        let first = Directory::open(folder.path()).unwrap();
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join("lock")).unwrap(),
+            format!("{}\n", std::process::id())
+        );
+        let error = Directory::open(folder.path()).unwrap_err();
+        assert_eq!((error.kind(), error.reason()), (Kind::ResourceLocked, "is in use by this process"));
+        drop(first);
+        assert!(Directory::open(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn a_directory_of_a_newer_version_is_refused_and_left_alone() {
+        let folder = TempDir::new().unwrap();
+        let format = folder.path().join("format");
+        std::fs::write(&format, "WarrenMQ data, format 2\n").unwrap();
+        let error = Directory::open(folder.path()).unwrap_err();
+        assert!(error.reason().starts_with("was written by a newer version: format 2"), "{error}");
+        assert_eq!(std::fs::read_to_string(format).unwrap(), "WarrenMQ data, format 2\n");
+    }
+
+    #[test]
+    fn a_directory_with_something_else_in_it_is_refused_and_left_alone() {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join("letter.txt"), "").unwrap();
+        let error = Directory::open(folder.path()).unwrap_err();
+        assert!(error.reason().ends_with("letter.txt"), "{error}");
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+        assert_eq!(Directory::existing(folder.path()).unwrap_err().kind(), Kind::NotFound);
+    }
+
+    #[test]
+    fn a_directory_that_was_only_half_made_is_made_whole() {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join("lock"), "1\n").unwrap();
+        std::fs::write(folder.path().join("format.new"), "Warr").unwrap();
+        drop(Directory::open(folder.path()).unwrap());
+        assert!(Directory::existing(folder.path()).is_ok());
+    }
+}

@@ -1,0 +1,146 @@
+//! What is on disk.
+//!
+//! | where | what |
+//! |---|---|
+//! | [`directory`] | a broker's directory: its layout, its version, and that one process has it |
+//! | [`definitions`] | virtual hosts, users, permissions, policies, exchanges, queues and bindings, in `redb` |
+//! | [`format`] | every byte of every file of messages |
+//! | [`disk`] | what is asked of a file system |
+//! | [`folders`] | where queues are; the trash |
+//! | [`line`] | one line of a queue: segments of messages, and what became of them |
+//! | [`segment`], [`records`], [`dead`] | one segment; its records on disk; the numbers that are gone |
+//! | [`damaged`] | what cannot be read |
+//! | [`committer`] | the thread that writes and syncs |
+//!
+//! A message is appended to its line's buffer, under a lock that is held for a copy. The committer writes the
+//! buffers of all lines into their segments, syncs the files when somebody waits for that, and only then calls who
+//! waits. A settled message becomes an entry of its segment's ack log; a segment of which nothing is left is
+//! removed.
+
+mod committer;
+mod damaged;
+mod dead;
+mod definitions;
+mod directory;
+pub mod disk;
+mod folders;
+mod format;
+mod line;
+mod records;
+mod segment;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+
+use crate::broker::store::{Journal, Recovered, Store, Waiter};
+use crate::error::{Error, Kind, Result};
+use committer::{Committer, Shared};
+pub use definitions::DefinitionStore;
+pub use directory::Directory;
+use disk::Disk;
+use folders::{Folders, Rubbish};
+use line::Line;
+
+/// Called with the reason when messages cannot be written, and with none when they can be again.
+pub type Trouble = Box<dyn Fn(Option<String>) + Send + Sync>;
+
+/// How messages are kept.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bytes of a segment file, about; a longer message has a segment of its own.
+    pub segment_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { segment_bytes: 64 << 20 }
+    }
+}
+
+/// The messages of durable queues in a directory. Dropping it closes it.
+#[derive(Debug)]
+pub struct Messages {
+    shared: Arc<Shared>,
+    lines: Mutex<HashMap<u64, Vec<Weak<Line>>>>,
+    committer: Mutex<Option<JoinHandle<Result<()>>>>,
+}
+
+impl Messages {
+    /// Opens the directory, which belongs to this process alone.
+    ///
+    /// # Errors
+    /// `ResourceError` when its folders cannot be made.
+    pub fn open(disk: Arc<dyn Disk>, dir: PathBuf, options: Options, trouble: Trouble) -> Result<Self> {
+        let folders = Folders::open(disk.clone(), &dir)?;
+        let shared = Arc::new(Shared::new(disk, folders, options));
+        let committer = Committer::new(shared.clone(), trouble);
+        let thread = std::thread::Builder::new().name("warrenmq-storage".into());
+        let committer = thread.spawn(move || committer.run()).map_err(failed("start", &dir))?;
+        Ok(Messages { shared, lines: Mutex::default(), committer: Mutex::new(Some(committer)) })
+    }
+
+    /// The numbers of the queues that have a folder, ascending: for whoever knows which of them are still wanted.
+    ///
+    /// # Errors
+    /// `ResourceError` when the directory cannot be read.
+    pub fn queues(&self) -> Result<Vec<u64>> {
+        let path = self.shared.folders.queues();
+        let names = self.shared.disk.list(path).map_err(failed("list", path))?;
+        let mut queues: Vec<u64> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        queues.sort_unstable();
+        Ok(queues)
+    }
+}
+
+impl Store for Messages {
+    fn open_line(&self, queue: u64, line: u8) -> Result<(Arc<dyn Journal>, Recovered)> {
+        let (line, recovered) = Line::open(self.shared.clone(), queue, line)?;
+        self.lines.lock().entry(queue).or_default().push(Arc::downgrade(&line));
+        Ok((line, recovered))
+    }
+
+    fn delete_queue(&self, queue: u64) {
+        for line in self.lines.lock().remove(&queue).unwrap_or_default() {
+            if let Some(line) = line.upgrade() {
+                line.forget();
+            }
+        }
+        self.shared.folders.discard(Rubbish::Queue(queue));
+    }
+
+    fn when_stored(&self, waiter: Waiter) {
+        self.shared.when_stored(waiter);
+    }
+
+    fn close(&self) -> Result<()> {
+        self.shared.begin_close();
+        let Some(committer) = self.committer.lock().take() else { return Ok(()) };
+        let result = committer.join();
+        self.shared.folders.close();
+        result.unwrap_or_else(|_| Err(Error::new(Kind::InternalError, "store", "the committer panicked")))
+    }
+}
+
+impl Drop for Messages {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::error!(%error, "not everything could be written");
+        }
+    }
+}
+
+/// The house's error for one of the file system.
+fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    move |error| {
+        Error::new(Kind::ResourceError, operation, error.to_string())
+            .on(path.display().to_string())
+            .caused_by(error)
+    }
+}
