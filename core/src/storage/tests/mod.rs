@@ -1,6 +1,8 @@
 //! What a store promises.
 
+mod damage;
 mod faults;
+mod model;
 mod power;
 
 use std::mem;
