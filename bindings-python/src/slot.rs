@@ -54,7 +54,7 @@ impl Slot {
 
     fn new(link: Arc<Link>, open: Option<Open>) -> Self {
         let renewing = open.is_none();
-        let may_close = link.connection.transport() != "inproc";
+        let may_close = !matches!(link.connection.transport(), "inproc" | "local");
         Slot { link, open: Mutex::new(open), renewing, may_close, returns: Mutex::default() }
     }
 

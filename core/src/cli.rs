@@ -5,20 +5,18 @@ mod definitions;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::broker::store::Store;
-use crate::broker::{Alarm, Broker, Options, Profile};
+use crate::broker::{Broker, Options, Profile};
 use crate::disk;
 use crate::error::{Error, Kind, Result};
+use crate::host::Host;
 use crate::server::{Limits, LoginFrom, Server, Tls, TlsOptions, Verify};
-use crate::storage::disk::RealDisk;
-use crate::storage::{self, DefinitionStore, Directory, Messages, reconcile};
+use crate::storage::{self, Directory};
 use crate::wire::frame::FRAME_MIN_SIZE;
 
 /// RabbitMQ's semantics with SQLite's operations.
@@ -197,16 +195,27 @@ impl Serve {
         }
         options.max_connections = self.max_connections;
         options.loopback_users = self.loopback_user.clone();
-        let home = match self.data() {
+        let import = self.definitions.as_deref().map(definitions::read).transpose()?;
+        let host = match self.data() {
             None => None,
             Some(data) => {
-                let storage = storage::Options { segment_bytes: self.segment_size as u64 };
-                Some(Home::open(Directory::open(&data)?, options.clone(), storage)?)
+                let storage = storage::Options {
+                    segment_bytes: self.segment_size as u64,
+                    ..storage::Options::default()
+                };
+                Some(Host::with(Directory::open(&data)?, options.clone(), storage, import.as_ref())?)
             }
         };
-        let broker = home.as_ref().map_or_else(|| Broker::empty(options), |home| home.broker.clone());
-        self.fill(&broker, home.as_ref())?;
-        if let Some(limit) = self.disk_limit.map(|limit| limit as u64).or(home.as_ref().map(|_| disk::LIMIT))
+        let broker = match (&host, import) {
+            (Some(host), _) => host.broker().clone(),
+            (None, None) => Broker::new(options),
+            (None, Some(definitions)) => {
+                let broker = Broker::empty(options);
+                broker.import(&definitions)?;
+                broker
+            }
+        };
+        if let Some(limit) = self.disk_limit.map(|limit| limit as u64).or(host.as_ref().map(|_| disk::LIMIT))
         {
             disk::watch(&broker, self.data().unwrap_or_else(|| ".".into()), limit)?;
         }
@@ -242,25 +251,12 @@ impl Serve {
         for server in servers {
             server.stop().await;
         }
-        home.map_or(Ok(()), |home| home.close())
+        host.map_or(Ok(()), |host| host.close())
     }
 
     /// Where data is kept, if it is.
     fn data(&self) -> Option<PathBuf> {
         (!self.memory).then(|| self.data.clone().unwrap_or_else(|| "warrenmq-data".into()))
-    }
-
-    /// Gives a broker what it is to start with.
-    fn fill(&self, broker: &Arc<Broker>, home: Option<&Home>) -> Result<()> {
-        let fill = || match &self.definitions {
-            Some(file) => broker.import(&definitions::read(file)?),
-            None if home.is_none_or(|home| home.definitions.is_new()) => broker.furnish(),
-            None => Ok(()),
-        };
-        match home {
-            Some(home) => home.definitions.together(fill),
-            None => fill(),
-        }
     }
 
     fn tls(&self) -> Result<Option<Tls>> {
@@ -273,42 +269,6 @@ impl Serve {
             login_from: self.tls_login_from,
         };
         Tls::load(&options).map(Some)
-    }
-}
-
-/// A broker that lives in a directory.
-struct Home {
-    messages: Arc<Messages>,
-    definitions: Arc<DefinitionStore>,
-    broker: Arc<Broker>,
-    /// Last, as everything else in the directory is to be closed before another process may have it.
-    _directory: Directory,
-}
-
-impl Home {
-    fn open(directory: Directory, options: Options, storage: storage::Options) -> Result<Self> {
-        let definitions = Arc::new(DefinitionStore::open(&directory.definitions())?);
-        let troubled = Arc::new(OnceLock::<Weak<Broker>>::new());
-        let trouble = troubled.clone();
-        let tell = move |reason: Option<String>| {
-            if let Some(broker) = trouble.get().and_then(Weak::upgrade) {
-                broker.set_alarm(Alarm::Storage, reason.is_some());
-            }
-        };
-        let messages = Messages::open(Arc::new(RealDisk), directory.path().into(), storage, Box::new(tell))?;
-        let messages = Arc::new(messages);
-        reconcile(&messages, &definitions)?;
-        let options = Options { store: Some(messages.clone()), ..options };
-        let broker = Broker::restore(options, definitions.clone())?;
-        let _ = troubled.set(Arc::downgrade(&broker));
-        Ok(Home { messages, definitions, broker, _directory: directory })
-    }
-
-    /// Brings everything to the disk.
-    fn close(&self) -> Result<()> {
-        let written = self.messages.close();
-        self.definitions.close();
-        written
     }
 }
 

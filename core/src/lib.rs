@@ -29,6 +29,7 @@ pub mod client;
 pub mod clock;
 pub mod disk;
 pub mod error;
+pub mod host;
 pub mod memory;
 pub mod message;
 pub mod routing;

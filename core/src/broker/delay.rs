@@ -68,7 +68,7 @@ impl Held {
     pub(super) fn open(vhost: &str, shelves: Option<&Shelves>) -> Result<Self> {
         let mut held = Held { messages: BTreeMap::new(), due: HashMap::new(), next_id: 1, kept: None };
         let Some(Shelves { store, .. }) = shelves else { return Ok(held) };
-        let id = journal_id(vhost);
+        let id = delayed_id(vhost);
         let (journal, found) = store.open_line(id, 0)?;
         let (mut from, mut read) = (found.first, Vec::new());
         while from < found.next {
@@ -94,10 +94,13 @@ impl Held {
     }
 }
 
-/// The number under which a virtual host's delayed messages are kept: made of its name, and larger than any queue's.
-fn journal_id(vhost: &str) -> u64 {
+/// The least of the numbers under which delayed messages are kept; those of queues are below it.
+pub(crate) const FIRST_DELAYED: u64 = 1 << 63;
+
+/// The number under which a virtual host's delayed messages are kept: made of its name.
+pub(crate) fn delayed_id(vhost: &str) -> u64 {
     let hash = Sha256::digest(vhost.as_bytes());
-    hash.iter().take(8).fold(1, |id, byte| id << 8 | u64::from(*byte)) | 1 << 63
+    hash.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte)) | FIRST_DELAYED
 }
 
 /// The delay that these properties ask for, in milliseconds. None for what is to be routed at once: no header, 0, or

@@ -3,9 +3,8 @@
 use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::message::Message;
 
 /// Keeps what is to survive the broker.
@@ -29,18 +28,6 @@ pub trait Store: Send + Sync + Debug {
     /// # Errors
     /// `ResourceError` when something could not be written.
     fn close(&self) -> Result<()>;
-}
-
-/// Waits until everything that this thread appended is on the disk.
-///
-/// # Errors
-/// `ResourceError` when it could not be brought there.
-pub(super) fn stored(store: &dyn Store) -> Result<()> {
-    let (tell, told) = sync_channel(1);
-    store.when_stored(Box::new(move |result| drop(tell.send(result))));
-    told.recv().unwrap_or_else(|_| {
-        Err(Error::new(Kind::ResourceError, "store", "the store was closed before all was on the disk"))
-    })
 }
 
 /// Who waits for the disk.

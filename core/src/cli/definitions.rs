@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::Home;
 use crate::broker::{Definitions, Options};
 use crate::error::{Error, Kind, Result};
-use crate::storage::Directory;
+use crate::host::Host;
+use crate::storage::{self, Directory};
 
 #[derive(Debug, Args)]
 pub(super) struct Command {
@@ -42,16 +42,23 @@ impl Command {
             Action::Export { directory, to } => export(&directory, to.as_deref()),
             Action::Import { directory, file } => {
                 let definitions = read(&file)?;
-                let home = Home::open(Directory::open(&directory)?, Options::default(), Default::default())?;
-                home.definitions.together(|| home.broker.import(&definitions))
+                let storage = storage::Options::default();
+                let host = Host::with(
+                    Directory::open(&directory)?,
+                    Options::default(),
+                    storage,
+                    Some(&definitions),
+                )?;
+                host.close()
             }
         }
     }
 }
 
 fn export(directory: &Path, to: Option<&Path>) -> Result<()> {
-    let home = Home::open(Directory::existing(directory)?, Options::default(), Default::default())?;
-    let mut json = home.broker.definitions().to_json();
+    let storage = storage::Options::default();
+    let host = Host::with(Directory::existing(directory)?, Options::default(), storage, None)?;
+    let mut json = host.broker().definitions().to_json();
     json.push('\n');
     let (written, name) = match to {
         Some(file) => (std::fs::write(file, json), file.display().to_string()),

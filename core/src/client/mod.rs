@@ -5,7 +5,7 @@
 //! | here | [`Connection`], [`Channel`], [`Consumer`]: what a program uses |
 //! | `url` | which transport, broker, user and virtual host a URL names |
 //! | `driver` | what a transport provides |
-//! | `embedded` | `inproc:` — the broker in this process, with no task and no copy in between |
+//! | `embedded` | `inproc:`, `local:` — the broker in this process, with no task and no copy in between |
 //! | `amqp` | `amqp:`, `amqps:` — any AMQP 0-9-1 broker, through lapin |
 //! | `inbox` | where deliveries wait, and who is told |
 //! | `process` | what exists once per process: brokers by name, the runtime, what a fork means for them |
@@ -65,15 +65,17 @@ impl Default for ConnectOptions {
 pub struct Connection(Arc<dyn ConnectionDriver>);
 
 impl Connection {
-    /// Connects to `inproc://NAME`, `amqp://[USER:PASSWORD@]HOST[:PORT][/VHOST]` or `amqps://…`.
+    /// Connects to `inproc://NAME`, `local:PATH`, `amqp://[USER:PASSWORD@]HOST[:PORT][/VHOST]` or `amqps://…`.
     ///
     /// # Errors
     /// `InvalidArgument` for a URL that cannot be read, `Unreachable`, `AccessRefused` for a wrong password,
-    /// `NotAllowed` for an unknown or forbidden virtual host, `Timeout`.
+    /// `NotAllowed` for an unknown or forbidden virtual host, `ResourceLocked` for a directory that another process has,
+    /// `Timeout`.
     pub async fn open(url: &str, options: &ConnectOptions) -> Result<Connection> {
         let url = Url::parse(url)?;
         match url {
             Url::Inproc { name } => Ok(Connection(Arc::new(embedded::Embedded::open(&name, options)?))),
+            Url::Local { path } => Ok(Connection(Arc::new(embedded::Embedded::open_local(&path, options)?))),
             Url::Amqp { url } => Ok(Connection(Arc::new(amqp::Amqp::open(&url, options).await?))),
         }
     }

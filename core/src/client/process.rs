@@ -1,9 +1,10 @@
-//! What exists once per process: brokers by their `inproc:` names, and the runtime.
+//! What exists once per process: brokers by their `inproc:` names and their directories, and the runtime.
 //!
 //! After `fork` the child has a copy of the memory but none of the threads, so nothing of this may be
 //! used there. The binding of a language that forks calls [`after_fork`] in the child; from then on
 //! everything is made afresh, and what the parent had opened answers with an error.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
@@ -13,6 +14,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::broker::{Broker, Options};
 use crate::error::{Error, Kind, Result};
+use crate::host::Host;
 
 /// Forks between the first process and this one.
 static FORKS: AtomicUsize = AtomicUsize::new(0);
@@ -24,6 +26,8 @@ static PROCESSES: [OnceLock<Process>; 32] = [const { OnceLock::new() }; 32];
 #[derive(Default)]
 struct Process {
     brokers: Mutex<HashMap<String, Arc<Broker>>>,
+    /// By their directories. Held while one is opened or closed.
+    hosts: Mutex<HashMap<PathBuf, Arc<Host>>>,
     runtime: OnceLock<Runtime>,
 }
 
@@ -43,6 +47,57 @@ pub(super) fn broker(name: &str) -> Arc<Broker> {
     match name {
         "" => make(),
         _ => process().brokers.lock().entry_ref(name).or_insert_with(make).clone(),
+    }
+}
+
+/// The broker of a directory, which this process has to itself while a connection to it is open.
+#[derive(Debug)]
+pub(super) struct Hosted {
+    path: PathBuf,
+    /// None once it was left.
+    host: Option<Arc<Host>>,
+    born: Birthplace,
+}
+
+/// Opens a directory, or joins those who have it open in this process.
+///
+/// # Errors
+/// As [`Host::open`].
+pub(super) fn host(path: &Path) -> Result<Hosted> {
+    let mut hosts = process().hosts.lock();
+    let found = path.canonicalize().ok().and_then(|path| Some((hosts.get(&path)?.clone(), path)));
+    let (host, path) = match found {
+        Some(found) => found,
+        None => {
+            let name = format!("local:{}", path.display());
+            let host = Arc::new(Host::open(path, Options { name, ..Options::default() })?);
+            let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            hosts.insert(path.clone(), host.clone());
+            (host, path)
+        }
+    };
+    Ok(Hosted { path, host: Some(host), born: Birthplace::here() })
+}
+
+impl Hosted {
+    /// The broker.
+    pub(super) fn broker(&self) -> Option<&Arc<Broker>> {
+        self.host.as_ref().map(|host| host.broker())
+    }
+}
+
+impl Drop for Hosted {
+    /// Who leaves last closes the directory, and nobody opens it meanwhile.
+    fn drop(&mut self) {
+        if self.born.check("close").is_err() {
+            std::mem::forget(self.host.take()); // it is the parent's
+            return;
+        }
+        let mut hosts = process().hosts.lock();
+        self.host = None;
+        if hosts.get(&self.path).is_some_and(|host| Arc::strong_count(host) == 1) {
+            hosts.remove(&self.path);
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Which broker a URL names.
 
+use std::path::PathBuf;
+
 use crate::error::{Error, Kind, Result};
 
 /// A URL that [`super::Connection::open`] understands.
@@ -9,6 +11,11 @@ pub enum Url {
     Inproc {
         /// May be empty: then the broker is this connection's own.
         name: String,
+    },
+    /// `local:PATH`: the broker in that directory.
+    Local {
+        /// Of the directory, absolute or as seen from here.
+        path: PathBuf,
     },
     /// `amqp://…` or `amqps://…`, as <https://www.rabbitmq.com/docs/uri-spec> has it.
     Amqp {
@@ -26,13 +33,16 @@ impl Url {
         if let Some(name) = url.strip_prefix("inproc://") {
             return Ok(Url::Inproc { name: name.trim_end_matches('/').into() });
         }
+        if let Some(path) = url.strip_prefix("local:").filter(|path| !path.is_empty()) {
+            return Ok(Url::Local { path: path.into() });
+        }
         if url.starts_with("amqp://") || url.starts_with("amqps://") {
             return Ok(Url::Amqp { url: url.into() });
         }
         let scheme = url.split(':').next().unwrap_or_default();
         Err(Error::new(Kind::InvalidArgument, "connect", format!("unknown scheme '{scheme}'"))
             .on(format!("'{}'", hide_password(url)))
-            .advise("use inproc://NAME, amqp://HOST or amqps://HOST"))
+            .advise("use inproc://NAME, local:PATH, amqp://HOST or amqps://HOST"))
     }
 }
 
@@ -54,6 +64,7 @@ mod tests {
     #[test]
     fn a_url_names_its_transport() {
         assert_eq!(Url::parse("inproc://x").ok(), Some(Url::Inproc { name: "x".into() }));
+        assert_eq!(Url::parse("local:./q").ok(), Some(Url::Local { path: "./q".into() }));
         assert_eq!(Url::parse("amqps://h/v").ok(), Some(Url::Amqp { url: "amqps://h/v".into() }));
     }
 

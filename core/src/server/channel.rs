@@ -380,7 +380,8 @@ impl Channel {
     }
 
     fn commit(&mut self, link: &Link, wakes: &mut Wakes) -> Result<Next> {
-        self.stepping_aside(|broker| broker.tx_commit(wakes))?;
+        self.broker.tx_commit(wakes)?;
+        self.stepping_aside(broker::Channel::wait_until_stored)?;
         let returned = self.broker.take_returned();
         let mut writer = link.writer();
         send_back(&mut writer.output, self.number, &returned, link.frame_max());

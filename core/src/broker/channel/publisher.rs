@@ -1,6 +1,7 @@
 //! Publishing: from exchange and routing key to the queues, in runs.
 
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use super::Channel;
 use super::access::Resource;
@@ -15,7 +16,6 @@ use crate::broker::names;
 use crate::broker::outbox::Wakes;
 use crate::broker::replies::PSEUDO_QUEUE;
 use crate::broker::route::{Route, Routes};
-use crate::broker::store::stored;
 use crate::broker::topology::Found;
 use crate::error::{Error, Kind, Result};
 use crate::message::{Body, Message, route_key, route_names};
@@ -63,6 +63,11 @@ impl Confirmed {
     pub(in crate::broker) fn refuse_all(&mut self) {
         self.refused = (self.first..=self.last).collect();
     }
+}
+
+/// The store ended before it was known.
+fn not_stored() -> Error {
+    Error::new(Kind::ResourceError, "basic.publish", "the store was closed before all was on the disk")
 }
 
 /// Where a message goes.
@@ -360,12 +365,27 @@ impl Channel {
         }
     }
 
-    /// Waits until everything published so far is on the disk, as far as it is to be there. May take as long as the
-    /// disk is full.
-    pub(super) fn wait_until_stored(&mut self) -> Result<()> {
+    /// Has `then` called when everything that was handed over is on the disk, or could not be brought there. None of
+    /// it need be: then says false, and calls nothing. For a channel without confirms.
+    pub fn when_stored(&mut self, then: impl FnOnce(Result<()>) + Send + 'static) -> bool {
         match &self.session.broker.options().store {
-            Some(store) if std::mem::take(&mut self.publisher.unstored) => stored(&**store),
-            _ => Ok(()),
+            Some(store) if std::mem::take(&mut self.publisher.unstored) => {
+                store.when_stored(Box::new(then));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Waits for that. May take as long as the disk is full.
+    ///
+    /// # Errors
+    /// `ResourceError` when something could not be stored.
+    pub fn wait_until_stored(&mut self) -> Result<()> {
+        let (tell, told) = sync_channel(1);
+        match self.when_stored(move |result| drop(tell.send(result))) {
+            true => told.recv().unwrap_or_else(|_| Err(not_stored())),
+            false => Ok(()),
         }
     }
 }

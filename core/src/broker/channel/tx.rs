@@ -43,12 +43,13 @@ impl Channel {
         Ok(())
     }
 
-    /// Has all that was published and settled take effect, and begins anew; returns when it is on the disk. Mandatory messages whose
+    /// Has all that was published and settled take effect, and begins anew. It is on the disk when
+    /// [`Channel::wait_until_stored`] says so. Mandatory messages whose
     /// queues are all gone are then among [`Channel::take_returned`].
     ///
     /// # Errors
     /// `PreconditionFailed` on a channel without transactions; and when a full queue refused a message, all else
-    /// having taken effect; `ResourceError` when it could not be stored.
+    /// having taken effect.
     pub fn tx_commit(&mut self, wakes: &mut Wakes) -> Result<()> {
         let Tx { publishes, settled } = self.take_tx("tx.commit")?;
         for Publish { message, route, mandatory, delay } in publishes {
@@ -61,7 +62,6 @@ impl Channel {
             }
         }
         let refused = self.take_refused(wakes);
-        self.wait_until_stored()?;
         let mut batch = Batch::new();
         let resumed = {
             let mut outbox = self.outbox.lock();

@@ -74,21 +74,25 @@ impl EmbeddedChannel {
         self.inbox.doorbell.ring();
     }
 
-    /// Publishes and says whether a queue took it; `NoRoute` when it is mandatory and none did.
-    fn publish_now(&self, publish: Publish<'_>) -> Result<Outcome> {
+    /// Publishes and says whether a queue took it; once it is on the disk, if it is to be there.
+    fn publish_now(&self, publish: Publish<'_>) -> Result<Publishing> {
         self.act("basic.publish", |channel, wakes| {
             let place = (publish.exchange, publish.routing_key);
             let routed = channel.publish(publish, wakes)?;
             if channel.is_transactional() {
                 self.tx.lock().note(routed);
-                return Ok(Outcome { confirmed: false, routed: true });
+                return Ok(Publishing::Done(Outcome { confirmed: false, routed: true }));
             }
             let refused = channel.take_refused(wakes) > 0;
             channel.take_returned();
-            match refused {
-                true => Err(nacked(place.0, place.1)),
-                false => Ok(Outcome { confirmed: true, routed }),
+            if refused {
+                return Err(nacked(place.0, place.1));
             }
+            let outcome = Outcome { confirmed: true, routed };
+            Ok(match stored(channel) {
+                None => Publishing::Done(outcome),
+                Some(stored) => Publishing::Pending(Box::pin(async move { stored.await.map(|()| outcome) })),
+            })
         })
     }
 
@@ -107,7 +111,7 @@ impl EmbeddedChannel {
     /// Lets a publish wait until there is memory again, with as many others as were allowed.
     fn wait_for_memory<T: Send + 'static>(
         &self,
-        go_on: impl FnOnce(&EmbeddedChannel) -> Result<T> + Send + 'static,
+        go_on: impl FnOnce(&EmbeddedChannel) -> Answer<T> + Send + 'static,
     ) -> Result<Answer<T>> {
         let shared = self.shared.clone();
         let me = self.me.upgrade().ok_or_else(|| channel_closed("basic.publish"))?;
@@ -131,11 +135,20 @@ impl EmbeddedChannel {
                 while waiting.0.broker.blocked().is_some() && me.is_open() {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
-                go_on(&me)
+                go_on(&me).await
             });
             poll.await.unwrap_or_else(|_| Err(channel_closed("basic.publish")))
         }))
     }
+}
+
+/// When what was published is on the disk; none where it need not be.
+fn stored(channel: &mut broker::Channel) -> Option<Answer<()>> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let waits = channel.when_stored(move |result| drop(tell.send(result)));
+    waits.then(|| -> Answer<()> {
+        Box::pin(async { told.await.unwrap_or_else(|_| Err(channel_closed("basic.publish"))) })
+    })
 }
 
 /// A full queue refused the message.
@@ -280,20 +293,30 @@ impl ChannelDriver for EmbeddedChannel {
 
     fn publish(&self, publish: Publish<'_>) -> Result<Publishing> {
         if !self.over_limit(publish.body.len()) {
-            return self.publish_now(publish).map(Publishing::Done);
+            return self.publish_now(publish);
         }
         let kept = Kept::new(publish);
-        self.wait_for_memory(move |channel| channel.publish_now(kept.publish())).map(Publishing::Pending)
+        self.wait_for_memory(move |channel| match channel.publish_now(kept.publish()) {
+            Ok(Publishing::Done(outcome)) => now(Ok(outcome)),
+            Ok(Publishing::Pending(answer)) => answer,
+            Err(error) => now(Err(error)),
+        })
+        .map(Publishing::Pending)
     }
 
     fn publish_all(&self, batch: &mut dyn Iterator<Item = Publish<'_>>) -> Result<BatchPublishing> {
         if self.over_limit(LOOK_EVERY) {
             let kept: Vec<Kept> = batch.map(Kept::new).collect();
-            let publish =
-                move |channel: &EmbeddedChannel| channel.publish_batch(&mut kept.iter().map(Kept::publish));
+            let publish = move |channel: &EmbeddedChannel| match channel
+                .publish_batch(&mut kept.iter().map(Kept::publish))
+            {
+                Ok(BatchPublishing::Done(outcome)) => now(Ok(outcome)),
+                Ok(BatchPublishing::Pending(answer)) => answer,
+                Err(error) => now(Err(error)),
+            };
             return self.wait_for_memory(publish).map(BatchPublishing::Pending);
         }
-        self.publish_batch(batch).map(BatchPublishing::Done)
+        self.publish_batch(batch)
     }
 
     fn consume(&self, options: &ConsumeOptions<'_>) -> Answer<Arc<dyn ConsumerDriver>> {
@@ -317,11 +340,16 @@ impl ChannelDriver for EmbeddedChannel {
     }
 
     fn tx_commit(&self) -> Answer<Vec<usize>> {
-        now(self.act("tx.commit", |channel, wakes| {
+        let committed = self.act("tx.commit", |channel, wakes| {
             channel.tx_commit(wakes)?;
             channel.take_returned();
-            Ok(std::mem::take(&mut *self.tx.lock()).unrouted)
-        }))
+            Ok((std::mem::take(&mut *self.tx.lock()).unrouted, stored(channel)))
+        });
+        match committed {
+            Ok((unrouted, Some(stored))) => Box::pin(async move { stored.await.map(|()| unrouted) }),
+            Ok((unrouted, None)) => now(Ok(unrouted)),
+            Err(error) => now(Err(error)),
+        }
     }
 
     fn tx_rollback(&self) -> Answer<()> {
@@ -340,7 +368,7 @@ impl ChannelDriver for EmbeddedChannel {
     }
 }
 impl EmbeddedChannel {
-    fn publish_batch(&self, batch: &mut dyn Iterator<Item = Publish<'_>>) -> Result<BatchOutcome> {
+    fn publish_batch(&self, batch: &mut dyn Iterator<Item = Publish<'_>>) -> Result<BatchPublishing> {
         self.act("basic.publish", |channel, wakes| {
             let mut outcome = BatchOutcome::default();
             for publish in batch {
@@ -354,11 +382,18 @@ impl EmbeddedChannel {
             }
             let refused = channel.take_refused(wakes);
             channel.take_returned();
-            match refused {
-                0 if channel.is_transactional() => Ok(BatchOutcome::default()),
-                0 => Ok(outcome),
-                refused => Err(nacked_of_batch(refused, outcome.confirmed)),
+            if refused > 0 {
+                return Err(nacked_of_batch(refused, outcome.confirmed));
             }
+            if channel.is_transactional() {
+                return Ok(BatchPublishing::Done(BatchOutcome::default()));
+            }
+            Ok(match stored(channel) {
+                None => BatchPublishing::Done(outcome),
+                Some(stored) => {
+                    BatchPublishing::Pending(Box::pin(async move { stored.await.map(|()| outcome) }))
+                }
+            })
         })
     }
 }

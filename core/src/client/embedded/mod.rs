@@ -1,4 +1,4 @@
-//! `inproc:` — the broker in this process. Every call acts on it at once, on the caller's thread.
+//! `inproc:`, `local:` — the broker in this process. Every call acts on it at once, on the caller's thread.
 //!
 //! | file | holds |
 //! |---|---|
@@ -11,6 +11,7 @@ mod consumer;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Weak};
 
@@ -18,7 +19,7 @@ use parking_lot::Mutex;
 
 use super::ConnectOptions;
 use super::driver::{Answer, ChannelDriver, ConnectionDriver, ConnectionEvent, Listener, now};
-use super::process::{self, Birthplace};
+use super::process::{self, Birthplace, Hosted};
 use crate::broker::{Broker, Session};
 use crate::error::{Error, Kind, Result};
 use crate::server::{Limits, Server};
@@ -30,7 +31,10 @@ pub(super) struct Embedded {
 }
 
 struct Shared {
+    transport: &'static str,
     broker: Arc<Broker>,
+    /// Where it lives, if in a directory; none once closed.
+    hosted: Mutex<Option<Hosted>>,
     /// None once closed. Channels take it only to open and to close.
     session: Mutex<Option<Session>>,
     channels: Mutex<Vec<Weak<EmbeddedChannel>>>,
@@ -49,10 +53,26 @@ fn closed(operation: &'static str) -> Error {
 
 impl Embedded {
     pub(super) fn open(name: &str, options: &ConnectOptions) -> Result<Self> {
-        let broker = process::broker(name);
+        Self::to(process::broker(name), "inproc", None, options)
+    }
+
+    pub(super) fn open_local(path: &Path, options: &ConnectOptions) -> Result<Self> {
+        let hosted = process::host(path)?;
+        let broker = hosted.broker().cloned().ok_or_else(|| closed("connect"))?;
+        Self::to(broker, "local", Some(hosted), options)
+    }
+
+    fn to(
+        broker: Arc<Broker>,
+        transport: &'static str,
+        hosted: Option<Hosted>,
+        options: &ConnectOptions,
+    ) -> Result<Self> {
         let session = broker.open_embedded("/")?;
         let shared = Shared {
+            transport,
             broker,
+            hosted: Mutex::new(hosted),
             session: Mutex::new(Some(session)),
             channels: Mutex::default(),
             listeners: Mutex::default(),
@@ -111,6 +131,7 @@ impl Shared {
         let reason = session.ended();
         drop(session);
         self.servers.lock().clear();
+        drop(self.hosted.lock().take());
         for listener in std::mem::take(&mut *self.listeners.lock()) {
             listener(ConnectionEvent::Closed(reason.clone()));
         }
@@ -119,7 +140,7 @@ impl Shared {
 
 impl ConnectionDriver for Embedded {
     fn transport(&self) -> &'static str {
-        "inproc"
+        self.shared.transport
     }
 
     fn is_open(&self) -> bool {
@@ -161,6 +182,9 @@ impl ConnectionDriver for Embedded {
 }
 impl fmt::Debug for Embedded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("transport", &"inproc").field("open", &self.is_open()).finish()
+        f.debug_struct("Connection")
+            .field("transport", &self.transport())
+            .field("open", &self.is_open())
+            .finish()
     }
 }

@@ -112,7 +112,8 @@ impl DefinitionStore {
         self.shared.file.lock().path.clone()
     }
 
-    /// The numbers of the queues there are, and the first that was never given.
+    /// The numbers of the queues there are, and of the virtual hosts' delayed messages; and the first that was never
+    /// given to a queue.
     ///
     /// # Errors
     /// `ResourceError` when they cannot be read.

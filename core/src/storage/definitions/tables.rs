@@ -25,6 +25,7 @@ use redb::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::broker::delayed_id;
 use crate::broker::{BindingDefinition, Change, Definition, DestinationType, Side};
 use crate::wire::table::Table;
 
@@ -116,6 +117,9 @@ pub(super) fn queue_numbers(database: &Database) -> Result<HashSet<u64>> {
     for row in database.begin_read()?.open_table(QUEUES)?.iter()? {
         let (_, queue) = row?;
         numbers.insert(queue.value().0);
+    }
+    for row in database.begin_read()?.open_table(VHOSTS)?.iter()? {
+        numbers.insert(delayed_id(row?.0.value()));
     }
     Ok(numbers)
 }

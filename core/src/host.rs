@@ -1,0 +1,86 @@
+//! A broker that lives in a directory.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock, Weak};
+
+use crate::broker::store::Store;
+use crate::broker::{Alarm, Broker, Definitions, Options};
+use crate::error::Result;
+use crate::storage::disk::RealDisk;
+use crate::storage::{self, DefinitionStore, Directory, Messages, reconcile};
+
+/// A broker with its directory. Dropping it brings everything to the disk and gives the directory back.
+#[derive(Debug)]
+pub struct Host {
+    broker: Arc<Broker>,
+    messages: Arc<Messages>,
+    definitions: Arc<DefinitionStore>,
+    /// Last, as everything else in the directory is to be closed before another process may have it.
+    _directory: Directory,
+}
+
+impl Host {
+    /// Opens the directory, with the virtual host `/` and the user `guest` if it is new.
+    ///
+    /// # Errors
+    /// As [`Directory::open`]; `ResourceError` when what is in it cannot be read.
+    pub fn open(path: &Path, options: Options) -> Result<Self> {
+        Self::with(Directory::open(path)?, options, storage::Options::default(), None)
+    }
+
+    /// The same with a directory that was taken, and with definitions to be imported.
+    ///
+    /// # Errors
+    /// As [`Host::open`] and [`Broker::import`].
+    pub fn with(
+        directory: Directory,
+        options: Options,
+        storage: storage::Options,
+        import: Option<&Definitions>,
+    ) -> Result<Self> {
+        let definitions = Arc::new(DefinitionStore::open(&directory.definitions())?);
+        let troubled = Arc::new(OnceLock::<Weak<Broker>>::new());
+        let trouble = troubled.clone();
+        let tell = move |reason: Option<String>| {
+            if let Some(broker) = trouble.get().and_then(Weak::upgrade) {
+                broker.set_alarm(Alarm::Storage, reason.is_some());
+            }
+        };
+        let messages = Messages::open(Arc::new(RealDisk), directory.path().into(), storage, Box::new(tell))?;
+        let messages = Arc::new(messages);
+        reconcile(&messages, &definitions)?;
+        let options = Options { store: Some(messages.clone()), ..options };
+        let broker = Broker::restore(options, definitions.clone())?;
+        let _ = troubled.set(Arc::downgrade(&broker));
+        let host = Host { broker, messages, definitions, _directory: directory };
+        host.definitions.together(|| match import {
+            Some(definitions) => host.broker.import(definitions),
+            None if host.definitions.is_new() => host.broker.furnish(),
+            None => Ok(()),
+        })?;
+        Ok(host)
+    }
+
+    /// The broker.
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// Brings everything to the disk. What is published from now on is refused.
+    ///
+    /// # Errors
+    /// `ResourceError` when something could not be written.
+    pub fn close(&self) -> Result<()> {
+        let written = self.messages.close();
+        self.definitions.close();
+        written
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::error!(%error, "not everything could be brought to the disk");
+        }
+    }
+}
