@@ -12,6 +12,10 @@ A *life* is the time from one start of the broker to its end. The rules:
 * **late**: a message comes again though its ack was certainly written, or its queue was deleted.
 * **forgotten**: a definition that was acknowledged is gone, or one that was deleted is there again.
 
+A broker that stops in good order closes one connection after the other, and what it takes back from one it may give
+to another; nor do two clients read in the order in which the broker wrote. From then on *disordered*, *unmarked*,
+*marked* and *twice* are not judged.
+
 Which ack was certainly written the protocol does not say. Here: when the broker answered a later method on the
 ack's channel, and lived on for `grace` seconds.
 """
@@ -65,6 +69,7 @@ class Ledger:
     def __init__(self, grace):
         self.grace = grace
         self.life = 0
+        self._stopping = False
         self.counts = Counter()
         self.contradictions = []
         self._ends = {}  # of each life: when the broker was killed, infinity if it was stopped
@@ -76,10 +81,17 @@ class Ledger:
     def begin(self):
         with self._lock:
             self.life += 1
+            self._stopping = False
             for queue in self._queues.values():
                 queue.latest.clear()
 
+    def stopping(self):
+        """Before the broker is asked to stop."""
+        with self._lock:
+            self._stopping = True
+
     def end(self, killed):
+        """At this moment, or in good order (None)."""
         with self._lock:
             self._ends[self.life] = killed or float("inf")
 
@@ -127,6 +139,8 @@ class Ledger:
                     "late" if gone else "phantom", f"{queue}: {sender[0]} {sender[1]} to {consumer}"
                 )
             self._judge(queue, consumer, content, entry, alone)
+            if self._stopping and entry.acked and abs(entry.seen) == self.life:
+                return entry  # this delivery may be the earlier one
             entry.seen, entry.acked, entry.answered = self.life, False, None
             return entry
 
@@ -139,17 +153,12 @@ class Ledger:
         expected = letters.body(entry.publisher, entry.number), letters.properties(entry.publisher, entry.number)
         if (content.body, letters.without_headers(content.properties)) != expected:
             contradict("phantom", f", changed: {content.properties!r}, {len(content.body)} bytes")
-        if entry.seen and not content.redelivered:
-            contradict("unmarked")
-        if not entry.seen and content.redelivered and entry.life == self.life:
-            contradict("marked")
-        if entry.seen == self.life:
-            contradict("twice")
+        if not self._stopping:
+            self._order(self._queues[queue], consumer, content, entry, alone, contradict)
         if entry.acked and abs(entry.seen) != self.life:
             self.counts["duplicates"] += 1
             if self._written(entry):
                 contradict("late")
-        self._order(self._queues[queue], consumer, entry, alone, contradict)
 
     def _written(self, entry):
         if not entry.answered:
@@ -158,7 +167,13 @@ class Ledger:
         end = self._ends[life]
         return end == float("inf") or self.grace is not None and end - moment > self.grace
 
-    def _order(self, queue, consumer, entry, alone, contradict):
+    def _order(self, queue, consumer, content, entry, alone, contradict):
+        if entry.seen and not content.redelivered:
+            contradict("unmarked")
+        if not entry.seen and content.redelivered and entry.life == self.life:
+            contradict("marked")
+        if entry.seen == self.life:
+            contradict("twice")
         if abs(entry.seen) != self.life:
             before = queue.latest.get((consumer, entry.publisher), -1)
             if entry.number < before:

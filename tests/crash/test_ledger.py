@@ -54,6 +54,10 @@ class Story:
         self.ledger.begin()
         return self
 
+    def leave(self):
+        self.ledger.stopping()
+        return self
+
     def drain(self):
         self.ledger.drained("q")
         return self
@@ -86,6 +90,10 @@ WRONG = {
     ),
     "one that came again after its ack, and then not": (
         lambda s: s.publish(1).deliver(1).ack(1).crash(0).deliver(1, redelivered=True).crash().drain(),
+        "lost",
+    ),
+    "while the broker stops, an unacknowledged one goes": (
+        lambda s: s.publish(1).leave().deliver(1).deliver(1, to="d").crash().drain(),
         "lost",
     ),
     "a body that nobody wrote": (lambda s: s.publish(1).deliver(1, body=b"what"), "phantom"),
@@ -142,6 +150,9 @@ RIGHT = {
     "two consumers of a queue overtake each other": lambda s: s.publish(1, 2).deliver(2, to="d").deliver(1).ack(1, 2),
     "one that was given back comes after newer ones": lambda s: (
         s.publish(1, 2).deliver(1, 2).give_back(1).deliver(1, redelivered=True).ack(1, 2).crash().drain()
+    ),
+    "while the broker stops, another consumer gets what one has acknowledged too late": lambda s: (
+        s.publish(1).deliver(1).ack(1, answered=False).leave().deliver(1, to="d").crash().drain()
     ),
     "a deletion that was not answered may have happened": lambda s: s.publish(1).delete(answered=False).crash().drain(),
     "a deletion that was not answered may not have happened": lambda s: (

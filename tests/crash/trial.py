@@ -101,6 +101,7 @@ class Trial:
         time.sleep(lasted)
         gone = [hand for hand in hands if not hand.is_alive()]
         if moment == "stopping":
+            self.ledger.stopping()
             self.broker.terminate()
             time.sleep(self.chance.uniform(0, 0.03))
         self._kill()

@@ -16,6 +16,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::disk::{Disk, File};
 use super::folders::Folders;
+use super::format::SegmentId;
 use super::line::Line;
 use super::{Options, Trouble, failed};
 use crate::broker::store::Waiter;
@@ -25,8 +26,6 @@ use crate::error::{Error, Kind, Result};
 const GATHER: Duration = Duration::from_millis(2);
 /// How long written messages that nobody waits for may stay unsynced.
 const LINGER: Duration = Duration::from_secs(1);
-/// When to try again what could not be written: for the first time, and then.
-const RETRY: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 /// From so many files on, syncing the whole file system is cheaper.
 const MANY: usize = 16;
 
@@ -137,16 +136,22 @@ fn closed() -> Error {
     Error::new(Kind::ResourceError, "store", "the store is closed")
 }
 
-/// A file, and the line to tell when it cannot be synced.
+/// A segment that was written to.
 #[derive(Debug)]
 struct Written {
     line: Arc<Line>,
+    id: SegmentId,
     file: Arc<dyn File>,
 }
 
 impl Written {
+    /// Whether there is still a message in it that somebody may ask for.
+    fn matters(&self) -> bool {
+        self.line.has(&self.id)
+    }
+
     fn abandon(&self) {
-        self.line.abandon(&self.file);
+        self.line.abandon(&self.id);
     }
 }
 
@@ -160,9 +165,13 @@ pub(super) struct Unsynced {
 }
 
 impl Unsynced {
-    pub(super) fn file(&mut self, line: &Arc<Line>, file: Arc<dyn File>) {
+    pub(super) fn file(&mut self, line: &Arc<Line>, id: SegmentId, file: Arc<dyn File>) {
         self.since.get_or_insert_with(Instant::now);
-        self.files.entry(Arc::as_ptr(&file).addr()).or_insert_with(|| Written { line: line.clone(), file });
+        self.files.entry(Arc::as_ptr(&file).addr()).or_insert_with(|| Written {
+            line: line.clone(),
+            id,
+            file,
+        });
     }
 
     /// A file was made in it.
@@ -174,7 +183,8 @@ impl Unsynced {
 
     /// Syncs everything; the first error.
     fn sync(&mut self, shared: &Shared) -> Result<()> {
-        let Unsynced { files, dirs, .. } = mem::take(self);
+        let Unsynced { mut files, dirs, .. } = mem::take(self);
+        files.retain(|_, written| written.matters());
         if files.len() + dirs.len() > MANY {
             let root = shared.folders.queues();
             match shared.disk.sync_all(root) {
@@ -188,7 +198,9 @@ impl Unsynced {
         }
         let mut result = Ok(());
         for written in files.values() {
-            if let Err(error) = written.file.sync() {
+            if let Err(error) = written.file.sync()
+                && written.matters()
+            {
                 result = result.and(Err(failed("sync", written.line.folder())(error)));
                 written.abandon();
             }
@@ -301,7 +313,8 @@ impl Committer {
                 (self.trouble)(None);
             }
         } else if self.retry.is_none() {
-            self.retry = Some(Instant::now() + RETRY[usize::from(failed_before)]);
+            let after = self.shared.options.retry * if failed_before { 10 } else { 1 };
+            self.retry = Some(Instant::now() + after);
         }
     }
 

@@ -1,5 +1,8 @@
 //! What storage asks of a file system, and the real one. Tests have one that forgets and fails.
 
+#[cfg(test)]
+pub(crate) mod simulated;
+
 use std::fmt::Debug;
 use std::io;
 use std::path::Path;
@@ -38,7 +41,8 @@ pub trait File: Send + Sync + Debug {
     fn size(&self) -> io::Result<u64>;
     /// Cuts it off or fills it with zeros.
     fn set_size(&self, size: u64) -> io::Result<()>;
-    /// Returns when its contents are on the disk.
+    /// Returns when its contents are on the disk. `NotFound` when somebody removed the file: what is on the disk is
+    /// lost all the same.
     fn sync(&self) -> io::Result<()>;
 }
 
@@ -132,6 +136,9 @@ impl File for std::fs::File {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.sync_data()
+        match std::os::unix::fs::MetadataExt::nlink(&self.metadata()?) {
+            0 => Err(io::ErrorKind::NotFound.into()),
+            _ => self.sync_data(),
+        }
     }
 }

@@ -82,14 +82,25 @@ impl Sweeper {
         for name in self.disk.list(&self.trash).unwrap_or_default() {
             self.report(self.empty(&self.trash.join(name)));
         }
+        let mut again = Vec::new();
         for rubbish in rubbish {
+            let end = matches!(rubbish, Rubbish::End);
             match rubbish {
-                Rubbish::Files(paths) => self.report(paths.iter().try_for_each(|path| self.remove(path))),
+                Rubbish::Files(paths) => again.push(paths),
                 Rubbish::Queue(queue) => {
                     let result = self.throw_away(queue).and_then(|thrown| self.empty(&thrown));
                     self.report(result);
                 }
-                Rubbish::End => return,
+                Rubbish::End => {}
+            }
+            again.retain(|paths: &[PathBuf; 2]| {
+                let result = paths.iter().try_for_each(|path| self.remove(path));
+                let failed = result.is_err();
+                self.report(result);
+                failed
+            });
+            if end {
+                return;
             }
         }
     }

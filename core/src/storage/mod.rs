@@ -38,6 +38,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -59,11 +60,13 @@ pub type Trouble = Box<dyn Fn(Option<String>) + Send + Sync>;
 pub struct Options {
     /// Bytes of a segment file, about; a longer message has a segment of its own.
     pub segment_bytes: u64,
+    /// When to try again what could not be written; ten times as long from the second time on.
+    pub retry: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { segment_bytes: 64 << 20 }
+        Options { segment_bytes: 64 << 20, retry: Duration::from_millis(100) }
     }
 }
 

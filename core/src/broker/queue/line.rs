@@ -84,40 +84,40 @@ impl Line {
         self.kept.is_none()
     }
 
-    /// Adds a message to a line that is in memory only.
-    #[inline]
-    pub(super) fn push_plain(&mut self, message: Message, expires: u64) {
-        self.fresh.push_back((Some(message), expires));
-    }
-
     /// Adds a message at the end.
+    #[inline]
     pub(super) fn push(&mut self, message: Message, expires: u64, totals: &mut Totals) {
         totals.len += 1;
         totals.bytes += message.body().len() as u64;
-        let Some(kept) = &mut self.kept else {
-            totals.mortal += usize::from(expires != NEVER);
-            return self.push_plain(message, expires);
-        };
+        if self.kept.is_some() && !self.keep(&message, expires) {
+            return;
+        }
+        totals.mortal += usize::from(expires != NEVER);
+        self.fresh.push_back((Some(message), expires));
+    }
+
+    /// Keeps a message that is added to the end; true when it is to be in memory too.
+    fn keep(&mut self, message: &Message, expires: u64) -> bool {
+        let Some(kept) = &mut self.kept else { return true };
         let next = self.head + self.fresh.len() as u64;
         if kept.backlog.is_none() && kept.budget.is_spent(kept.in_memory) {
             kept.backlog = Some(Backlog { from: next, next, count: 0, bytes: 0 });
         }
         if let Some(backlog) = &mut kept.backlog {
             // Also what need not survive: there is no other place for it.
-            kept.journal.append(backlog.next, expires, &message);
+            kept.journal.append(backlog.next, expires, message);
             backlog.next += 1;
             backlog.count += 1;
             backlog.bytes += message.body().len() as u64;
             kept.end = backlog.next;
-            return;
+            return false;
         }
         if message.is_persistent() {
-            kept.journal.append(next, expires, &message);
+            kept.journal.append(next, expires, message);
             kept.end = next + 1;
         }
         kept.in_memory += message.footprint();
-        totals.mortal += usize::from(expires != NEVER);
-        self.fresh.push_back((Some(message), expires));
+        true
     }
 
     /// Puts a message back to its place.

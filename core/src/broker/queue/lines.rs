@@ -95,17 +95,15 @@ impl Lines {
         self.totals.mortal > 0
     }
 
-    /// Whether all are in one line, in memory, whatever their priority.
-    pub(super) fn plain(&self) -> bool {
-        self.lines.len() == 1 && self.lines[0].is_plain()
+    /// Whether all are in one line, whatever their priority.
+    pub(super) fn single(&self) -> bool {
+        self.lines.len() == 1
     }
 
-    /// Adds a message that does not expire to lines that are [`Lines::plain`].
+    /// Adds a message that does not expire to a single line.
     #[inline]
     pub(super) fn push_plain(&mut self, message: Message) {
-        self.totals.len += 1;
-        self.totals.bytes += message.body().len() as u64;
-        self.lines[0].push_plain(message, NEVER);
+        self.lines[0].push(message, NEVER, &mut self.totals);
     }
 
     /// Adds a message behind those of its priority.

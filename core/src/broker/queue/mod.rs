@@ -180,7 +180,7 @@ impl State {
     }
 
     fn is_plain(&self) -> bool {
-        self.rules.plain() && self.duplicates.is_none() && self.lines.plain() && self.log.is_none()
+        self.rules.plain() && self.duplicates.is_none() && self.lines.single() && self.log.is_none()
     }
 }
 

@@ -27,13 +27,14 @@ impl Line {
             return Ok(());
         }
         files.settle();
-        let dropped = self.drop_dead(&mut files, unsynced);
         let size = files.records.len();
         let written = self.write_records(&mut files, unsynced);
         files.note_returned();
         let logged = self.write_logs(&mut files);
+        // Also what could not be logged makes room by being removed.
+        let dropped = self.drop_dead(&mut files, unsynced);
         shrink(&mut files.records, size);
-        dropped.and(written).and(logged)
+        written.and(logged).and(dropped)
     }
 
     fn take_pending(&self, files: &mut Files) {
@@ -91,10 +92,12 @@ impl Line {
         }
         let file = self.active(files, unsynced)?;
         let Some(segment) = files.segments.back_mut() else { return Ok(0) };
-        let path = || self.folder.join(segment.id.segment_name());
-        file.write_at(&records[..size], segment.size).map_err(|error| failed("write", &path())(error))?;
+        let id = segment.id;
+        if let Err(error) = file.write_at(&records[..size], segment.size) {
+            return Err(failed("write", &self.folder.join(id.segment_name()))(error));
+        }
         segment.add(batch);
-        unsynced.file(self, file);
+        unsynced.file(self, id, file);
         Ok(size)
     }
 
@@ -125,7 +128,7 @@ impl Line {
                 let path = self.folder.join(segment.id.segment_name());
                 file.write_at(&segment.seal(), segment.size).map_err(failed("write", &path))?;
                 segment.sealed = true;
-                unsynced.file(self, file);
+                unsynced.file(self, segment.id, file);
             }
         }
         let id = SegmentId { queue: self.queue, line: self.line, first, stamp: stamp() };
@@ -143,7 +146,7 @@ impl Line {
             let _ = self.shared.disk.remove(&path);
             return Err(failed("write", &path)(error));
         }
-        unsynced.file(self, file.clone());
+        unsynced.file(self, id, file.clone());
         self.keep_names(unsynced);
         // Two segments with the same first number would be one too many.
         if let Some(empty) = files.segments.pop_back_if(|last| last.end == last.id.first) {
@@ -226,13 +229,17 @@ impl Line {
         Ok(())
     }
 
-    /// The file could not be synced: what was written last may or may not be there, so nothing is added to it.
-    pub(in super::super) fn abandon(&self, file: &Arc<dyn File>) {
+    /// Whether the line still has this segment.
+    pub(in super::super) fn has(&self, id: &SegmentId) -> bool {
+        !self.deleted.load(Relaxed) && self.files.lock().segments.iter().any(|segment| segment.id == *id)
+    }
+
+    /// The segment could not be synced: what was written last may or may not be there, so nothing is added to it.
+    pub(in super::super) fn abandon(&self, id: &SegmentId) {
         let mut files = self.files.lock();
-        if files.active.take_if(|active| Arc::ptr_eq(active, file)).is_some()
-            && let Some(segment) = files.segments.back_mut()
-        {
+        if let Some(segment) = files.segments.back_mut().filter(|segment| segment.id == *id) {
             segment.sealed = true;
+            files.active = None;
         }
     }
 }

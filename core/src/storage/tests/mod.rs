@@ -1,5 +1,11 @@
 //! What a store promises.
 
+mod damage;
+mod faults;
+mod model;
+mod power;
+
+use std::mem;
 use std::ops::Range;
 use std::path::Path;
 use std::slice;
@@ -13,11 +19,10 @@ use crate::message::{Body, Message, route_key};
 const NEVER: u64 = u64::MAX;
 
 /// Small segments, so that a few messages fill several.
-const SMALL: Options = Options { segment_bytes: 1000 };
+const SMALL: Options = Options { segment_bytes: 1000, retry: Duration::from_millis(1) };
 
 fn open(dir: &Path) -> Messages {
-    let disk = Arc::new(RealDisk);
-    Messages::open(disk, dir.to_owned(), SMALL, Box::new(|_| {})).expect("opens")
+    Messages::open(Arc::new(RealDisk), dir.to_owned(), SMALL, Box::new(|_| {})).expect("opens")
 }
 
 fn message(body: &[u8]) -> Message {
