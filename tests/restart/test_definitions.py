@@ -1,8 +1,11 @@
 """What was declared is there again after SIGKILL, from the moment at which the client was told so."""
 
+import itertools
 import json
 import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -82,6 +85,48 @@ def test_many_clients_that_declare_at_once_all_find_their_queues(home):
 
     found = home.definitions()
     assert len(found["queues"]) == len(found["bindings"]) == 5 * clients
+
+
+def test_kills_amid_declarations_and_deletions_lose_nothing_that_was_answered(home):
+    clients, rounds = 12, 6
+    there = [set() for _ in range(clients)]  # the queues that each client was told are there
+    open_ = [None] * clients  # the one whose answer did not come
+
+    def change(client, round_, enough):
+        mine = there[client]
+        with suppress(pika.exceptions.AMQPError):
+            channel = home.connect().channel()
+            for number in itertools.count():
+                name = f"{client}.{round_}.{number}"
+                open_[client] = name
+                channel.queue_declare(name, durable=True)
+                mine.add(name)
+                channel.queue_bind(name, "amq.topic", name)
+                if number % 3:
+                    open_[client] = name = min(mine)
+                    channel.queue_delete(name)
+                    mine.discard(name)
+                enough.release()
+
+    for round_ in range(rounds):
+        home.start()
+        enough = threading.Semaphore(0)
+        with ThreadPoolExecutor(clients) as threads:
+            changing = [threads.submit(change, client, round_, enough) for client in range(clients)]
+            for _ in range(40 + 7 * round_):
+                assert enough.acquire(timeout=30)
+            home.kill()
+            for change_ in changing:
+                change_.result()
+        found = home.definitions()
+        queues = {queue["name"] for queue in found["queues"]}
+        for client, mine in enumerate(there):
+            undecided = {open_[client]}
+            assert mine - queues <= undecided
+            assert {name for name in queues if name.split(".")[0] == str(client)} - mine <= undecided
+            mine -= undecided - queues
+            mine |= undecided & queues
+        assert {binding["destination"] for binding in found["bindings"]} <= queues
 
 
 def test_what_does_not_last_is_gone(home):

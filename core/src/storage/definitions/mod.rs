@@ -13,6 +13,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -197,7 +198,11 @@ impl Record for DefinitionStore {
 impl Shared {
     fn commit_all(&self) {
         while let Some((changes, noted)) = self.next() {
-            let result = self.file.lock().with("commit", |database| tables::write(database, &changes));
+            let write = || self.file.lock().with("commit", |database| tables::write(database, &changes));
+            // Whoever waits must hear of it, whatever happens to a damaged file.
+            let result = catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(|_| {
+                Err(Error::new(Kind::InternalError, "commit", "writing the definitions panicked"))
+            });
             if let Err(error) = &result {
                 tracing::error!(%error, changes = changes.len(), "definitions are not kept");
             }
