@@ -106,14 +106,14 @@ def start_rabbitmq(port=None):
     return spawn_rabbitmq(port).wait()
 
 
-def spawn_warrenmq(*options, port=None, directory=None, environment=None):
+def spawn_warrenmq(*options, port=None, directory=None):
     """`warrenmq serve`, not waited for; WARRENMQ_BIN names the binary if it is not the release build."""
     binary = Path(os.environ.get("WARRENMQ_BIN", ROOT / "target/release/warrenmq"))
     if not binary.exists():
         raise FileNotFoundError(f"no WarrenMQ at {binary}: run `cargo build --release`, or set WARRENMQ_BIN")
     command = [binary, "serve", "--amqp", f"127.0.0.1:{port or 0}", *options]
     ready = r"^ready amqp://[^ ]*:(?P<port>\d+)"
-    return _spawn("warrenmq", command, ready, directory or temporary(), directory is not None, port, environment)
+    return _spawn("warrenmq", command, ready, directory or temporary(), directory is not None, port)
 
 
 def spawn_rabbitmq(port=None, directory=None):
@@ -149,7 +149,7 @@ def rabbitmq_script():
     raise Unavailable("no RabbitMQ server installed")
 
 
-def _spawn(name, command, ready, directory, kept, port, environment):
+def _spawn(name, command, ready, directory, kept, port, environment=None):
     process = subprocess.Popen(
         [str(part) for part in command],
         cwd=directory,
