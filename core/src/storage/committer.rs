@@ -294,18 +294,20 @@ impl Committer {
             dirty.append(&mut self.failed);
             self.retry = None;
         }
+        dirty.retain(|line| !self.failed.iter().any(|failed| Arc::ptr_eq(failed, line)));
+        // A message that leaves one line can be a dead letter in another: it is in both until it is written there.
+        dirty.iter().for_each(|line| line.gather());
+        for line in &dirty {
+            let written = line.write(&mut self.unsynced);
+            self.note(line, written);
+        }
+        let written = self.failed.is_empty();
         for line in dirty {
-            if self.failed.iter().any(|failed| Arc::ptr_eq(failed, &line)) {
-                continue;
+            let logged = line.log(written, &mut self.unsynced);
+            if !written {
+                self.try_again(&line);
             }
-            if let Err(error) = line.write(&mut self.unsynced) {
-                if self.error.is_none() {
-                    tracing::error!(%error, "messages wait in memory until they can be written");
-                    (self.trouble)(Some(error.to_string()));
-                }
-                self.error = Some(error);
-                self.failed.push(line);
-            }
+            self.note(&line, logged);
         }
         if self.failed.is_empty() {
             if self.error.take().is_some() {
@@ -315,6 +317,23 @@ impl Committer {
         } else if self.retry.is_none() {
             let after = self.shared.options.retry * if failed_before { 10 } else { 1 };
             self.retry = Some(Instant::now() + after);
+        }
+    }
+
+    /// What fails is tried again.
+    fn note(&mut self, line: &Arc<Line>, result: Result<()>) {
+        let Err(error) = result else { return };
+        if self.error.is_none() {
+            tracing::error!(%error, "messages wait in memory until they can be written");
+            (self.trouble)(Some(error.to_string()));
+        }
+        self.error = Some(error);
+        self.try_again(line);
+    }
+
+    fn try_again(&mut self, line: &Arc<Line>) {
+        if !self.failed.iter().any(|failed| Arc::ptr_eq(failed, line)) {
+            self.failed.push(line.clone());
         }
     }
 

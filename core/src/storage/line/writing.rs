@@ -17,10 +17,19 @@ use crate::error::Result;
 use crate::memory;
 
 impl Line {
-    /// Writes what waits. What cannot be written stays, for the next time.
+    /// Takes what was settled: the first step of a round.
+    pub(in super::super) fn gather(&self) {
+        let mut files = self.files.lock();
+        let mut pending = self.pending.lock();
+        pending.dirty = false; // what comes from now on is for the next round
+        take(&mut pending.settled, &mut files.settled);
+        take(&mut pending.returned, &mut files.returned);
+    }
+
+    /// Writes the messages that wait: the second step. What cannot be written stays, for the next time.
     pub(in super::super) fn write(self: &Arc<Self>, unsynced: &mut Unsynced) -> Result<()> {
         let mut files = self.files.lock();
-        self.take_pending(&mut files);
+        self.take_records(&mut files);
         if self.deleted.load(Relaxed) {
             memory::give_back(files.records.len());
             *files = Files::default();
@@ -30,19 +39,24 @@ impl Line {
         let size = files.records.len();
         let written = self.write_records(&mut files, unsynced);
         files.note_returned();
-        let logged = self.write_logs(&mut files);
-        // Also what could not be logged makes room by being removed.
-        let dropped = self.drop_dead(&mut files, unsynced);
         shrink(&mut files.records, size);
-        written.and(logged).and(dropped)
+        written
     }
 
-    fn take_pending(&self, files: &mut Files) {
+    /// Logs what was gathered, unless messages that may have taken its place could not be written, and removes what
+    /// has become empty: the third step.
+    pub(in super::super) fn log(self: &Arc<Self>, written: bool, unsynced: &mut Unsynced) -> Result<()> {
+        let mut files = self.files.lock();
+        let logged = if written { self.write_logs(&mut files) } else { Ok(()) };
+        // Also what could not be logged makes room by being removed.
+        let dropped = self.drop_dead(&mut files, unsynced);
+        logged.and(dropped)
+    }
+
+    fn take_records(&self, files: &mut Files) {
         let mut pending = self.pending.lock();
-        (pending.dirty, pending.hurried) = (false, false);
+        pending.hurried = false;
         take(&mut pending.records, &mut files.records);
-        take(&mut pending.settled, &mut files.settled);
-        take(&mut pending.returned, &mut files.returned);
     }
 
     fn write_records(self: &Arc<Self>, files: &mut Files, unsynced: &mut Unsynced) -> Result<()> {
