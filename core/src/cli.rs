@@ -200,7 +200,10 @@ impl Serve {
         let home = match self.data() {
             None => None,
             Some(data) => {
-                let storage = storage::Options { segment_bytes: self.segment_size as u64 };
+                let storage = storage::Options {
+                    segment_bytes: self.segment_size as u64,
+                    ..storage::Options::default()
+                };
                 Some(Home::open(Directory::open(&data)?, options.clone(), storage)?)
             }
         };
