@@ -82,6 +82,21 @@ fn a_file_that_was_cut_off_serves_what_is_left() {
 }
 
 #[test]
+fn the_rest_of_a_record_that_was_cut_off_is_not_found_behind_a_shorter_one() {
+    let disk = filled();
+    let path = &paths(&disk, ".segment")[2];
+    disk.spoil(path, |bytes| bytes.truncate(bytes.len() - 1));
+    let store = open_on(&disk).expect("opens");
+    let (journal, recovered) = store.open_line(1, 0).expect("opens");
+    assert_eq!(recovered.next, 35);
+    journal.append(35, NEVER, &message(b""));
+    drop((journal, store));
+    let (_, recovered) = open_on(&disk).expect("opens").open_line(1, 0).expect("opens");
+    assert_eq!(recovered.count, 36);
+    assert_eq!(paths(&disk, "damaged"), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn zeros_at_the_end_are_no_damage() {
     let disk = filled();
     disk.spoil(&paths(&disk, ".segment")[2], |bytes| bytes.resize(bytes.len() + 5000, 0));
