@@ -16,7 +16,8 @@ pub trait Store: Send + Sync + Debug {
     /// `ResourceError` when it cannot be read or made.
     fn open_line(&self, queue: u64, line: u8) -> Result<(Arc<dyn Journal>, Recovered)>;
 
-    /// Forgets a queue with all its lines. Returns at once; the space is given back in the background.
+    /// Forgets a queue with all its lines. Returns at once; the space is given back in the background. Its number is
+    /// not used again.
     fn delete_queue(&self, queue: u64);
 
     /// Calls `waiter` once everything that this thread appended before, to whatever journal, is on the disk, or

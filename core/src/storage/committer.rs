@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,8 +27,10 @@ use crate::error::{Error, Kind, Result};
 const GATHER: Duration = Duration::from_millis(2);
 /// How long written messages that nobody waits for may stay unsynced.
 const LINGER: Duration = Duration::from_secs(1);
-/// From so many files on, syncing the whole file system is cheaper.
-const MANY: usize = 16;
+/// With more files than this, one `syncfs` takes their place. On ext4 it takes as long as two or three `fdatasync`s
+/// and hardly grows with the number of files (0.4 ms for 4 of them, which take 0.9 ms one by one; 0.7 ms for 16,
+/// which take 3.4 ms).
+const MANY: usize = 4;
 
 /// What the lines and the committer share.
 pub(super) struct Shared {
@@ -129,6 +132,13 @@ impl Shared {
             opened => opened,
         };
         opened.map_err(failed("open", path))
+    }
+}
+
+/// Calls who waits; one that panics is not to stop the store.
+fn tell(waiter: Waiter, result: Result<()>) {
+    if std::panic::catch_unwind(AssertUnwindSafe(|| waiter(result))).is_err() {
+        tracing::error!("who waited for the disk panicked when told");
     }
 }
 
@@ -252,9 +262,7 @@ impl Committer {
                 if let Err(error) = &result {
                     tracing::error!(%error, "what was not confirmed may be lost");
                 }
-                for waiter in self.waiters.drain(..) {
-                    waiter(result.clone());
-                }
+                self.waiters.drain(..).for_each(|waiter| tell(waiter, result.clone()));
             }
             if closing {
                 return self.end();
@@ -345,7 +353,7 @@ impl Committer {
         drop(state);
         let error = self.error.take();
         for waiter in self.waiters.drain(..) {
-            waiter(Err(error.clone().unwrap_or_else(closed)));
+            tell(waiter, Err(error.clone().unwrap_or_else(closed)));
         }
         error.map_or(Ok(()), Err)
     }

@@ -12,12 +12,14 @@
 //! | [`segment`], [`records`], [`dead`] | one segment; its records on disk; the numbers that are gone |
 //! | [`damaged`] | what cannot be read |
 //! | [`committer`] | the thread that writes and syncs |
+//! | [`check`] | looks through the folder of a queue and mends it |
 //!
 //! A message is appended to its line's buffer, under a lock that is held for a copy. The committer writes the
 //! buffers of all lines into their segments, syncs the files when somebody waits for that, and only then calls who
 //! waits. A settled message becomes an entry of its segment's ack log; a segment of which nothing is left is
 //! removed.
 
+pub mod check;
 mod committer;
 mod damaged;
 mod dead;

@@ -194,7 +194,12 @@ impl Segment {
         } else {
             segment.size = size;
         }
+        let end = segment.end;
         segment.read_log(disk, folder)?;
+        if segment.sealed {
+            // Numbers behind the seal are those of a file that was mended: what they were is lost.
+            segment.bury(end..segment.end);
+        }
         if segment.sealed && (segment.alive() == 0 || segment.alive() == segment.records) {
             let bytes = if segment.alive() == 0 { 0 } else { segment.bytes };
             return Ok(Some((segment, bytes)));
@@ -204,7 +209,7 @@ impl Segment {
     }
 
     /// The seal and where it begins.
-    fn read_seal(&self, file: &dyn File, size: u64) -> io::Result<Option<(Seal, u64)>> {
+    pub(super) fn read_seal(&self, file: &dyn File, size: u64) -> io::Result<Option<(Seal, u64)>> {
         let mut tail = [0; 8];
         file.read_at(&mut tail, size.saturating_sub(8))?;
         let Some(length) = Seal::size(tail).filter(|length| (*length + HEADER) as u64 <= size) else {

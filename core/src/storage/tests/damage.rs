@@ -82,6 +82,21 @@ fn a_file_that_was_cut_off_serves_what_is_left() {
 }
 
 #[test]
+fn the_rest_of_a_record_that_was_cut_off_is_not_found_behind_a_shorter_one() {
+    let disk = filled();
+    let path = &paths(&disk, ".segment")[2];
+    disk.spoil(path, |bytes| bytes.truncate(bytes.len() - 1));
+    let store = open_on(&disk).expect("opens");
+    let (journal, recovered) = store.open_line(1, 0).expect("opens");
+    assert_eq!(recovered.next, 35);
+    journal.append(35, NEVER, &message(b""));
+    drop((journal, store));
+    let (_, recovered) = open_on(&disk).expect("opens").open_line(1, 0).expect("opens");
+    assert_eq!(recovered.count, 36);
+    assert_eq!(paths(&disk, "damaged"), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn zeros_at_the_end_are_no_damage() {
     let disk = filled();
     disk.spoil(&paths(&disk, ".segment")[2], |bytes| bytes.resize(bytes.len() + 5000, 0));
@@ -121,5 +136,57 @@ fn a_removed_file_costs_its_messages_only() {
         stored(&store).expect("is stored");
         drop(store);
         assert_eq!(served(&disk, "removed"), Vec::from_iter(left.into_iter().chain(36..41)));
+    }
+}
+
+fn check(disk: &SimulatedDisk, repair: bool) -> check::Report {
+    check::folder(disk, Path::new("/data/queues/1"), repair).expect("checks")
+}
+
+#[test]
+fn a_check_counts_what_is_there() {
+    let disk = filled();
+    let store = open_on(&disk).expect("opens");
+    let (journal, _) = store.open_line(1, 0).expect("opens");
+    journal.remove(&[0..2, 4..5]);
+    drop((journal, store));
+    let bytes = bytes(0..36) - bytes([0, 1, 4]);
+    let expected = check::Report { segments: 3, messages: 33, bytes, settled: 3, findings: Vec::new() };
+    assert_eq!(check(&disk, false), expected);
+}
+
+#[test]
+fn a_check_names_every_changed_byte_and_mends_it() {
+    let whole = filled();
+    let store = open_on(&whole).expect("opens");
+    let (journal, _) = store.open_line(1, 0).expect("opens");
+    journal.remove(&[0..2, 4..5]);
+    journal.delivered(9);
+    drop((journal, store));
+    let (disk, whole) = (whole.clone(), whole.snapshot());
+    let paths = [".segment", ".acks", ".delivered"].map(|part| paths(&disk, part)).concat();
+    assert_eq!(paths.len(), 5);
+    for path in paths {
+        for at in 0..disk.contents(&path).len() {
+            let what = format!("byte {at} of {}", path.display());
+            // The last bytes of header and mark mean nothing.
+            let unused = if path.ends_with("000.delivered") { 12..16 } else { 36..40 };
+            if unused.contains(&at) && !path.to_string_lossy().ends_with(".acks") {
+                continue;
+            }
+            let disk = whole.as_it_was();
+            disk.spoil(&path, |bytes| bytes[at] ^= 0x40);
+            let before = check(&disk, false);
+            assert!(
+                before.findings.iter().any(|finding| finding.file == path),
+                "{what}: {:?}",
+                before.findings
+            );
+            let mending = check(&disk, true);
+            assert!(mending.findings.iter().all(|finding| finding.mended), "{what}: {:?}", mending.findings);
+            let after = check(&disk, false);
+            assert_eq!(after, check::Report { findings: Vec::new(), ..before }, "{what}");
+            assert_eq!(served(&disk, &what).len() as u64, after.messages, "{what}");
+        }
     }
 }

@@ -175,6 +175,40 @@ fn gaps_between_numbers_are_no_messages() {
 }
 
 #[test]
+fn numbers_that_were_never_there_do_not_keep_a_segment() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    let (journal, _) = store.open_line(1, 0).expect("opens");
+    let numbers = || (0..200).step_by(4);
+    numbers().for_each(|number| append(&journal, number..number + 2));
+    stored(&store).expect("is stored");
+    assert!(files(dir.path(), 1, ".segment").len() > 5);
+    numbers().for_each(|number| journal.remove(slice::from_ref(&(number..number + 2))));
+    store.close().expect("closes");
+    assert_eq!(files(dir.path(), 1, ".segment").len(), 1);
+}
+
+#[test]
+fn a_directory_of_version_1_is_read() {
+    // Messages 0 to 35, where 0, 1 and 4 are settled, 7 came back twice, and those below 9 were delivered.
+    let dir = tempfile::tempdir().expect("a directory");
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/storage/tests/version-1");
+    let folder = dir.path().join("queues/1");
+    std::fs::create_dir_all(&folder).expect("makes it");
+    for entry in std::fs::read_dir(kept).expect("is there") {
+        let from = entry.expect("reads").path();
+        std::fs::copy(&from, folder.join(from.file_name().expect("has a name"))).expect("copies");
+    }
+    let (journal, recovered) = open(dir.path()).open_line(1, 0).expect("opens");
+    let there = Vec::from_iter([2, 3].into_iter().chain(5..36));
+    let bytes = bytes(there.iter().copied());
+    assert_eq!(recovered, Recovered { first: 2, next: 36, delivered: 9, count: 33, bytes });
+    assert_eq!(read(&journal), there);
+    let returned = read_by(&journal, 7, 1 << 20).swap_remove(0);
+    assert_eq!((returned.number, returned.returns, returned.expires), (7, 2, NEVER));
+}
+
+#[test]
 fn expiry_returns_and_the_mark_of_deliveries_come_back() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());

@@ -175,3 +175,42 @@ fn power_loss_during_recovery_loses_nothing_that_was_confirmed() {
         }
     }
 }
+
+#[test]
+fn power_loss_under_many_publishers_loses_nothing_that_was_confirmed() {
+    const QUEUES: u64 = 6;
+    let disk = new_disk();
+    let logs: Vec<SharedLog> = (0..QUEUES).map(|_| SharedLog::default()).collect();
+    let moments = Arc::new(Mutex::new(Vec::new()));
+    let (seen, into) = (logs.clone(), moments.clone());
+    disk.watch(move |at, snapshot| {
+        if at.is_multiple_of(20) {
+            let logs: Vec<Log> = seen.iter().map(|log| log.lock().clone()).collect();
+            into.lock().push((snapshot.clone(), logs));
+        }
+    });
+    let store = open_on(&disk).expect("opens");
+    std::thread::scope(|scope| {
+        for (queue, log) in logs.iter().enumerate() {
+            let store = &store;
+            scope.spawn(move || {
+                let (journal, _) = store.open_line(queue as u64, 0).expect("opens");
+                let line = Logged { journal, log: log.clone() };
+                for at in 0..60 {
+                    line.append(at * 3..at * 3 + 3);
+                    line.remove(at.saturating_sub(9)..at.saturating_sub(8));
+                    line.confirm(store).expect("is stored");
+                }
+            });
+        }
+    });
+    drop(store);
+    let moments = mem::take(&mut *moments.lock());
+    for (at, (snapshot, logs)) in moments.into_iter().enumerate() {
+        let store = open_on(&snapshot.after_power_loss(at as u64)).expect("opens");
+        for (queue, log) in logs.iter().enumerate() {
+            let (journal, _) = store.open_line(queue as u64, 0).expect("opens");
+            compare(&journal, log, &format!("queue {queue}, power lost at moment {at}"));
+        }
+    }
+}
