@@ -71,8 +71,14 @@ impl Letter {
             let there = queue.publish(std::iter::once(message.clone()), |_| refused = true, wakes);
             arrived &= there && !refused;
         }
-        if let Some(position) = self.position {
-            self.queue.left(position, arrived);
+        let Some(position) = self.position else { return };
+        match &self.vhost.shelves {
+            // The source forgets it when the target has it on the disk.
+            Some(shelves) if arrived && self.target.at_least_once => {
+                let queue = self.queue;
+                shelves.store.when_stored(Box::new(move |stored| queue.left(position, stored.is_ok())));
+            }
+            _ => self.queue.left(position, arrived),
         }
     }
 

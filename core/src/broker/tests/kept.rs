@@ -328,3 +328,27 @@ fn delayed_messages_come_back_and_are_due_at_their_time() {
     assert_eq!(site.bodies("q"), [b"later"]);
     assert_eq!(site.broker.vhost("/").unwrap().delayed().len(), 0);
 }
+
+#[test]
+fn at_least_once_the_source_keeps_a_dead_letter_until_the_target_has_it_on_the_disk() {
+    let mut site = Site::new();
+    site.queue("dead", &[]);
+    let text = |text: &'static str| Value::LongString(text.into());
+    site.queue(
+        "q",
+        &[
+            ("x-dead-letter-exchange", text("")),
+            ("x-dead-letter-routing-key", text("dead")),
+            ("x-dead-letter-strategy", text("at-least-once")),
+            ("x-overflow", text("reject-publish")),
+        ],
+    );
+    site.send("q", b"x");
+    let mut wakes = Wakes::default();
+    let got = site.channel.get("q", false, &mut wakes).unwrap().unwrap();
+    site.channel.settle(&[(got.tag, false)], Settle::Reject, &mut wakes).unwrap();
+    wakes.run();
+    assert_eq!((site.waiting("dead"), site.shelf.len()), (1, 2));
+    site.shelf.sync(true);
+    assert_eq!((site.waiting("q"), site.shelf.len()), (0, 1));
+}
