@@ -341,6 +341,7 @@ fn at_least_once_the_source_keeps_a_dead_letter_until_the_target_has_it_on_the_d
             ("x-dead-letter-routing-key", text("dead")),
             ("x-dead-letter-strategy", text("at-least-once")),
             ("x-overflow", text("reject-publish")),
+            ("x-queue-type", text("quorum")),
         ],
     );
     site.send("q", b"x");
