@@ -1,6 +1,7 @@
 //! What it costs to keep messages: durable queues, persistent messages, brokers with their data on one disk.
 
 use std::io;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use warrenmq_bench::broker::Broker;
@@ -21,6 +22,8 @@ const PUBLISHERS: usize = 50;
 /// Bytes that a message of that size takes in a file, more or less: frames, or a record with its header.
 const RECORD: usize = SIZE + 72;
 const QUEUE: &str = "backlog";
+/// How long a broker may write what it has taken before its memory is read.
+const SETTLE: Duration = Duration::from_secs(3);
 
 /// Measures without a goal.
 const SYNCS: &str = "the disk's own syncs, 50 messages appended";
@@ -126,6 +129,7 @@ fn waiting(contender: &Contender, sizes: Sizes, results: &mut Results) -> io::Re
     let kept = Kept::Under("waiting");
     let broker = contender.launch(kept)?;
     fill(&broker, sizes.waiting)?;
+    thread::sleep(SETTLE);
     results.add(WAITING, contender.name, process::resident(broker.pid())? as f64 / 1e6);
     stop(broker)?;
 
