@@ -236,6 +236,10 @@ pub(super) struct Committer {
     failed: Vec<Arc<Line>>,
     error: Option<Error>,
     retry: Option<Instant>,
+    /// Lines that hold files and memory.
+    awake: Vec<Arc<Line>>,
+    /// When to look which of them may rest.
+    rest: Option<Instant>,
 }
 
 impl Committer {
@@ -248,6 +252,8 @@ impl Committer {
             failed: Vec::new(),
             error: None,
             retry: None,
+            awake: Vec::new(),
+            rest: None,
         }
     }
 
@@ -267,6 +273,7 @@ impl Committer {
             if closing {
                 return self.end();
             }
+            self.let_rest();
         }
     }
 
@@ -279,7 +286,7 @@ impl Committer {
             let gather =
                 (!state.dirty.is_empty()).then(|| *gathered.get_or_insert_with(|| Instant::now() + GATHER));
             let linger = self.unsynced.since.map(|since| since + LINGER).filter(|_| self.failed.is_empty());
-            let until = [gather, linger, self.retry].into_iter().flatten().min();
+            let until = [gather, linger, self.retry, self.rest].into_iter().flatten().min();
             if until.is_some_and(|until| until <= Instant::now()) {
                 break;
             }
@@ -306,6 +313,10 @@ impl Committer {
             if self.failed.iter().any(|failed| Arc::ptr_eq(failed, &line)) {
                 continue;
             }
+            if line.wake() {
+                self.awake.push(line.clone());
+                self.rest.get_or_insert_with(|| Instant::now() + self.shared.options.rest);
+            }
             if let Err(error) = line.write(&mut self.unsynced) {
                 if self.error.is_none() {
                     tracing::error!(%error, "messages wait in memory until they can be written");
@@ -323,6 +334,15 @@ impl Committer {
         } else if self.retry.is_none() {
             let after = self.shared.options.retry * if failed_before { 10 } else { 1 };
             self.retry = Some(Instant::now() + after);
+        }
+    }
+
+    /// Lets go of the files and the memory of lines that had nothing to write since the last look.
+    fn let_rest(&mut self) {
+        if self.rest.is_some_and(|at| at <= Instant::now()) {
+            self.awake.retain(|line| !line.rest());
+            let again = !self.awake.is_empty();
+            self.rest = again.then(|| Instant::now() + self.shared.options.rest);
         }
     }
 

@@ -22,8 +22,7 @@ impl Line {
         let mut files = self.files.lock();
         self.take_pending(&mut files);
         if self.deleted.load(Relaxed) {
-            memory::give_back(files.records.len());
-            *files = Files::default();
+            files.clear();
             return Ok(());
         }
         files.settle();
@@ -245,6 +244,12 @@ impl Line {
 }
 
 impl Files {
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        memory::give_back(self.records.len());
+        *self = Files::default();
+    }
+
     /// Settles what was asked for. Messages that are not written yet need not be any more.
     fn settle(&mut self) {
         if self.settled.is_empty() {
