@@ -5,10 +5,11 @@
 //! | [`message`] | a message as the broker holds it |
 //! | [`broker`] | the domain: virtual hosts, exchanges, queues, consumers, and [`broker::Channel`], the only door to them |
 //! | [`routing`] | where an exchange sends a message, one file per exchange type |
-//! | [`storage`] | what is on disk |
+//! | [`storage`] | what is on disk: segments of messages, acks, recovery |
 //! | [`wire`] | AMQP 0-9-1 bytes ⇄ values, generated from the spec |
 //! | [`server`] | AMQP connections: handshake, read loop, and the writing half that every publisher may use |
 //! | [`client`] | one client API over the transports `inproc:` and `amqp:`; the language modules are its fronts |
+//! | [`host`] | a broker that lives in a directory |
 //! | [`cli`] | the `warrenmq` command |
 //! | [`error`], [`clock`], [`auth`], [`memory`], [`disk`] | the one error type; time; users and what they may do; what messages cost; space on the disk |
 //!

@@ -11,6 +11,7 @@ use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -29,8 +30,8 @@ const GATHER: Duration = Duration::from_millis(2);
 const LINGER: Duration = Duration::from_secs(1);
 /// With more files than this, one `syncfs` takes their place. On ext4 it takes as long as two or three `fdatasync`s
 /// and hardly grows with the number of files (0.4 ms for 4 of them, which take 0.9 ms one by one; 0.7 ms for 16,
-/// which take 3.4 ms).
-const MANY: usize = 4;
+/// which take 3.4 ms). But it syncs what other programs have written, too, which can be any amount.
+const MANY: usize = 16;
 
 /// What the lines and the committer share.
 pub(super) struct Shared {
@@ -192,8 +193,8 @@ impl Unsynced {
     }
 
     /// Syncs everything; the first error.
-    fn sync(&mut self, shared: &Shared) -> Result<()> {
-        let Unsynced { mut files, dirs, .. } = mem::take(self);
+    fn sync(self, shared: &Shared) -> Result<()> {
+        let Unsynced { mut files, dirs, .. } = self;
         files.retain(|_, written| written.matters());
         if files.len() + dirs.len() > MANY {
             let root = shared.folders.queues();
@@ -225,6 +226,12 @@ impl Unsynced {
     }
 }
 
+/// A sync that nobody waits for.
+struct Aside {
+    thread: JoinHandle<()>,
+    dirs: BTreeSet<PathBuf>,
+}
+
 /// The thread's own.
 pub(super) struct Committer {
     shared: Arc<Shared>,
@@ -232,10 +239,15 @@ pub(super) struct Committer {
     unsynced: Unsynced,
     /// Who waits for the next sync.
     waiters: Vec<Waiter>,
+    aside: Option<Aside>,
     /// Lines that could not be written, and why.
     failed: Vec<Arc<Line>>,
     error: Option<Error>,
     retry: Option<Instant>,
+    /// Lines that hold files and memory.
+    awake: Vec<Arc<Line>>,
+    /// When to look which of them may rest.
+    rest: Option<Instant>,
 }
 
 impl Committer {
@@ -245,9 +257,12 @@ impl Committer {
             trouble,
             unsynced: Unsynced::default(),
             waiters: Vec::new(),
+            aside: None,
             failed: Vec::new(),
             error: None,
             retry: None,
+            awake: Vec::new(),
+            rest: None,
         }
     }
 
@@ -258,14 +273,50 @@ impl Committer {
             self.write(dirty, closing);
             let due = self.unsynced.since.is_some_and(|since| since.elapsed() >= LINGER);
             if self.failed.is_empty() && (!self.waiters.is_empty() || due || closing) {
-                let result = self.unsynced.sync(&self.shared);
-                if let Err(error) = &result {
-                    tracing::error!(%error, "what was not confirmed may be lost");
+                if self.waiters.is_empty() && !closing {
+                    self.sync_aside();
+                } else {
+                    self.sync(closing);
                 }
-                self.waiters.drain(..).for_each(|waiter| tell(waiter, result.clone()));
             }
             if closing {
                 return self.end();
+            }
+            self.let_rest();
+        }
+    }
+
+    /// Syncs for those who wait.
+    fn sync(&mut self, closing: bool) {
+        if let Some(aside) = self.aside.take_if(|aside| closing || aside.thread.is_finished()) {
+            let _ = aside.thread.join();
+        }
+        // What is being synced aside is nothing that they wait for, but for the names of files.
+        self.unsynced.dirs.extend(self.aside.iter().flat_map(|aside| aside.dirs.clone()));
+        let result = mem::take(&mut self.unsynced).sync(&self.shared);
+        if let Err(error) = &result {
+            tracing::error!(%error, "what was not confirmed may be lost");
+        }
+        self.waiters.drain(..).for_each(|waiter| tell(waiter, result.clone()));
+    }
+
+    /// Syncs what nobody waits for on another thread: it can be much, and meanwhile messages are written on.
+    fn sync_aside(&mut self) {
+        if self.aside.as_ref().is_some_and(|aside| !aside.thread.is_finished()) {
+            self.unsynced.since = Some(Instant::now());
+            return;
+        }
+        let (shared, unsynced) = (self.shared.clone(), mem::take(&mut self.unsynced));
+        let dirs = unsynced.dirs.clone();
+        let sync = move || {
+            if let Err(error) = unsynced.sync(&shared) {
+                tracing::error!(%error, "what was not confirmed may be lost");
+            }
+        };
+        match std::thread::Builder::new().name("warrenmq-sync".into()).spawn(sync) {
+            Ok(thread) => self.aside = Some(Aside { thread, dirs }),
+            Err(error) => {
+                tracing::warn!(%error, "messages that nobody waits for are left to the system to sync")
             }
         }
     }
@@ -279,7 +330,7 @@ impl Committer {
             let gather =
                 (!state.dirty.is_empty()).then(|| *gathered.get_or_insert_with(|| Instant::now() + GATHER));
             let linger = self.unsynced.since.map(|since| since + LINGER).filter(|_| self.failed.is_empty());
-            let until = [gather, linger, self.retry].into_iter().flatten().min();
+            let until = [gather, linger, self.retry, self.rest].into_iter().flatten().min();
             if until.is_some_and(|until| until <= Instant::now()) {
                 break;
             }
@@ -306,6 +357,10 @@ impl Committer {
         // A message that leaves one line can be a dead letter in another: it is in both until it is written there.
         dirty.iter().for_each(|line| line.gather());
         for line in &dirty {
+            if line.wake() {
+                self.awake.push(line.clone());
+                self.rest.get_or_insert_with(|| Instant::now() + self.shared.options.rest);
+            }
             let written = line.write(&mut self.unsynced);
             self.note(line, written);
         }
@@ -342,6 +397,15 @@ impl Committer {
     fn try_again(&mut self, line: &Arc<Line>) {
         if !self.failed.iter().any(|failed| Arc::ptr_eq(failed, line)) {
             self.failed.push(line.clone());
+        }
+    }
+
+    /// Lets go of the files and the memory of lines that had nothing to write since the last look.
+    fn let_rest(&mut self) {
+        if self.rest.is_some_and(|at| at <= Instant::now()) {
+            self.awake.retain(|line| !line.rest());
+            let again = !self.awake.is_empty();
+            self.rest = again.then(|| Instant::now() + self.shared.options.rest);
         }
     }
 

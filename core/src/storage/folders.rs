@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::disk::Disk;
 use super::failed;
+use super::line::Line;
 use crate::error::Result;
 
 /// The folders of a store.
@@ -26,8 +27,8 @@ pub(super) struct Folders {
 pub(super) enum Rubbish {
     /// Files, removed in this order.
     Files([PathBuf; 2]),
-    /// The folder of a queue.
-    Queue(u64),
+    /// The folder of a queue, whose lines are told to forget it.
+    Queue(u64, Vec<Arc<Line>>),
     /// Nothing more comes.
     End,
 }
@@ -87,7 +88,8 @@ impl Sweeper {
             let end = matches!(rubbish, Rubbish::End);
             match rubbish {
                 Rubbish::Files(paths) => again.push(paths),
-                Rubbish::Queue(queue) => {
+                Rubbish::Queue(queue, lines) => {
+                    lines.iter().for_each(|line| line.finish());
                     let result = self.throw_away(queue).and_then(|thrown| self.empty(&thrown));
                     self.report(result);
                 }

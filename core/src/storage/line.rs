@@ -41,6 +41,10 @@ pub(super) struct Line {
     folder: PathBuf,
     /// The queue is deleted: nothing is written any more.
     deleted: AtomicBool,
+    /// It may hold files and memory, and the committer knows.
+    awake: AtomicBool,
+    /// It had something to write since the committer looked.
+    worked: AtomicBool,
     reader: Mutex<Reader>,
     files: Mutex<Files>,
     pending: Mutex<Pending>,
@@ -131,6 +135,8 @@ impl Line {
             line,
             folder,
             deleted: AtomicBool::new(false),
+            awake: AtomicBool::new(false),
+            worked: AtomicBool::new(false),
             reader: Mutex::default(),
             files: Mutex::new(Files { segments, emptied: true, ..Files::default() }),
             pending: Mutex::new(Pending { end: next, ..Pending::default() }),
@@ -139,13 +145,42 @@ impl Line {
         Ok((line, recovered))
     }
 
-    /// Nothing more is to be written: the queue is deleted.
+    /// The queue is deleted: nothing more is to be written. Something may still be under way.
     pub(super) fn forget(&self) {
         self.deleted.store(true, Relaxed);
     }
 
+    /// Returns when nothing is under way any more, so that the folder is not made anew when it is gone.
+    pub(super) fn finish(&self) {
+        *self.mark.lock() = None;
+        self.files.lock().clear();
+    }
+
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// It has something to write; whether it was at rest.
+    pub(super) fn wake(&self) -> bool {
+        self.worked.store(true, Relaxed);
+        !self.awake.swap(true, Relaxed)
+    }
+
+    /// Lets go of files and memory when there was nothing to write since the last call; whether it did.
+    pub(super) fn rest(&self) -> bool {
+        if self.worked.swap(false, Relaxed) {
+            return false;
+        }
+        if let Some(mut reader) = self.reader.try_lock() {
+            *reader = Reader::default();
+        }
+        *self.mark.lock() = None;
+        let mut files = self.files.lock();
+        (files.active, files.log) = (None, None);
+        files.records.shrink_to_fit();
+        self.pending.lock().records.shrink_to_fit();
+        self.awake.store(false, Relaxed);
+        true
     }
 
     /// Tells the committer. Under the lock, so that nobody else can take the line for known before it is.
@@ -165,6 +200,9 @@ impl Line {
     fn write_mark(&self, end: u64) -> Result<()> {
         let path = self.folder.join(format::delivered_name(self.line));
         let mut mark = self.mark.lock();
+        if self.deleted.load(Relaxed) {
+            return Ok(());
+        }
         let file = match &*mark {
             Some(file) => file,
             None => {

@@ -2,16 +2,16 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | [`directory`] | a broker's directory: its layout, its version, and that one process has it |
-//! | [`definitions`] | virtual hosts, users, permissions, policies, exchanges, queues and bindings, in `redb` |
-//! | [`reconcile`] | that messages and definitions belong together |
-//! | [`format`] | every byte of every file of messages |
+//! | `directory` | a broker's directory: its layout, its version, and that one process has it |
+//! | `definitions` | virtual hosts, users, permissions, policies, exchanges, queues and bindings, in `redb` |
+//! | `reconcile` | that messages and definitions belong together |
+//! | `format` | every byte of every file of messages |
 //! | [`disk`] | what is asked of a file system |
-//! | [`folders`] | where queues are; the trash |
-//! | [`line`] | one line of a queue: segments of messages, and what became of them |
-//! | [`segment`], [`records`], [`dead`] | one segment; its records on disk; the numbers that are gone |
-//! | [`damaged`] | what cannot be read |
-//! | [`committer`] | the thread that writes and syncs |
+//! | `folders` | where queues are; the trash |
+//! | `line` | one line of a queue: segments of messages, and what became of them |
+//! | `segment`, `records`, `dead` | one segment; its records on disk; the numbers that are gone |
+//! | `damaged` | what cannot be read |
+//! | `committer` | the thread that writes and syncs |
 //! | [`check`] | looks through the folder of a queue and mends it |
 //!
 //! A message is appended to its line's buffer, under a lock that is held for a copy. The committer writes the
@@ -64,11 +64,13 @@ pub struct Options {
     pub segment_bytes: u64,
     /// When to try again what could not be written; ten times as long from the second time on.
     pub retry: Duration,
+    /// A line that had nothing to write for so long, or up to twice as long, gives back its open files and buffers.
+    pub rest: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { segment_bytes: 64 << 20, retry: Duration::from_millis(100) }
+        Options { segment_bytes: 64 << 20, retry: Duration::from_millis(100), rest: Duration::from_secs(5) }
     }
 }
 
@@ -115,12 +117,10 @@ impl Store for Messages {
     }
 
     fn delete_queue(&self, queue: u64) {
-        for line in self.lines.lock().remove(&queue).unwrap_or_default() {
-            if let Some(line) = line.upgrade() {
-                line.forget();
-            }
-        }
-        self.shared.folders.discard(Rubbish::Queue(queue));
+        let lines = self.lines.lock().remove(&queue).unwrap_or_default();
+        let lines: Vec<Arc<Line>> = lines.iter().filter_map(Weak::upgrade).collect();
+        lines.iter().for_each(|line| line.forget());
+        self.shared.folders.discard(Rubbish::Queue(queue, lines));
     }
 
     fn when_stored(&self, waiter: Waiter) {

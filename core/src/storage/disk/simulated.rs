@@ -93,6 +93,11 @@ impl SimulatedDisk {
         self.0.lock().fault = fault;
     }
 
+    /// Files that are open.
+    pub(crate) fn open_files(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
+
     /// Operations so far.
     pub(crate) fn operations(&self) -> u64 {
         self.0.lock().operations

@@ -31,8 +31,7 @@ impl Line {
         let mut files = self.files.lock();
         self.take_records(&mut files);
         if self.deleted.load(Relaxed) {
-            memory::give_back(files.records.len());
-            *files = Files::default();
+            files.clear();
             return Ok(());
         }
         files.settle();
@@ -47,6 +46,9 @@ impl Line {
     /// has become empty: the third step.
     pub(in super::super) fn log(self: &Arc<Self>, written: bool, unsynced: &mut Unsynced) -> Result<()> {
         let mut files = self.files.lock();
+        if self.deleted.load(Relaxed) {
+            return Ok(());
+        }
         let logged = if written { self.write_logs(&mut files) } else { Ok(()) };
         // Also what could not be logged makes room by being removed.
         let dropped = self.drop_dead(&mut files, unsynced);
@@ -259,6 +261,12 @@ impl Line {
 }
 
 impl Files {
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        memory::give_back(self.records.len());
+        *self = Files::default();
+    }
+
     /// Settles what was asked for. Messages that are not written yet need not be any more.
     fn settle(&mut self) {
         if self.settled.is_empty() {

@@ -62,7 +62,7 @@ fn troubled(disk: &SimulatedDisk) -> (Messages, Arc<Mutex<Option<String>>>) {
     (Messages::open(Arc::new(disk.clone()), "/data".into(), SMALL, tell).expect("opens"), trouble)
 }
 
-fn until(mut condition: impl FnMut() -> bool) {
+pub(super) fn until(mut condition: impl FnMut() -> bool) {
     let begun = std::time::Instant::now();
     while !condition() {
         assert!(begun.elapsed() < Duration::from_secs(10), "it does not come");

@@ -18,8 +18,9 @@ use crate::message::{Body, Message, route_key};
 
 const NEVER: u64 = u64::MAX;
 
-/// Small segments, so that a few messages fill several.
-const SMALL: Options = Options { segment_bytes: 1000, retry: Duration::from_millis(1) };
+/// Small segments, so that a few messages fill several; and what takes long takes a moment.
+const SMALL: Options =
+    Options { segment_bytes: 1000, retry: Duration::from_millis(1), rest: Duration::from_millis(1) };
 
 fn open(dir: &Path) -> Messages {
     Messages::open(Arc::new(RealDisk), dir.to_owned(), SMALL, Box::new(|_| {})).expect("opens")
@@ -256,6 +257,7 @@ fn a_deleted_queue_leaves_nothing_behind() {
     stored(&store).expect("is stored");
     store.delete_queue(1);
     append(&journal, 100..200);
+    journal.delivered(50);
     store.close().expect("closes");
     assert_eq!(files(dir.path(), 1, ""), Vec::<PathBuf>::new());
     assert_eq!(std::fs::read_dir(dir.path().join("trash")).expect("is there").count(), 0);

@@ -214,3 +214,20 @@ fn power_loss_under_many_publishers_loses_nothing_that_was_confirmed() {
         }
     }
 }
+
+#[test]
+fn a_line_at_rest_holds_no_file_and_goes_on_when_it_is_needed() {
+    let disk = new_disk();
+    let store = open_on(&disk).expect("opens");
+    // The store and its threads know the disk too.
+    let without = disk.open_files();
+    let (journal, _) = store.open_line(1, 0).expect("opens");
+    for start in [0, 30] {
+        append(&journal, start..start + 30);
+        journal.delivered(start + 3);
+        journal.remove(slice::from_ref(&(start..start + 1)));
+        stored(&store).expect("is stored");
+        assert_eq!(read(&journal), Vec::from_iter((0..start + 30).filter(|number| number % 30 != 0)));
+        super::faults::until(|| disk.open_files() == without);
+    }
+}
