@@ -225,6 +225,11 @@ impl Broker {
         self.alarms.reason(crate::memory::held() > self.options.memory_limit)
     }
 
+    /// Whether publishers are to wait a moment, as messages come faster than they can be written.
+    pub fn is_behind(&self) -> bool {
+        self.options.store.as_ref().is_some_and(|store| store.is_behind())
+    }
+
     /// Raises or clears an alarm by hand. While one is raised, connections that publish are told so
     /// (`connection.blocked`) and no longer read, and publishing in this process waits.
     pub fn set_alarm(&self, alarm: Alarm, raised: bool) {

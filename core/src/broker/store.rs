@@ -24,6 +24,11 @@ pub trait Store: Send + Sync + Debug {
     /// could not be brought there. Never on the caller's stack.
     fn when_stored(&self, waiter: Waiter);
 
+    /// Whether it has more in memory to be written than it should: publishers are to wait a moment.
+    fn is_behind(&self) -> bool {
+        false
+    }
+
     /// Writes and syncs everything, for a clean stop. Blocks.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use hashbrown::{HashMap, HashSet};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
+use super::attention::Attention;
 use super::channel::{Channel, Next};
 use super::handshake::{Client, Greeted, Tuned};
 use super::link::Link;
@@ -28,6 +29,8 @@ const UNSENT_MAX: usize = 4 << 20;
 const INTERACTIVE: usize = 4 << 10;
 /// How often a publisher that is held back looks whether it may go on.
 const ALARM_POLL: Duration = Duration::from_millis(20);
+/// How often one looks that has to wait until messages are written.
+const CATCH_UP: Duration = Duration::from_millis(1);
 /// How long a client may take to answer `connection.close`, or to close its socket after our answer.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -72,8 +75,8 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
     let mut silent_beats = 0;
 
     let mut size = BUFFER_MIN;
-    // Until when this task looks for events instead of sleeping: see `Limits::spin`.
-    let mut attentive = None;
+    // While this task looks for events instead of sleeping: see `Limits::spin`.
+    let mut attentive = None::<Attention>;
     let mut blocked = false;
     let mut end = connection.batch(&mut buffer).break_value();
     while end.is_none() {
@@ -96,19 +99,22 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
                     if busy {
                         tokio::task::yield_now().await; // others of this thread have their turn
                     }
-                    attentive = (count <= INTERACTIVE).then(|| Instant::now() + limits.spin);
-                    if std::mem::take(&mut connection.published)
-                        && let Some(reason) = connection.blocked()
-                    {
-                        blocked = true;
-                        connection.tell_blocked(reason);
+                    drop(attentive.take());
+                    attentive = (count <= INTERACTIVE).then(|| Attention::new(limits.spin));
+                    if std::mem::take(&mut connection.published) {
+                        while connection.is_behind() && connection.blocked().is_none() {
+                            sleep(CATCH_UP).await;
+                        }
+                        if let Some(reason) = connection.blocked() {
+                            blocked = true;
+                            connection.tell_blocked(reason);
+                        }
                     }
                 }
                 Err(error) => end = Some(End::Lost(error.to_string())),
             },
             () = look_again(), if attentive.is_some() => {
-                attentive = attentive.filter(|until| Instant::now() < *until);
-                if attentive.is_none() {
+                if attentive.take_if(|attention| attention.is_over()).is_some() {
                     // Linux forgets this with every delayed ACK. Clients with Nagle's algorithm on (amqplib) hold
                     // back the second of two small writes for 40 ms unless we acknowledge the first. Before this
                     // moment an answer may still take the acknowledgement along.
@@ -411,6 +417,11 @@ impl Connection {
 
     fn blocked(&self) -> Option<&'static str> {
         self.session.as_ref()?.broker().blocked()
+    }
+
+    /// Messages come faster than they can be written.
+    fn is_behind(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.broker().is_behind())
     }
 
     fn tell_blocked(&self, reason: &str) {

@@ -17,6 +17,7 @@
 //! made deliverable, to its own socket and to those of the consumers: a message goes through without
 //! another task being woken.
 
+mod attention;
 mod certificates;
 mod channel;
 mod connection;

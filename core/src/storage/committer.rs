@@ -11,6 +11,7 @@ use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,8 @@ pub(super) struct Shared {
     pub(super) options: Options,
     state: Mutex<State>,
     wake: Condvar,
+    /// Lines with more to write than they should have.
+    behind: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -76,7 +79,14 @@ impl std::fmt::Debug for Shared {
 
 impl Shared {
     pub(super) fn new(disk: Arc<dyn Disk>, folders: Folders, options: Options) -> Self {
-        Shared { disk, folders, options, state: Mutex::default(), wake: Condvar::new() }
+        Shared {
+            disk,
+            folders,
+            options,
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            behind: AtomicUsize::new(0),
+        }
     }
 
     /// The line has something to write.
@@ -86,6 +96,18 @@ impl Shared {
             state.dirty.push(line);
             self.wake(&mut state, false);
         }
+    }
+
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind.load(Relaxed) > 0
+    }
+
+    /// A line has fallen behind, or caught up.
+    pub(super) fn fall_behind(&self, behind: bool) {
+        match behind {
+            true => self.behind.fetch_add(1, Relaxed),
+            false => self.behind.fetch_sub(1, Relaxed),
+        };
     }
 
     /// Much waits to be written.

@@ -28,6 +28,8 @@ use reading::Reader;
 
 /// Bytes that may wait before the committer is told to hurry.
 const HURRY: usize = 1 << 20;
+/// And before publishers are told to wait, so that memory stays flat when the disk is slower than they are.
+const BEHIND: usize = 8 << 20;
 /// Memory that a line's buffers keep when they are empty.
 const KEEP: usize = 256 << 10;
 
@@ -64,6 +66,7 @@ struct Pending {
     /// The committer knows that there is something.
     dirty: bool,
     hurried: bool,
+    behind: bool,
 }
 
 /// The files, and what is being written to them. What fails to be written stays here.
@@ -195,6 +198,10 @@ impl Line {
             pending.hurried = true;
             self.shared.hurry();
         }
+        if pending.records.len() > BEHIND && !pending.behind {
+            pending.behind = true;
+            self.shared.fall_behind(true);
+        }
     }
 
     fn write_mark(&self, end: u64) -> Result<()> {
@@ -269,6 +276,9 @@ impl Journal for Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
+        if self.pending.get_mut().behind {
+            self.shared.fall_behind(false);
+        }
         memory::give_back(self.pending.get_mut().records.len() + self.files.get_mut().records.len());
     }
 }

@@ -127,6 +127,10 @@ impl Store for Messages {
         self.shared.when_stored(waiter);
     }
 
+    fn is_behind(&self) -> bool {
+        self.shared.is_behind()
+    }
+
     fn close(&self) -> Result<()> {
         self.shared.begin_close();
         let Some(committer) = self.committer.lock().take() else { return Ok(()) };

@@ -58,6 +58,9 @@ impl Line {
     fn take_records(&self, files: &mut Files) {
         let mut pending = self.pending.lock();
         pending.hurried = false;
+        if mem::take(&mut pending.behind) {
+            self.shared.fall_behind(false);
+        }
         take(&mut pending.records, &mut files.records);
     }
 
