@@ -163,7 +163,9 @@ class Trial:
 
     def told(self):
         counts = self.ledger.counts
-        return ", ".join(f"{counts[word]} {word}" for word in ("confirmed", "refused", "duplicates", *RULES) if counts[word])
+        return ", ".join(
+            f"{counts[word]} {word}" for word in ("confirmed", "refused", "duplicates", *RULES) if counts[word]
+        )
 
     def report(self):
         """A table for people."""

@@ -28,7 +28,7 @@ class Neighbour:
 
 @pytest.fixture(scope="package")
 def settled(broker):
-    """The neighbour of all tests here. It goes with the last of them: pika keeps no heartbeat while it is left alone."""
+    """The neighbour of all tests here. It goes with the last of them: left alone, pika keeps no heartbeat."""
     one = Neighbour(broker.url)
     yield one
     one.connection.close()
