@@ -1,5 +1,6 @@
 //! The command line: the same from cargo, pip and npm.
 
+mod check;
 mod definitions;
 
 use std::ffi::OsString;
@@ -33,6 +34,8 @@ enum Command {
     Serve(Box<Serve>),
     /// Take definitions out of a directory, or bring them into one.
     Definitions(definitions::Command),
+    /// Look whether what a directory has can be read, and mend what can be.
+    Check(check::Command),
 }
 
 #[derive(Debug, Args)]
@@ -154,6 +157,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let ran = match cli.command {
         Command::Serve(serve) => serve.run(),
         Command::Definitions(command) => command.run(),
+        Command::Check(command) => command.run(),
     };
     match ran {
         Ok(()) => 0,

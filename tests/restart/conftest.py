@@ -26,19 +26,20 @@ class Home:
     def kill(self):
         self.broker.kill()
 
+    def stop(self):
+        assert self.broker.stop() == 0
+
     def connect(self, user="guest", vhost="/"):
         credentials = pika.PlainCredentials(user, user)
         return pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", self.broker.port, vhost, credentials))
 
     def command(self, *arguments):
-        """Runs `warrenmq definitions`; what it printed on both streams, and its exit status."""
+        """Runs `warrenmq`; what it printed on both streams, and its exit status."""
         binary = Path(os.environ.get("WARRENMQ_BIN", brokers.ROOT / "target/release/warrenmq"))
-        return subprocess.run(
-            [binary, "definitions", *arguments], capture_output=True, text=True, check=False, cwd=self.directory
-        )
+        return subprocess.run([binary, *arguments], capture_output=True, text=True, check=False, cwd=self.directory)
 
     def definitions(self):
-        exported = self.command("export", self.data)
+        exported = self.command("definitions", "export", self.data)
         assert exported.returncode == 0, exported.stderr
         return json.loads(exported.stdout)
 

@@ -168,7 +168,7 @@ def test_arguments_keep_their_types(home):
 
 
 def test_users_permissions_policies_and_limits_come_with_an_import_and_stay(home):
-    imported = home.command("import", home.data, DEFINITIONS)
+    imported = home.command("definitions", "import", home.data, DEFINITIONS)
     assert (imported.returncode, imported.stderr) == (0, "")
     for ending in (signal.SIGKILL, signal.SIGTERM):
         home.start()
@@ -206,18 +206,18 @@ def test_an_import_that_is_refused_changes_nothing(home):
     file = home.directory / "definitions.json"
     permissions = {"user": "nobody", "vhost": "new", "configure": "", "write": "", "read": ""}
     file.write_text(json.dumps({"vhosts": [{"name": "new"}], "permissions": [permissions]}))
-    refused = home.command("import", home.data, file)
+    refused = home.command("definitions", "import", home.data, file)
     assert refused.returncode == 1
     assert "no user 'nobody'" in refused.stderr
     assert home.definitions() == before
 
 
 def test_an_export_goes_into_a_file_and_comes_back_the_same(home):
-    home.command("import", home.data, DEFINITIONS)
+    home.command("definitions", "import", home.data, DEFINITIONS)
     file, other = home.directory / "exported.json", home.directory / "other"
-    assert home.command("export", home.data, "--to", file).returncode == 0
-    assert home.command("import", other, file).returncode == 0
-    assert json.loads(home.command("export", other).stdout) == json.loads(file.read_text())
+    assert home.command("definitions", "export", home.data, "--to", file).returncode == 0
+    assert home.command("definitions", "import", other, file).returncode == 0
+    assert json.loads(home.command("definitions", "export", other).stdout) == json.loads(file.read_text())
 
 
 def test_a_directory_has_one_broker_and_others_are_told_which(home):
@@ -225,7 +225,7 @@ def test_a_directory_has_one_broker_and_others_are_told_which(home):
     told = f"is in use by process {running.process.pid}"
     with pytest.raises(RuntimeError, match=told):
         home.start()
-    assert told in home.command("export", home.data).stderr
+    assert told in home.command("definitions", "export", home.data).stderr
     assert running.alive
     home.broker = running
     home.kill()
@@ -240,7 +240,7 @@ def test_a_new_broker_has_guest_and_one_that_lost_it_does_not_get_it_back(home):
     file = home.directory / "definitions.json"
     file.write_text(json.dumps(given))
     other = home.directory / "other"
-    home.command("import", other, file)
+    home.command("definitions", "import", other, file)
     home.data = other
     home.start()
     with pytest.raises(pika.exceptions.ProbableAuthenticationError):

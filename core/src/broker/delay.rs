@@ -95,7 +95,7 @@ impl Held {
 }
 
 /// The least of the numbers under which delayed messages are kept; those of queues are below it.
-pub(crate) const FIRST_DELAYED: u64 = 1 << 63;
+const FIRST_DELAYED: u64 = 1 << 63;
 
 /// The number under which a virtual host's delayed messages are kept: made of its name.
 pub(crate) fn delayed_id(vhost: &str) -> u64 {

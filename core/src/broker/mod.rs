@@ -82,7 +82,8 @@ pub use session::{Session, SessionInfo};
 pub use vhost::Vhost;
 pub use vhosts::{VhostInfo, VhostLimits, VhostMetadata};
 
-pub(crate) use delay::{FIRST_DELAYED, delayed_id};
+pub(crate) use delay::delayed_id;
+pub(crate) use queue::ids_of;
 pub(crate) use record::Recorder;
 
 use changing::Changing;

@@ -1,7 +1,7 @@
 //! Messages and definitions that belong together.
 
 use super::{DefinitionStore, Messages};
-use crate::broker::FIRST_DELAYED;
+use crate::broker::ids_of;
 use crate::broker::store::Store;
 use crate::error::{Error, Kind, Result};
 
@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 pub fn reconcile(messages: &Messages, definitions: &DefinitionStore) -> Result<()> {
     let (defined, next) = definitions.queue_numbers()?;
     let folders = messages.queues()?;
-    if let Some(unknown) = folders.iter().find(|number| (next..FIRST_DELAYED).contains(*number)) {
+    if let Some(unknown) = folders.iter().find(|number| (next..ids_of(0)).contains(*number)) {
         let reason = format!("there are messages of a queue {unknown}, which the definitions have never had");
         return Err(Error::new(Kind::PreconditionFailed, "open", reason)
             .on(definitions.path().display().to_string())

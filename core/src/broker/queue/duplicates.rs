@@ -5,13 +5,19 @@
 //! `x-cache-size` ids, each for `x-cache-ttl` milliseconds.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use hashbrown::HashSet;
 
-use crate::message::Message;
+use super::keep::Place;
+use crate::broker::store::{Journal, Stored};
+use crate::error::Result;
+use crate::message::{Body, Message, route_key};
 use crate::wire::table::{Table, Value};
 
+/// Bytes that are read at a time when a queue is opened.
+const CHUNK: usize = 64 << 10;
 /// Ids that are remembered when no number was given.
 const CACHE_SIZE: usize = 1024;
 
@@ -23,11 +29,32 @@ pub(in crate::broker) struct Duplicates {
     ttl: Option<u64>,
     known: HashSet<Bytes>,
     order: VecDeque<(u64, Bytes)>,
+    /// Where the ids are kept, if they are, and the number of the first of `order` there; the others follow it.
+    journal: Option<(Arc<dyn Journal>, u64)>,
 }
 
 impl Duplicates {
-    /// A cache as these arguments of a queue or an exchange ask for it, if they do.
-    pub(in crate::broker) fn new(arguments: &Table) -> Option<Box<Self>> {
+    /// A cache as these arguments of a queue ask for it, if they do, with what is kept at the queue's place.
+    pub(super) fn open(arguments: &Table, place: Option<&Place>) -> Result<Option<Box<Self>>> {
+        let Some(mut duplicates) = Self::new(arguments) else { return Ok(None) };
+        let Some((journal, found)) = place.map(Place::open_ids).transpose()? else {
+            return Ok(Some(duplicates));
+        };
+        let (mut from, mut read) = (found.first, Vec::new());
+        while from < found.next {
+            from = journal.read(from, CHUNK, &mut read)?;
+            for Stored { expires: since, message, .. } in read.drain(..) {
+                let id = Bytes::copy_from_slice(message.body());
+                duplicates.known.insert(id.clone());
+                duplicates.order.push_back((since, id));
+            }
+        }
+        // One that was damaged leaves a gap behind which the numbers do not fit; better to remember a few too long.
+        duplicates.journal = Some((journal, found.next - duplicates.order.len() as u64));
+        Ok(Some(duplicates))
+    }
+
+    fn new(arguments: &Table) -> Option<Box<Self>> {
         if arguments.get("x-message-deduplication") != Some(&Value::Bool(true)) {
             return None;
         }
@@ -43,6 +70,7 @@ impl Duplicates {
             ttl: number("x-cache-ttl"),
             known: HashSet::new(),
             order: VecDeque::new(),
+            journal: None,
         }))
     }
 
@@ -60,11 +88,19 @@ impl Duplicates {
             }
             if let Some((_, oldest)) = self.order.pop_front() {
                 self.known.remove(&oldest);
+                if let Some((journal, first)) = &mut self.journal {
+                    journal.remove(std::slice::from_ref(&(*first..*first + 1)));
+                    *first += 1;
+                }
             }
         }
         let key = key.freeze();
         let new = self.known.insert(key.clone());
         if new {
+            if let Some((journal, first)) = &self.journal {
+                let message = Message::new(&route_key("", ""), &[0, 0], Body::Slice(&key));
+                journal.append(first + self.order.len() as u64, now, &message);
+            }
             self.order.push_back((now, key));
         }
         !new

@@ -3,10 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Queue;
 use super::lines::{Lines, NUMBER_BITS, Position};
 use super::log::Log;
-use crate::broker::store::{Journal, Store};
+use super::{Queue, QueueKind};
+use crate::broker::store::{Journal, Recovered, Store};
 use crate::error::Result;
 use crate::memory;
 
@@ -23,6 +23,11 @@ pub(super) struct Place {
     shelves: Shelves,
     /// The queue's number there.
     id: u64,
+}
+
+/// The number under which a queue's ids for de-duplication are kept.
+pub(crate) const fn ids_of(queue: u64) -> u64 {
+    queue | 1 << 62
 }
 
 /// Bytes of messages in memory from which on new ones are on the disk only.
@@ -55,26 +60,50 @@ impl Shelves {
     }
 }
 
-impl Place {
-    /// Opens the lines for the priorities from 0 to `highest`.
-    pub(super) fn open_lines(self, highest: u8) -> Result<(Lines, Kept)> {
-        let open = |line| self.shelves.store.open_line(self.id, line);
-        let lines = (0..=highest).map(open).collect::<Result<Vec<_>>>()?;
-        let journals = lines.iter().map(|(journal, _)| journal.clone()).collect();
-        Ok((Lines::open(lines.into_iter(), self.shelves.budget), Kept { place: self, journals }))
-    }
+/// What a queue begins with.
+pub(super) struct Contents {
+    pub(super) lines: Lines,
+    pub(super) log: Option<Box<Log>>,
+    pub(super) kept: Option<Kept>,
+}
 
-    /// Opens a stream.
-    pub(super) fn open_log(self) -> Result<(Log, Kept)> {
-        let (journal, found) = self.shelves.store.open_line(self.id, 0)?;
-        let log = Log::open(journal.clone(), found)?;
-        Ok((log, Kept { place: self, journals: Box::new([journal]) }))
+impl Contents {
+    /// Those of a queue with the priorities from 0 to `highest`: what is kept at its place, or nothing.
+    pub(super) fn open(kind: QueueKind, highest: u8, place: Option<Place>) -> Result<Self> {
+        let Some(place) = place else {
+            let log = (kind == QueueKind::Stream).then(|| Box::new(Log::new()));
+            return Ok(Contents { lines: Lines::new(highest), log, kept: None });
+        };
+        let open = |line| place.shelves.store.open_line(place.id, line);
+        let found = (0..=highest).map(open).collect::<Result<Vec<_>>>()?;
+        let journals = found.iter().map(|(journal, _)| journal.clone()).collect();
+        let mut found = found.into_iter();
+        let log = match kind {
+            QueueKind::Stream => {
+                found.next().map(|(journal, found)| Log::open(journal, found)).transpose()?
+            }
+            _ => None,
+        };
+        let lines = match log {
+            Some(_) => Lines::new(0),
+            None => Lines::open(found, place.shelves.budget),
+        };
+        Ok(Contents { lines, log: log.map(Box::new), kept: Some(Kept { place, journals }) })
+    }
+}
+
+impl Place {
+    /// Opens what a queue remembers of the ids of its messages.
+    pub(super) fn open_ids(&self) -> Result<(Arc<dyn Journal>, Recovered)> {
+        self.shelves.store.open_line(ids_of(self.id), 0)
     }
 }
 
 impl Kept {
     pub(super) fn delete(&self) {
-        self.place.shelves.store.delete_queue(self.place.id);
+        let Place { shelves, id } = &self.place;
+        shelves.store.delete_queue(*id);
+        shelves.store.delete_queue(ids_of(*id));
     }
 }
 

@@ -22,7 +22,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-pub(super) use duplicates::Duplicates;
+use duplicates::Duplicates;
 pub(super) use lines::{Entry, Position};
 pub(super) use log::{Offset, milliseconds};
 pub(super) use rules::DeadLetters;
@@ -38,8 +38,9 @@ use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::wire::table::{Table, Value};
 use deadlines::Deadlines;
-use keep::Kept;
+pub(crate) use keep::ids_of;
 pub(super) use keep::{Budget, Shelves};
+use keep::{Contents, Kept};
 use lines::Lines;
 use log::Log;
 use rules::Rules;
@@ -204,28 +205,11 @@ impl Queue {
         let highest = arguments.get("x-max-priority").and_then(Value::as_integer).unwrap_or(0);
         let highest = highest.clamp(0, 255) as u8;
         let kind = QueueKind::of(arguments);
-        let (mut lines, mut log) = (Lines::new(highest), None);
         let place = stored_id.and_then(|id| home.shelves.as_ref().map(|shelves| shelves.place(id)));
-        let kept = match (place, kind) {
-            (Some(place), QueueKind::Stream) => {
-                let (opened, kept) = place.open_log()?;
-                log = Some(Box::new(opened));
-                Some(kept)
-            }
-            (None, QueueKind::Stream) => {
-                log = Some(Box::new(Log::new()));
-                None
-            }
-            (Some(place), _) => {
-                let (opened, kept) = place.open_lines(highest)?;
-                lines = opened;
-                Some(kept)
-            }
-            (None, _) => None,
-        };
+        let duplicates = Duplicates::open(arguments, place.as_ref())?;
+        let Contents { lines, log, kept } = Contents::open(kind, highest, place)?;
         let limit = home.delivery_limit.filter(|_| kind == QueueKind::Quorum);
         let rules = Rules::new(kind, arguments, policy, limit);
-        let duplicates = Duplicates::new(arguments);
         let mut state = State {
             deleted: false,
             plain: false,

@@ -353,3 +353,29 @@ fn at_least_once_the_source_keeps_a_dead_letter_until_the_target_has_it_on_the_d
     site.shelf.sync(true);
     assert_eq!((site.waiting("q"), site.shelf.len()), (0, 1));
 }
+
+#[test]
+fn a_de_duplicating_queue_remembers_ids_over_a_restart_and_no_more_of_them_than_it_is_to() {
+    let mut site = Site::new();
+    site.queue("q", &[("x-message-deduplication", Value::Bool(true)), ("x-cache-size", Value::I32(2))]);
+    let send = |site: &mut Site, id: &str| {
+        let mut headers = Table::default();
+        headers.insert("x-deduplication-header", Value::LongString(id.to_owned().into()));
+        let properties = crate::wire::Properties {
+            headers: Some(headers),
+            delivery_mode: Some(2),
+            ..crate::wire::Properties::default()
+        };
+        let mut encoded = bytes::BytesMut::new();
+        properties.encode(&mut encoded);
+        site.send_as(&encoded, "q", id.as_bytes());
+    };
+    ["a", "b", "c"].into_iter().for_each(|id| send(&mut site, id));
+    assert_eq!(site.bodies("q"), [b"a", b"b", b"c"]);
+    site.restart();
+    ["b", "c", "a", "b"].into_iter().for_each(|id| send(&mut site, id));
+    assert_eq!(site.bodies("q"), [b"a", b"b"], "a was forgotten, and then b");
+    assert_eq!(site.shelf.len(), 2);
+    site.channel.delete_queue("q", false, false, &mut Wakes::default()).unwrap();
+    assert_eq!(site.shelf.len(), 0);
+}

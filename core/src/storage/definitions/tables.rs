@@ -25,8 +25,8 @@ use redb::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::broker::delayed_id;
 use crate::broker::{BindingDefinition, Change, Definition, DestinationType, Side};
+use crate::broker::{delayed_id, ids_of};
 use crate::wire::table::Table;
 
 /// The version of the format that is written; older ones are read.
@@ -116,7 +116,7 @@ pub(super) fn queue_numbers(database: &Database) -> Result<HashSet<u64>> {
     let mut numbers = HashSet::new();
     for row in database.begin_read()?.open_table(QUEUES)?.iter()? {
         let (_, queue) = row?;
-        numbers.insert(queue.value().0);
+        numbers.extend([queue.value().0, ids_of(queue.value().0)]);
     }
     for row in database.begin_read()?.open_table(VHOSTS)?.iter()? {
         numbers.insert(delayed_id(row?.0.value()));
