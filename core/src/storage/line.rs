@@ -7,6 +7,7 @@ mod reading;
 mod writing;
 
 use std::collections::VecDeque;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -52,6 +53,8 @@ pub(super) struct Line {
     pending: Mutex<Pending>,
     /// The file of the mark of what was delivered, once it was needed.
     mark: Mutex<Option<Arc<dyn File>>>,
+    /// It could not be written when it was last tried.
+    unmarked: AtomicBool,
 }
 
 /// What was asked for and is not written yet.
@@ -144,6 +147,7 @@ impl Line {
             files: Mutex::new(Files { segments, emptied: true, ..Files::default() }),
             pending: Mutex::new(Pending { end: next, ..Pending::default() }),
             mark: Mutex::default(),
+            unmarked: AtomicBool::new(false),
         });
         Ok((line, recovered))
     }
@@ -205,6 +209,18 @@ impl Line {
     }
 
     fn write_mark(&self, end: u64) -> Result<()> {
+        self.with_mark(|file| file.write_at(&format::delivered_mark(end), 0))
+    }
+
+    /// Makes room for the mark before there are messages, as on a full disk it could not be written.
+    fn make_mark(&self) -> Result<()> {
+        self.with_mark(|file| match file.size()? {
+            0 => file.write_at(&format::delivered_mark(0), 0),
+            _ => Ok(()),
+        })
+    }
+
+    fn with_mark(&self, act: impl FnOnce(&dyn File) -> io::Result<()>) -> Result<()> {
         let path = self.folder.join(format::delivered_name(self.line));
         let mut mark = self.mark.lock();
         if self.deleted.load(Relaxed) {
@@ -217,7 +233,7 @@ impl Line {
                 mark.insert(file)
             }
         };
-        file.write_at(&format::delivered_mark(end), 0).map_err(failed("write", &path))
+        act(&**file).map_err(failed("write", &path))
     }
 }
 
@@ -264,8 +280,12 @@ impl Journal for Line {
     }
 
     fn delivered(&self, end: u64) {
-        if let Err(error) = self.write_mark(end) {
-            tracing::warn!(queue = self.queue, %error, "after a crash, messages may come again without being marked as redelivered");
+        match self.write_mark(end) {
+            Ok(()) => self.unmarked.store(false, Relaxed),
+            Err(_) if self.unmarked.swap(true, Relaxed) => {} // said already
+            Err(error) => {
+                tracing::warn!(queue = self.queue, %error, "after a crash, messages may come again without being marked as redelivered");
+            }
         }
     }
 

@@ -150,6 +150,7 @@ impl Line {
                 unsynced.file(self, segment.id, file);
             }
         }
+        self.make_mark()?;
         let id = SegmentId { queue: self.queue, line: self.line, first, stamp: stamp() };
         let path = self.folder.join(id.segment_name());
         let file = match self.shared.disk.create(&path) {
