@@ -41,8 +41,9 @@ pub enum Event {
         /// The consumer's tag.
         tag: Arc<str>,
     },
-    /// Publishes of this channel are on the disk, or were refused.
-    Confirmed(Confirmed),
+    /// Publishes of this channel are on the disk, or were refused. In a box, as events are to be small: thousands of
+    /// deliveries wait in an outbox.
+    Confirmed(Box<Confirmed>),
 }
 
 /// A message on its way to a consumer.
@@ -232,7 +233,7 @@ impl Outbox {
             let tell = {
                 let mut state = outbox.state.lock();
                 state.unstored -= 1;
-                state.push(Event::Confirmed(confirmed))
+                state.push(Event::Confirmed(Box::new(confirmed)))
             };
             if tell {
                 outbox.outlet.ready();

@@ -78,12 +78,6 @@ impl Line {
         self.fresh.is_empty() && self.returned.is_empty()
     }
 
-    /// Whether it is in memory only.
-    #[inline]
-    pub(super) fn is_plain(&self) -> bool {
-        self.kept.is_none()
-    }
-
     /// Adds a message at the end.
     #[inline]
     pub(super) fn push(&mut self, message: Message, expires: u64, totals: &mut Totals) {

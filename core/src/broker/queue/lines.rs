@@ -54,6 +54,8 @@ pub(super) struct Lines {
     lines: Box<[Line]>,
     /// No line above this one has messages.
     top: usize,
+    /// Some of the messages may be on the disk only.
+    kept: bool,
     totals: Totals,
 }
 
@@ -61,7 +63,7 @@ impl Lines {
     /// Lines for the priorities from 0 to `highest`.
     pub(super) fn new(highest: u8) -> Self {
         let lines = (0..=highest).map(|_| Line::default()).collect();
-        Lines { lines, top: 0, totals: Totals::default() }
+        Lines { lines, top: 0, kept: false, totals: Totals::default() }
     }
 
     /// Lines for the priorities from 0 on, each with what its journal had.
@@ -72,7 +74,7 @@ impl Lines {
         let mut totals = Totals::default();
         let lines: Box<[Line]> =
             journals.map(|(journal, found)| Line::open(journal, found, budget, &mut totals)).collect();
-        Lines { top: lines.len() - 1, lines, totals }
+        Lines { top: lines.len() - 1, lines, kept: true, totals }
     }
 
     /// Messages, those that cannot be read at the moment too.
@@ -87,7 +89,7 @@ impl Lines {
     /// Whether there is a message to take.
     #[inline]
     pub(super) fn any(&mut self) -> bool {
-        self.totals.len > 0 && self.first_line().is_some()
+        self.totals.len > 0 && (!self.kept || self.first_line().is_some())
     }
 
     /// Whether some of those in memory can expire.
@@ -159,7 +161,7 @@ impl Lines {
     /// Has the journals know what may have been delivered; to be called after each run of deliveries.
     #[inline]
     pub(super) fn mark_delivered(&mut self) {
-        if !self.lines[0].is_plain() {
+        if self.kept {
             self.lines.iter_mut().for_each(Line::mark_delivered);
         }
     }

@@ -80,7 +80,7 @@ impl Site {
         let mut events = Vec::new();
         self.channel.outbox().take(usize::MAX, &mut events, &mut Wakes::default());
         let confirmed = events.into_iter().filter_map(|event| match event {
-            Event::Confirmed(confirmed) => Some(confirmed),
+            Event::Confirmed(confirmed) => Some(*confirmed),
             _ => None,
         });
         confirmed.collect()
