@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -171,6 +172,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 impl Serve {
     fn run(self) -> Result<()> {
         start_logging(&self.log, self.log_format)?;
+        raise_file_limit();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .thread_name("warrenmq")
@@ -273,6 +275,14 @@ impl Serve {
             login_from: self.tls_login_from,
         };
         Tls::load(&options).map(Some)
+    }
+}
+
+/// Connections and durable queues take a file or more each; the usual limit of 1024 is for shells.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
 
