@@ -9,14 +9,13 @@ use std::sync::{Arc, Weak};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 
 use super::outbox::Wakes;
 use super::queue::Shelves;
 use super::store::{Journal, Store, Stored};
 use super::timers::{NEVER, Timed, Timers};
 use super::vhost::Vhost;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::wire::properties::PropertiesView;
 use crate::wire::table::Value;
@@ -64,11 +63,10 @@ struct Kept {
 }
 
 impl Held {
-    /// Those that are kept for the virtual host of this name.
-    pub(super) fn open(vhost: &str, shelves: Option<&Shelves>) -> Result<Self> {
+    /// Those that are kept under this number.
+    pub(super) fn open(id: u64, shelves: Option<&Shelves>) -> Result<Self> {
         let mut held = Held { messages: BTreeMap::new(), due: HashMap::new(), next_id: 1, kept: None };
         let Some(Shelves { store, .. }) = shelves else { return Ok(held) };
-        let id = delayed_id(vhost);
         let (journal, found) = store.open_line(id, 0)?;
         let (mut from, mut read) = (found.first, Vec::new());
         while from < found.next {
@@ -94,13 +92,13 @@ impl Held {
     }
 }
 
-/// The least of the numbers under which delayed messages are kept; those of queues are below it.
-const FIRST_DELAYED: u64 = 1 << 63;
-
-/// The number under which a virtual host's delayed messages are kept: made of its name.
-pub(crate) fn delayed_id(vhost: &str) -> u64 {
-    let hash = Sha256::digest(vhost.as_bytes());
-    hash.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte)) | FIRST_DELAYED
+/// A number under which a new virtual host's delayed messages are kept: larger than those of queues, and no number of
+/// one before, as that one's messages may still be on their way out.
+pub(super) fn new_number() -> Result<u64> {
+    let random = getrandom::u64().map_err(|error| {
+        Error::new(Kind::ResourceError, "add_vhost", format!("no random numbers: {error}"))
+    })?;
+    Ok(random | 1 << 63)
 }
 
 /// The delay that these properties ask for, in milliseconds. None for what is to be routed at once: no header, 0, or

@@ -82,7 +82,6 @@ pub use session::{Session, SessionInfo};
 pub use vhost::Vhost;
 pub use vhosts::{VhostInfo, VhostLimits, VhostMetadata};
 
-pub(crate) use delay::delayed_id;
 pub(crate) use queue::ids_of;
 pub(crate) use record::Recorder;
 

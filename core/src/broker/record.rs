@@ -46,8 +46,9 @@ pub trait Record: Send + Sync + fmt::Debug {
 /// know all of their types.
 #[derive(Clone, Debug)]
 pub enum Definition {
-    /// A virtual host.
-    Vhost(VhostDefinition),
+    /// A virtual host, with the number under which its delayed messages are kept: another one of the same name has
+    /// another.
+    Vhost(u64, VhostDefinition),
     /// A user.
     User(UserDefinition),
     /// What a user may do in a virtual host.

@@ -24,7 +24,7 @@ impl Broker {
         broker.timers.hold();
         let mut limits = Vec::new();
         for definition in record.recorded()? {
-            if let Definition::Vhost(vhost) = &definition {
+            if let Definition::Vhost(_, vhost) = &definition {
                 limits.push((vhost.name.clone(), vhost.limits));
             }
             broker.put_back(definition)?;
@@ -41,7 +41,7 @@ impl Broker {
     fn put_back(&self, definition: Definition) -> Result<()> {
         const OPERATION: &str = "restore";
         match definition {
-            Definition::Vhost(vhost) => self.add_vhost(&vhost.name, vhost.metadata),
+            Definition::Vhost(number, vhost) => self.add_numbered_vhost(number, &vhost.name, vhost.metadata),
             Definition::User(user) => self.users.put(user.user()?),
             Definition::Permissions(permissions) => self.set_permissions(permissions),
             Definition::TopicPermissions(permissions) => self.set_topic_permissions(permissions),

@@ -32,6 +32,8 @@ use crate::wire::table::Value;
 /// A namespace of exchanges, queues and bindings.
 pub struct Vhost {
     pub(super) name: Arc<str>,
+    /// Under which its delayed messages are kept.
+    pub(super) number: u64,
     pub(super) topology: RwLock<Topology>,
     /// Counts changes of the topology: a route that was found under one number holds as long as it stands.
     generation: AtomicU64,
@@ -66,15 +68,17 @@ pub(super) struct Settings {
 impl Vhost {
     pub(super) fn new(
         name: &str,
+        number: u64,
         timers: &Arc<Timers>,
         recorder: Recorder,
         options: &Options,
     ) -> Result<Arc<Self>> {
         let budget = Budget { line: options.queue_memory, all: options.memory_limit / 2 };
         let shelves = options.store.clone().map(|store| Shelves { store, budget });
-        let delayed = Held::open(name, shelves.as_ref())?;
+        let delayed = Held::open(number, shelves.as_ref())?;
         Ok(Arc::new_cyclic(|me| Vhost {
             name: name.into(),
+            number,
             topology: RwLock::new(Topology::new()),
             generation: AtomicU64::new(0),
             replies: Replies::default(),

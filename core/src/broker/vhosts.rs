@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Broker;
 use super::definitions::VhostDefinition;
+use super::delay::new_number;
 use super::outbox::Wakes;
 use super::record::{Change, Definition};
 use super::session::{Authority, Session, SessionInfo};
@@ -157,6 +158,10 @@ impl Broker {
     /// `PreconditionFailed` when there is one of this name, `InvalidArgument` for a name that is empty or longer
     /// than 255 bytes, or a default queue type that does not exist.
     pub fn add_vhost(&self, name: &str, metadata: VhostMetadata) -> Result<()> {
+        self.add_numbered_vhost(new_number()?, name, metadata)
+    }
+
+    pub(super) fn add_numbered_vhost(&self, number: u64, name: &str, metadata: VhostMetadata) -> Result<()> {
         check_name("add_vhost", "vhost", name)?;
         check_queue_type("add_vhost", &metadata)?;
         let _held = self.changing.hold(name.into());
@@ -165,8 +170,8 @@ impl Broker {
             return Err(Error::new(Kind::PreconditionFailed, "add_vhost", reason));
         }
         let settings = Settings { metadata, limits: VhostLimits::default() };
-        self.recorder.keep("add_vhost", || settings.recorded(name))?;
-        let vhost = Vhost::new(name, &self.timers, self.recorder.clone(), &self.options)?;
+        self.recorder.keep("add_vhost", || settings.recorded(number, name))?;
+        let vhost = Vhost::new(name, number, &self.timers, self.recorder.clone(), &self.options)?;
         *vhost.settings.write() = settings;
         self.vhosts.write().insert(name.into(), vhost);
         Ok(())
@@ -230,7 +235,7 @@ impl Broker {
         let vhost = self.existing(operation, name)?;
         let mut settings = vhost.settings.read().clone();
         change(&mut settings);
-        self.recorder.keep(operation, || settings.recorded(name))?;
+        self.recorder.keep(operation, || settings.recorded(vhost.number, name))?;
         *vhost.settings.write() = settings;
         Ok(())
     }
@@ -248,9 +253,9 @@ impl Broker {
 }
 
 impl Settings {
-    fn recorded(&self, name: &str) -> Change {
+    fn recorded(&self, number: u64, name: &str) -> Change {
         let (limits, metadata) = (self.limits, self.metadata.clone());
-        Change::Put(Definition::Vhost(VhostDefinition { name: name.into(), limits, metadata }))
+        Change::Put(Definition::Vhost(number, VhostDefinition { name: name.into(), limits, metadata }))
     }
 }
 

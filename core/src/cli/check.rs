@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use hashbrown::HashMap;
 
-use crate::broker::{Definition, Record, delayed_id, ids_of};
+use crate::broker::{Definition, Record, ids_of};
 use crate::error::{Error, Kind, Result};
 use crate::storage::disk::RealDisk;
 use crate::storage::{DefinitionStore, Directory, check};
@@ -61,8 +61,8 @@ impl Command {
 /// What the folders belong to, by their numbers.
 fn names(definitions: &DefinitionStore) -> Result<HashMap<u64, String>> {
     let names = definitions.recorded()?.into_iter().filter_map(|definition| match definition {
-        Definition::Vhost(vhost) => {
-            Some((delayed_id(&vhost.name), format!("delayed messages in vhost '{}'", vhost.name)))
+        Definition::Vhost(number, vhost) => {
+            Some((number, format!("delayed messages in vhost '{}'", vhost.name)))
         }
         Definition::Queue(id, queue, _) => {
             Some((id, format!("queue '{}' in vhost '{}'", queue.name, queue.vhost)))

@@ -379,3 +379,18 @@ fn a_de_duplicating_queue_remembers_ids_over_a_restart_and_no_more_of_them_than_
     site.channel.delete_queue("q", false, false, &mut Wakes::default()).unwrap();
     assert_eq!(site.shelf.len(), 0);
 }
+
+#[test]
+fn a_virtual_host_that_takes_the_name_of_another_has_none_of_its_delayed_messages() {
+    let mut site = Site::new();
+    let ids = |site: &Site| site.shelf.ids();
+    site.queue("q", &[]);
+    let before = ids(&site);
+    site.broker.add_vhost("other", VhostMetadata::default()).unwrap();
+    let first = ids(&site);
+    site.broker.delete_vhost("other").unwrap();
+    assert_eq!(ids(&site), before, "its place is given up");
+    site.broker.add_vhost("other", VhostMetadata::default()).unwrap();
+    let second = ids(&site);
+    assert!(second.len() == first.len() && second != first, "and not used again");
+}

@@ -1,6 +1,6 @@
 //! A store in memory: it survives a broker, and says when something is on the disk only when the test lets it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -48,6 +48,11 @@ impl Shelf {
     /// A line of the first queue that was declared.
     pub(super) fn first_line(&self) -> Arc<Line> {
         self.line(1, 0)
+    }
+
+    /// The numbers under which something is kept.
+    pub(super) fn ids(&self) -> BTreeSet<u64> {
+        self.lines.lock().keys().map(|(id, _)| *id).collect()
     }
 
     /// Messages of all queues.
@@ -163,6 +168,10 @@ impl Record for Ledger {
                     definitions.retain(
                         |other| !matches!(other, Definition::Queue(_, queue, _) if queue.name == name),
                     );
+                }
+                Change::DeleteVhost(name) => {
+                    definitions
+                        .retain(|other| !matches!(other, Definition::Vhost(_, vhost) if vhost.name == name));
                 }
                 other => panic!("not on this ledger: {other:?}"),
             }

@@ -25,15 +25,15 @@ use redb::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::broker::ids_of;
 use crate::broker::{BindingDefinition, Change, Definition, DestinationType, Side};
-use crate::broker::{delayed_id, ids_of};
 use crate::wire::table::Table;
 
 /// The version of the format that is written; older ones are read.
 const FORMAT: u64 = 1;
 
 const ABOUT: TableDefinition<&str, u64> = TableDefinition::new("about");
-const VHOSTS: TableDefinition<&str, &str> = TableDefinition::new("vhosts");
+const VHOSTS: TableDefinition<&str, (u64, &str)> = TableDefinition::new("vhosts");
 const USERS: TableDefinition<&str, &str> = TableDefinition::new("users");
 const PERMISSIONS: TableDefinition<Pair, &str> = TableDefinition::new("permissions");
 const TOPIC_PERMISSIONS: TableDefinition<Triple, &str> = TableDefinition::new("topic permissions");
@@ -85,7 +85,7 @@ pub(super) fn read(database: &Database) -> Result<Vec<Definition>> {
     let reading = database.begin_read()?;
     let mut found = Vec::new();
     let into = &mut found;
-    each(&reading, VHOSTS, into, |_, json| Ok(Definition::Vhost(parse(json)?)))?;
+    each(&reading, VHOSTS, into, |_, (number, json)| Ok(Definition::Vhost(number, parse(json)?)))?;
     each(&reading, USERS, into, |_, json| Ok(Definition::User(parse(json)?)))?;
     each(&reading, PERMISSIONS, into, |_, json| Ok(Definition::Permissions(parse(json)?)))?;
     each(&reading, TOPIC_PERMISSIONS, into, |_, json| Ok(Definition::TopicPermissions(parse(json)?)))?;
@@ -111,7 +111,7 @@ pub(super) fn read(database: &Database) -> Result<Vec<Definition>> {
     Ok(found)
 }
 
-/// The numbers of the queues there are.
+/// The numbers under which something is kept.
 pub(super) fn queue_numbers(database: &Database) -> Result<HashSet<u64>> {
     let mut numbers = HashSet::new();
     for row in database.begin_read()?.open_table(QUEUES)?.iter()? {
@@ -119,7 +119,7 @@ pub(super) fn queue_numbers(database: &Database) -> Result<HashSet<u64>> {
         numbers.extend([queue.value().0, ids_of(queue.value().0)]);
     }
     for row in database.begin_read()?.open_table(VHOSTS)?.iter()? {
-        numbers.insert(delayed_id(row?.0.value()));
+        numbers.insert(row?.1.value().0);
     }
     Ok(numbers)
 }
@@ -150,7 +150,7 @@ pub(super) fn write(database: &Database, changes: &[Change]) -> Result<()> {
 
 struct Tables<'a> {
     about: Rows<'a, &'static str, u64>,
-    vhosts: Rows<'a, &'static str, &'static str>,
+    vhosts: Rows<'a, &'static str, (u64, &'static str)>,
     users: Rows<'a, &'static str, &'static str>,
     permissions: Rows<'a, Pair, &'static str>,
     topic_permissions: Rows<'a, Triple, &'static str>,
@@ -229,8 +229,8 @@ impl<'a> Tables<'a> {
 
     fn put(&mut self, definition: &Definition) -> Result<()> {
         match definition {
-            Definition::Vhost(vhost) => {
-                self.vhosts.insert(vhost.name.as_str(), json(vhost)?.as_str())?;
+            Definition::Vhost(number, vhost) => {
+                self.vhosts.insert(vhost.name.as_str(), (*number, json(vhost)?.as_str()))?;
             }
             Definition::User(user) => {
                 self.users.insert(user.name.as_str(), json(user)?.as_str())?;
