@@ -8,7 +8,7 @@
 //! | [`storage`] | what is on disk: segments of messages, acks, recovery |
 //! | [`wire`] | AMQP 0-9-1 bytes ⇄ values, generated from the spec |
 //! | [`server`] | AMQP connections: handshake, read loop, and the writing half that every publisher may use |
-//! | [`client`] | one client API over the transports `inproc:` and `amqp:`; the language modules are its fronts |
+//! | [`client`] | one client API over the transports `inproc:`, `local:` and `amqp:`; the language modules are its fronts |
 //! | [`host`] | a broker that lives in a directory |
 //! | [`cli`] | the `warrenmq` command |
 //! | [`error`], [`clock`], [`auth`], [`memory`], [`disk`] | the one error type; time; users and what they may do; what messages cost; space on the disk |
@@ -20,7 +20,8 @@
 //! ```text
 //! bytes ─▶ wire ─▶ server ─┐                                       ┌─▶ server ─▶ wire ─▶ bytes
 //!                          ├─▶ broker::Channel ─▶ routing ─▶ Queue ─▶ Outbox ─┤
-//! Node/Python ─▶ client ───┘                                       └─▶ client ─▶ Node/Python
+//! Node/Python ─▶ client ───┘                            │          └─▶ client ─▶ Node/Python
+//!                                                       └─▶ storage (when durable)
 //! ```
 
 pub mod auth;

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::outbox::Wakes;
 use super::queue::Shelves;
-use super::store::{Journal, Store, Stored};
+use super::store::{Journal, Store, read_all};
 use super::timers::{NEVER, Timed, Timers};
 use super::vhost::Vhost;
 use crate::error::{Error, Kind, Result};
@@ -30,9 +30,6 @@ pub struct DelayedMessage {
     /// The message.
     pub message: Message,
 }
-
-/// Bytes that are read at a time when a virtual host is opened.
-const CHUNK: usize = 1 << 20;
 
 /// The delayed messages of a virtual host.
 pub(super) struct Delayed {
@@ -68,13 +65,7 @@ impl Held {
         let mut held = Held { messages: BTreeMap::new(), due: HashMap::new(), next_id: 1, kept: None };
         let Some(Shelves { store, .. }) = shelves else { return Ok(held) };
         let (journal, found) = store.open_line(id, 0)?;
-        let (mut from, mut read) = (found.first, Vec::new());
-        while from < found.next {
-            from = journal.read(from, CHUNK, &mut read)?;
-            for Stored { number, expires: due, message, .. } in read.drain(..) {
-                held.add(number, due, message);
-            }
-        }
+        read_all(&*journal, found, |stored| held.add(stored.number, stored.expires, stored.message))?;
         held.next_id = found.next.max(1);
         held.kept = Some(Kept { store: store.clone(), journal, id });
         Ok(held)
@@ -141,7 +132,7 @@ impl Delayed {
     /// A message that was taken out is elsewhere, or nowhere.
     fn forget(&self, id: u64) {
         if let Some(kept) = &self.state.lock().held.kept {
-            kept.journal.remove(std::slice::from_ref(&(id..id + 1)));
+            kept.journal.remove_one(id);
         }
     }
 

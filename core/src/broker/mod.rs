@@ -1,6 +1,6 @@
 //! The domain: virtual hosts, exchanges, bindings, queues, consumers and channels.
 //!
-//! Synchronous, in memory; knows no socket, file format, task or language. Everybody acts through a
+//! Synchronous; knows no socket, file format, task or language. Everybody acts through a
 //! [`Channel`], be it the AMQP server or a program in this process.
 //!
 //! # Lock order
@@ -17,7 +17,8 @@
 //!
 //! A thread that holds one may take those below it, never one above, and never two of the same row.
 //! An exchange's history (`history`), the timers (`timers`) and the delayed messages (`delay`) have locks beside
-//! these: nothing else is taken while one is held, but a delayed message sets its alarm.
+//! these: nothing else is taken while one is held, but a delayed message sets its alarm. A store's own locks are
+//! below all of them, and it calls back ([`store::Waiter`]) with none held.
 //!
 //! Sockets are written, waiters woken and dead letters sent after all of them are released: what is to be done then
 //! is noted in [`Wakes`], which does it when it is dropped or [run](Wakes::run). So a queue that gives a message up

@@ -36,6 +36,22 @@ pub trait Store: Send + Sync + Debug {
     fn close(&self) -> Result<()>;
 }
 
+/// Bytes that are read at a time by who wants all.
+const CHUNK: usize = 1 << 20;
+
+/// Reads everything that a journal had when it was opened.
+///
+/// # Errors
+/// `ResourceError` when the disk fails.
+pub(super) fn read_all(journal: &dyn Journal, found: Recovered, take: impl FnMut(Stored)) -> Result<()> {
+    let (mut from, mut read, mut take) = (found.first, Vec::new(), take);
+    while from < found.next {
+        from = journal.read(from, CHUNK, &mut read)?;
+        read.drain(..).for_each(&mut take);
+    }
+    Ok(())
+}
+
 /// Who waits for the disk.
 pub type Waiter = Box<dyn FnOnce(Result<()>) + Send>;
 
@@ -48,6 +64,11 @@ pub trait Journal: Send + Sync + Debug {
 
     /// These numbers are settled, in ascending order. Those that were never appended are passed over.
     fn remove(&self, numbers: &[Range<u64>]);
+
+    /// This one is settled.
+    fn remove_one(&self, number: u64) {
+        self.remove(std::slice::from_ref(&(number..number + 1)));
+    }
 
     /// The message came back so many times.
     fn returned(&self, number: u64, returns: u16);

@@ -11,13 +11,11 @@ use bytes::{Bytes, BytesMut};
 use hashbrown::HashSet;
 
 use super::keep::Place;
-use crate::broker::store::{Journal, Stored};
+use crate::broker::store::{Journal, read_all};
 use crate::error::Result;
 use crate::message::{Body, Message, route_key};
 use crate::wire::table::{Table, Value};
 
-/// Bytes that are read at a time when a queue is opened.
-const CHUNK: usize = 64 << 10;
 /// Ids that are remembered when no number was given.
 const CACHE_SIZE: usize = 1024;
 
@@ -40,15 +38,11 @@ impl Duplicates {
         let Some((journal, found)) = place.map(Place::open_ids).transpose()? else {
             return Ok(Some(duplicates));
         };
-        let (mut from, mut read) = (found.first, Vec::new());
-        while from < found.next {
-            from = journal.read(from, CHUNK, &mut read)?;
-            for Stored { expires: since, message, .. } in read.drain(..) {
-                let id = Bytes::copy_from_slice(message.body());
-                duplicates.known.insert(id.clone());
-                duplicates.order.push_back((since, id));
-            }
-        }
+        read_all(&*journal, found, |stored| {
+            let id = Bytes::copy_from_slice(stored.message.body());
+            duplicates.known.insert(id.clone());
+            duplicates.order.push_back((stored.expires, id));
+        })?;
         // One that was damaged leaves a gap behind which the numbers do not fit; better to remember a few too long.
         duplicates.journal = Some((journal, found.next - duplicates.order.len() as u64));
         Ok(Some(duplicates))
@@ -89,7 +83,7 @@ impl Duplicates {
             if let Some((_, oldest)) = self.order.pop_front() {
                 self.known.remove(&oldest);
                 if let Some((journal, first)) = &mut self.journal {
-                    journal.remove(std::slice::from_ref(&(*first..*first + 1)));
+                    journal.remove_one(*first);
                     *first += 1;
                 }
             }

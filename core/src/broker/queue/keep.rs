@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::lines::{Lines, NUMBER_BITS, Position};
+use super::lines::{Lines, Position, line, number};
 use super::log::Log;
 use super::{Queue, QueueKind};
 use crate::broker::store::{Journal, Recovered, Store};
@@ -116,8 +116,8 @@ impl Queue {
 
     /// A message is settled for good.
     pub(super) fn forget(&self, position: Position) {
-        if self.is_kept() {
-            self.forget_all(vec![position]);
+        if let Some(kept) = &self.kept {
+            kept.journals[line(position)].remove_one(number(position));
         }
     }
 
@@ -125,7 +125,6 @@ impl Queue {
     pub(super) fn forget_all(&self, mut positions: Vec<Position>) {
         let Some(kept) = &self.kept else { return };
         positions.sort_unstable();
-        let line = |position: Position| (position >> NUMBER_BITS) as usize;
         for positions in positions.chunk_by(|a, b| line(*a) == line(*b)) {
             kept.journals[line(positions[0])].remove(&runs(positions));
         }
@@ -136,7 +135,7 @@ impl Queue {
 fn runs(positions: &[Position]) -> Vec<Range<u64>> {
     let mut runs: Vec<Range<u64>> = Vec::new();
     for position in positions {
-        let number = position & ((1 << NUMBER_BITS) - 1);
+        let number = number(*position);
         match runs.last_mut() {
             Some(run) if run.end == number => run.end += 1,
             _ => runs.push(number..number + 1),

@@ -2,8 +2,8 @@
 //!
 //! In memory: those that came back, in order of their numbers, then those that were never delivered. Of a line that
 //! is kept (`Kept`) each persistent message is in a journal, too; and when many wait, all that is beyond the [`Budget`]
-//! is in the journal only, the backlog, and is read when its turn comes. So memory stays flat
-//! however long the queue is.
+//! is in the journal only, the backlog, and is read when its turn comes. So memory stays flat however long the
+//! queue is.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -211,7 +211,7 @@ impl Line {
         if number < kept.opened && !message.is_persistent() {
             totals.len -= 1;
             totals.bytes -= bytes;
-            kept.journal.remove(std::slice::from_ref(&(number..number + 1)));
+            kept.journal.remove_one(number);
             return true;
         }
         totals.mortal += usize::from(expires != NEVER);

@@ -12,7 +12,17 @@ use crate::message::Message;
 /// Where a message stands in its queue: its line in the highest 8 bits, its number there in the others.
 pub(in crate::broker) type Position = u64;
 
-pub(super) const NUMBER_BITS: u32 = 56;
+const NUMBER_BITS: u32 = 56;
+
+/// The line of a position.
+pub(super) fn line(position: Position) -> usize {
+    (position >> NUMBER_BITS) as usize
+}
+
+/// The number of a position in its line.
+pub(super) fn number(position: Position) -> u64 {
+    position & ((1 << NUMBER_BITS) - 1)
+}
 
 /// A message and what this queue knows of it.
 #[derive(Clone, Debug)]
@@ -121,9 +131,9 @@ impl Lines {
 
     /// Puts a message back to its place.
     pub(super) fn put_back(&mut self, position: Position, entry: Entry) {
-        let line = (position >> NUMBER_BITS) as usize;
+        let line = line(position);
         self.top = self.top.max(line);
-        self.lines[line].put_back(position & ((1 << NUMBER_BITS) - 1), entry, &mut self.totals);
+        self.lines[line].put_back(number(position), entry, &mut self.totals);
     }
 
     /// The line whose turn it is.

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::lines::Entry;
 use super::{NEVER, Queue, State, Wakes};
 use crate::broker::consumer::Turn;
-use crate::broker::store::{Journal, Recovered, Stored};
+use crate::broker::store::{Journal, Recovered, read_all};
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::wire::table::{Table, Value};
@@ -76,9 +76,6 @@ pub(in crate::broker) fn milliseconds(span: &str) -> Option<u64> {
     span[..span.len() - unit.len_utf8()].parse::<u64>().ok()?.checked_mul(seconds * 1000)
 }
 
-/// Bytes that are read at a time when a stream is opened.
-const CHUNK: usize = 1 << 20;
-
 /// The messages of a stream.
 pub(super) struct Log {
     /// The offset of the first of `messages`; those behind it follow without gaps.
@@ -97,17 +94,12 @@ impl Log {
 
     /// A stream with what its journal had.
     pub(super) fn open(journal: Arc<dyn Journal>, found: Recovered) -> Result<Self> {
-        let Recovered { first, next, .. } = found;
-        let mut log = Log { first, messages: VecDeque::new(), bytes: 0, journal: None };
-        let (mut from, mut read) = (first, Vec::new());
-        while from < next {
-            from = journal.read(from, CHUNK, &mut read)?;
-            for Stored { number, expires: came, message, .. } in read.drain(..) {
-                log.fill(number);
-                log.push(message, came);
-            }
-        }
-        log.fill(next);
+        let mut log = Log { first: found.first, ..Log::new() };
+        read_all(&*journal, found, |stored| {
+            log.fill(stored.number);
+            log.push(stored.message, stored.expires);
+        })?;
+        log.fill(found.next);
         log.journal = Some(journal);
         Ok(log)
     }

@@ -105,6 +105,20 @@ fn start(shelf: &Arc<Shelf>, ledger: &Arc<Ledger>, clock: &Clock) -> (Arc<Broker
     (broker, channels.0, channels.1)
 }
 
+/// The properties of a persistent message with this header.
+fn persistent_with(header: &str, value: Value) -> bytes::BytesMut {
+    let mut headers = Table::default();
+    headers.insert(header, value);
+    let properties = crate::wire::Properties {
+        headers: Some(headers),
+        delivery_mode: Some(2),
+        ..crate::wire::Properties::default()
+    };
+    let mut encoded = bytes::BytesMut::new();
+    properties.encode(&mut encoded);
+    encoded
+}
+
 fn numbered(range: std::ops::Range<u8>) -> Vec<Vec<u8>> {
     range.map(|number| vec![number]).collect()
 }
@@ -307,16 +321,7 @@ fn streams_come_back_with_their_offsets() {
 fn delayed_messages_come_back_and_are_due_at_their_time() {
     let mut site = Site::new();
     site.queue("q", &[]);
-    let mut headers = Table::default();
-    headers.insert("x-delay", Value::I32(500));
-    let properties = crate::wire::Properties {
-        headers: Some(headers),
-        delivery_mode: Some(2),
-        ..crate::wire::Properties::default()
-    };
-    let mut encoded = bytes::BytesMut::new();
-    properties.encode(&mut encoded);
-    site.send_as(&encoded, "q", b"later");
+    site.send_as(&persistent_with("x-delay", Value::I32(500)), "q", b"later");
     site.clock.advance(std::time::Duration::from_millis(400));
     site.restart();
     site.broker.run_due();
@@ -359,16 +364,8 @@ fn a_de_duplicating_queue_remembers_ids_over_a_restart_and_no_more_of_them_than_
     let mut site = Site::new();
     site.queue("q", &[("x-message-deduplication", Value::Bool(true)), ("x-cache-size", Value::I32(2))]);
     let send = |site: &mut Site, id: &str| {
-        let mut headers = Table::default();
-        headers.insert("x-deduplication-header", Value::LongString(id.to_owned().into()));
-        let properties = crate::wire::Properties {
-            headers: Some(headers),
-            delivery_mode: Some(2),
-            ..crate::wire::Properties::default()
-        };
-        let mut encoded = bytes::BytesMut::new();
-        properties.encode(&mut encoded);
-        site.send_as(&encoded, "q", id.as_bytes());
+        let properties = persistent_with("x-deduplication-header", Value::LongString(id.to_owned().into()));
+        site.send_as(&properties, "q", id.as_bytes());
     };
     ["a", "b", "c"].into_iter().for_each(|id| send(&mut site, id));
     assert_eq!(site.bodies("q"), [b"a", b"b", b"c"]);
