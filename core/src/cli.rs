@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -17,7 +18,7 @@ use crate::broker::{Broker, Options, Profile};
 use crate::disk;
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
-use crate::server::{Limits, LoginFrom, Server, Tls, TlsOptions, Verify};
+use crate::server::{Limits, LoginFrom, Server, Tls, TlsOptions, Verify, round};
 use crate::storage::{self, Directory};
 use crate::wire::frame::FRAME_MIN_SIZE;
 
@@ -173,7 +174,7 @@ impl Serve {
     fn run(self) -> Result<()> {
         start_logging(&self.log, self.log_format)?;
         raise_file_limit();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
+        let runtime = round::observe(&mut Builder::new_multi_thread())
             .enable_all()
             .thread_name("warrenmq")
             .build()

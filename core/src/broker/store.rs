@@ -73,7 +73,7 @@ pub trait Journal: Send + Sync + Debug {
     /// The message came back so many times.
     fn returned(&self, number: u64, returns: u16);
 
-    /// Messages below `end` may have been delivered: after a crash they come as redelivered.
+    /// Messages below `end`, and no others, may have been delivered: after a crash they come as redelivered.
     fn delivered(&self, end: u64);
 
     /// Reads on from number `from`, about `bytes` bytes; what was removed before the line was opened, and what
@@ -102,7 +102,7 @@ pub struct Stored {
 pub struct Recovered {
     /// The number of the first message that is there; [`Recovered::next`] when there is none.
     pub first: u64,
-    /// The next free number.
+    /// The next free number; none of which messages may have been delivered is free.
     pub next: u64,
     /// Messages below it may have been delivered.
     pub delivered: u64,

@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::broker::{Broker, Options};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
+use crate::server::round;
 
 /// Forks between the first process and this one.
 static FORKS: AtomicUsize = AtomicUsize::new(0);
@@ -110,7 +111,7 @@ pub fn runtime() -> Result<Handle> {
     if let Some(runtime) = process.runtime.get() {
         return Ok(runtime.handle().clone());
     }
-    let runtime = Builder::new_multi_thread()
+    let runtime = round::observe(&mut Builder::new_multi_thread())
         .worker_threads(WORKERS)
         .thread_name("warrenmq")
         .enable_all()

@@ -40,6 +40,11 @@ impl Attention {
         Attention { until: if counted { now + span } else { now }, counted }
     }
 
+    /// Not so in a crowd.
+    pub(super) fn looks(&self) -> bool {
+        self.counted
+    }
+
     pub(super) fn is_over(&self) -> bool {
         Instant::now() >= self.until
     }

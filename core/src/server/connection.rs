@@ -15,7 +15,7 @@ use super::channel::{Channel, Next};
 use super::handshake::{Client, Greeted, Tuned};
 use super::link::Link;
 use super::socket::{Reader, Writer};
-use super::{Limits, frame_error, reply_text, unexpected_frame};
+use super::{Limits, frame_error, reply_text, round, unexpected_frame};
 use crate::broker::{Session, Wakes};
 use crate::error::{Error, Kind, Result, Scope};
 use crate::wire::{Frame, FrameKind, Method, ShortString, channel, connection, method_id, next_frame};
@@ -31,6 +31,8 @@ const INTERACTIVE: usize = 4 << 10;
 const ALARM_POLL: Duration = Duration::from_millis(20);
 /// How often one looks that has to wait until messages are written.
 const CATCH_UP: Duration = Duration::from_millis(1);
+/// After so long without another request, nothing more is on its way that would take an acknowledgement along.
+const REST: Duration = Duration::from_millis(1);
 /// How long a client may take to answer `connection.close`, or to close its socket after our answer.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -95,6 +97,7 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
                     if busy && size < BUFFER_MAX {
                         size *= 2;
                     }
+                    round::begin(count <= INTERACTIVE);
                     end = connection.batch(&mut buffer).break_value();
                     if busy {
                         tokio::task::yield_now().await; // others of this thread have their turn
@@ -113,7 +116,7 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
                 }
                 Err(error) => end = Some(End::Lost(error.to_string())),
             },
-            () = look_again(), if attentive.is_some() => {
+            () = look_again(attentive.as_ref()), if attentive.is_some() => {
                 if attentive.take_if(|attention| attention.is_over()).is_some() {
                     // Linux forgets this with every delayed ACK. Clients with Nagle's algorithm on (amqplib) hold
                     // back the second of two small writes for 40 ms unless we acknowledge the first. Before this
@@ -169,8 +172,13 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
     }
 }
 
-/// Lets others go first, those of other processes included, and then has the runtime look for events.
-async fn look_again() {
+/// Lets others go first, those of other processes included, and then has the runtime look for events. Who is not to
+/// look sleeps: to let others go first after each of many requests would leave each of them alone in its round.
+async fn look_again(attention: Option<&Attention>) {
+    if !attention.is_some_and(Attention::looks) {
+        return sleep(REST).await;
+    }
+    round::end();
     std::thread::yield_now();
     tokio::task::yield_now().await;
 }

@@ -19,7 +19,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::output::Output;
-use super::socket;
+use super::{round, socket};
 use crate::broker::{Event, Outbox, Outlet, Wakes};
 use crate::wire::{Method, ShortString, basic};
 
@@ -105,7 +105,9 @@ impl Outlet for Announcer {
     fn ready(&self) {
         if let Some((link, port)) = self.target() {
             link.ready.lock().push_back(port);
-            link.flush();
+            if !round::put_off(&link) {
+                link.flush();
+            }
         }
     }
 }

@@ -7,9 +7,11 @@
 //! | `certificates`, `distinguished_name` | what a TLS listener shows and trusts; the user whom a certificate names |
 //! | `handshake` | protocol header, login, tuning, `connection.open` |
 //! | `connection` | the read loop: frames to channels, heartbeats, closing |
-//! | `channel` | one channel's methods and contents, to [`crate::broker::Channel`] |
+//! | `channel` | one channel's methods and contents, to [`crate::broker::Channel`]; `arrange` those that declare |
 //! | `link` | the writing half, on which any thread may send what became deliverable |
 //! | `output` | frames on their way to the socket |
+//! | `round` | what small requests make deliverable goes out together |
+//! | `attention` | looking for the next request before going to sleep |
 //! | `identity` | what the broker says of itself |
 //! | `loopback` | a connection without a socket, for tests |
 //!
@@ -27,6 +29,7 @@ mod identity;
 mod link;
 mod loopback;
 mod output;
+pub(crate) mod round;
 mod socket;
 mod tls;
 

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use crate::connection::{Connection, refusal};
-use crate::wire::{bad, method};
+use crate::connection::refusal;
+use crate::wire::{FrameBuffer, bad, method};
 
 /// Which messages of the current window are still unconfirmed.
 #[derive(Debug, Default)]
@@ -17,30 +17,29 @@ pub struct Confirms {
 }
 
 impl Confirms {
-    /// Waits until all of the `count` messages just published are confirmed; a refusal is an error.
-    pub fn wait(&mut self, connection: &mut Connection, count: usize) -> io::Result<()> {
+    /// So many messages have just been published, and all before them were confirmed.
+    pub fn await_next(&mut self, count: usize) {
         self.before += self.pending.len() as u64;
         self.pending.clear();
         self.pending.resize(count, true);
         (self.floor, self.left) = (0, count);
-        loop {
-            while let Some(frame) = connection.frames.next_frame()? {
-                match frame.method() {
-                    method::BASIC_ACK => {
-                        let mut arguments = frame.arguments();
-                        self.confirm(arguments.longlong()?, arguments.octet()? & 1 == 1)?;
-                    }
-                    method::BASIC_NACK => {
-                        return Err(io::Error::other("the broker refused a message (basic.nack)"));
-                    }
-                    _ => refusal(frame)?,
+    }
+
+    /// Takes what was read; whether all is confirmed. A refusal is an error.
+    pub fn take(&mut self, frames: &mut FrameBuffer) -> io::Result<bool> {
+        while let Some(frame) = frames.next_frame()? {
+            match frame.method() {
+                method::BASIC_ACK => {
+                    let mut arguments = frame.arguments();
+                    self.confirm(arguments.longlong()?, arguments.octet()? & 1 == 1)?;
                 }
+                method::BASIC_NACK => {
+                    return Err(io::Error::other("the broker refused a message (basic.nack)"));
+                }
+                _ => refusal(frame)?,
             }
-            if self.left == 0 {
-                return Ok(());
-            }
-            connection.frames.fill(&mut connection.stream)?;
         }
+        Ok(self.left == 0)
     }
 
     fn confirm(&mut self, tag: u64, multiple: bool) -> io::Result<()> {

@@ -24,6 +24,7 @@ pub mod drain;
 pub mod fill;
 pub mod mirror;
 pub mod process;
+mod producer;
 pub mod rpc;
 pub mod start;
 pub mod stats;

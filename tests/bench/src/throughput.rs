@@ -1,4 +1,4 @@
-//! Messages per second through one queue: one producer (or several) and one consumer connection, a thread each.
+//! Messages per second through one queue: one producer (or several) and one consumer connection, on threads of their own.
 //!
 //! The rate is counted where messages arrive. The producer may run ahead of the consumer by a
 //! bounded backlog only, so that the steady state is measured and not the growth of a queue; it
@@ -13,20 +13,15 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::confirms::Confirms;
-use crate::connection::{BATCH_BYTES, Connection, refusal, timed_out};
+use crate::connection::{Connection, refusal, timed_out};
 use crate::process::{self, Cpu, thread_id};
+use crate::producer;
 use crate::traffic::{Route, Traffic};
 use crate::url::Url;
 use crate::wire::{BODY, Fields, Frame, HEADER, ack_frame, bad, method};
 
-/// How far the producer may run ahead of the consumer by default: the lesser of the two. RabbitMQ
-/// spends a tenth more CPU a message on a fifth of the messages, and has been seen to lose a third of
-/// its rate at 16 KiB on five times the bytes.
-const BACKLOG_MESSAGES: u64 = 100_000;
-const BACKLOG_BYTES: u64 = 32 * 1024 * 1024;
 /// How often a side that waits looks up: far below the time in which a backlog is consumed.
-const POLL: Duration = Duration::from_millis(1);
+pub(crate) const POLL: Duration = Duration::from_millis(1);
 /// How long a read may wait before the consumer looks at its stop flag.
 const READ_TIMEOUT: Duration = Duration::from_millis(250);
 /// How long nothing may arrive before a number of messages is given up.
@@ -94,7 +89,7 @@ impl Options {
         }
     }
 
-    fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         match self.extent {
             Extent::Messages(count) => count,
             Extent::Window { .. } => u64::MAX,
@@ -151,14 +146,14 @@ impl fmt::Display for Outcome {
 
 /// What the two sides and the observer share.
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     /// Deliveries of each message.
-    copies: u64,
+    pub(crate) copies: u64,
     /// Messages published or about to be, by all producers.
     sent: AtomicU64,
     received: AtomicU64,
     reads: AtomicU64,
-    stop_producing: AtomicBool,
+    pub(crate) stop_producing: AtomicBool,
     stop_consuming: AtomicBool,
     /// The threads of the producers.
     producers: Vec<AtomicU32>,
@@ -175,7 +170,7 @@ impl Shared {
     }
 
     /// How many messages a producer may publish now: a batch, or none while the consumer is too far behind.
-    fn claim(&self, batch: u64, total: u64, backlog: u64) -> u64 {
+    pub(crate) fn claim(&self, batch: u64, total: u64, backlog: u64) -> u64 {
         let received = self.received.load(Relaxed);
         let claimed = self.sent.fetch_update(Relaxed, Relaxed, |sent| {
             let next = sent + batch.min(total - sent);
@@ -201,14 +196,19 @@ pub fn run(options: &Options) -> io::Result<Outcome> {
 }
 
 fn measure(options: &Options, route: &Route) -> io::Result<Outcome> {
-    let mut producers = Vec::new();
+    let mut connections = Vec::new();
     for _ in 0..options.producers {
         let mut producer = Connection::open(&options.url)?;
         if options.confirm.is_some() {
             producer.confirm_select()?;
         }
-        producers.push(producer);
+        connections.push(producer);
     }
+    // Who waits for confirms leaves a thread to others; who does not needs one.
+    let producers: Vec<Vec<Connection>> = match options.confirm {
+        Some(_) => vec![connections],
+        None => connections.into_iter().map(|one| vec![one]).collect(),
+    };
     let mut consumer = Connection::open(&options.url)?;
     let no_ack = options.ack == Ack::None;
     consumer.consume_all(&route.queues, no_ack, if no_ack { 0 } else { options.prefetch })?;
@@ -232,7 +232,7 @@ fn measure(options: &Options, route: &Route) -> io::Result<Outcome> {
             let report = events.clone();
             producing.push(scope.spawn(move || {
                 shared.line_up(thread);
-                if let Err(error) = produce(producer, route, options, shared) {
+                if let Err(error) = producer::run(producer, route, options, shared) {
                     let _ = report.send(Err(error)); // the observer may have gone with an error of its own
                 }
             }));
@@ -337,57 +337,6 @@ impl Snapshot {
             broker: self.broker.zip(from.broker).map(|(to, from)| (to - from).per_message(messages)),
             written: self.written.zip(from.written).map(|(to, from)| (to - from) as f64 / messages as f64),
         })
-    }
-}
-
-fn produce(mut connection: Connection, route: &Route, options: &Options, shared: &Shared) -> io::Result<()> {
-    let messages = route.messages(&vec![b'x'; options.size], connection.frame_max);
-    let longest = messages.iter().map(Vec::len).max().unwrap_or(1);
-    let batch = options.confirm.unwrap_or(BATCH_BYTES / longest).max(1) as u64;
-    let mut turns = Turns::new(&messages, batch as usize);
-    let default = BACKLOG_MESSAGES.min(BACKLOG_BYTES / options.size.max(1) as u64);
-    let backlog = options.backlog.unwrap_or(default).max(batch * route.copies * options.producers as u64);
-    let mut confirms = Confirms::default();
-    while !shared.stop_producing.load(Relaxed) {
-        let count = shared.claim(batch, options.total(), backlog);
-        if count == 0 {
-            thread::sleep(POLL);
-            continue;
-        }
-        connection.write(turns.next(count as usize))?;
-        if options.confirm.is_some() {
-            confirms.wait(&mut connection, count as usize)?;
-        }
-    }
-    connection.close()
-}
-
-/// Prebuilt bytes of messages that are published in turn: one turn, and a batch more of it, so that every batch is one
-/// slice. Of a single message it is the same bytes again and again.
-struct Turns {
-    bytes: Vec<u8>,
-    /// Where each message begins, and where the last one ends.
-    starts: Vec<usize>,
-    /// Messages in a turn, and the next of them.
-    length: usize,
-    at: usize,
-}
-
-impl Turns {
-    fn new(messages: &[Vec<u8>], batch: usize) -> Self {
-        let (mut bytes, mut starts) = (Vec::new(), vec![0]);
-        for message in messages.iter().cycle().take(messages.len() + batch) {
-            bytes.extend_from_slice(message);
-            starts.push(bytes.len());
-        }
-        Self { bytes, starts, length: messages.len(), at: 0 }
-    }
-
-    /// The next messages, at most a batch.
-    fn next(&mut self, count: usize) -> &[u8] {
-        let (from, to) = (self.starts[self.at], self.starts[self.at + count]);
-        self.at = (self.at + count) % self.length;
-        &self.bytes[from..to]
     }
 }
 
@@ -513,13 +462,6 @@ impl Acks {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn messages_are_published_in_turn_whatever_the_batch() {
-        let mut turns = Turns::new(&[b"a".to_vec(), b"bb".to_vec(), b"c".to_vec()], 4);
-        let batches: Vec<_> = [4, 4, 1, 3].iter().map(|&count| turns.next(count).to_vec()).collect();
-        assert_eq!(batches, [&b"abbca"[..], b"bbcabb", b"c", b"abbc"]);
-    }
 
     #[test]
     fn a_multiple_ack_is_due_for_half_the_prefetch() {

@@ -19,6 +19,10 @@ const CHUNK: usize = 512 << 10;
 /// Gaps between numbers up to this are filled; a longer one ends what is in memory.
 const GAP: u64 = 4096;
 
+/// After so many runs of deliveries that left nothing waiting, the mark of what was delivered is set ahead, and how far.
+const STEADY: u32 = 8;
+const AHEAD: u64 = 64;
+
 /// One line. Deliveries leave in order, so what came back stands before all that is fresh.
 #[derive(Default)]
 pub(super) struct Line {
@@ -41,6 +45,8 @@ struct Kept {
     end: u64,
     /// The journal knows that those below may have been delivered.
     delivered: u64,
+    /// Runs of deliveries, one after the other, that left nothing waiting.
+    keeping_up: u32,
     /// Below it, messages are from before: those that were not to survive are passed over.
     opened: u64,
 }
@@ -67,7 +73,16 @@ impl Line {
         totals.len += count as usize;
         totals.bytes += bytes;
         let backlog = (count > 0).then_some(Backlog { from: first, next, count: count as usize, bytes });
-        let kept = Kept { journal, backlog, in_memory: 0, budget, end: next, delivered, opened: next };
+        let kept = Kept {
+            journal,
+            backlog,
+            in_memory: 0,
+            budget,
+            end: next,
+            delivered,
+            keeping_up: 0,
+            opened: next,
+        };
         let mut line = Line { head: next, kept: Some(Box::new(kept)), ..Line::default() };
         line.load(totals);
         line
@@ -246,16 +261,27 @@ impl Line {
         kept.backlog = open.then_some(Backlog { from, next, count: 0, bytes: 0 });
     }
 
-    /// Has the journal know what may have been delivered; to be called after each run of deliveries.
+    /// Has the journal know what may have been delivered; to be called after each run of deliveries, and of messages
+    /// that came.
+    ///
+    /// To tell it is a system call. So where for some time each message was delivered as it came, the mark is set
+    /// ahead, over messages yet to come; as soon as one of them has to wait, it goes back to where it belongs.
     pub(super) fn mark_delivered(&mut self) {
-        if let Some(kept) = &mut self.kept
-            && self.head > kept.delivered
-        {
+        let Some(kept) = &mut self.kept else { return };
+        let waiting = !self.fresh.is_empty() || kept.backlog.is_some();
+        if self.head > kept.delivered {
+            kept.keeping_up = if waiting { 0 } else { kept.keeping_up + 1 };
             // Of messages that are not kept there is nothing to know.
-            if kept.delivered < kept.end {
-                kept.journal.delivered(self.head);
+            let matters = kept.delivered < kept.end;
+            let ahead = if matters && kept.keeping_up > STEADY { AHEAD } else { 0 };
+            kept.delivered = self.head + ahead;
+            if matters {
+                kept.journal.delivered(kept.delivered);
             }
+        } else if waiting && self.head < kept.delivered {
+            kept.keeping_up = 0;
             kept.delivered = self.head;
+            kept.journal.delivered(self.head);
         }
     }
 

@@ -153,6 +153,27 @@ fn what_was_acknowledged_is_gone_and_what_was_delivered_comes_again_as_redeliver
 }
 
 #[test]
+fn where_each_message_is_delivered_as_it_comes_the_disk_need_not_be_told_each_time() {
+    let mut site = Site::new();
+    site.queue("q", &[]);
+    site.consume("q", false);
+    (0..100).for_each(|number| site.send("q", &[number]));
+    assert_eq!(take(&site.reader).len(), 100);
+    let marks = site.shelf.first_line().marks.load(Relaxed);
+    assert!(marks < 20, "{marks} marks");
+
+    // What comes when nobody takes it any more is not taken for delivered.
+    site.reader.close(&mut Wakes::default());
+    site.send("q", &[100]);
+    site.restart();
+    let expected = (0..101).map(|number| (vec![number], number < 100));
+    assert_eq!(site.drain("q"), expected.collect::<Vec<_>>());
+    site.send("q", &[101]);
+    site.restart();
+    assert_eq!(site.drain("q"), [(vec![101], false)]);
+}
+
+#[test]
 fn what_nobody_has_to_acknowledge_is_gone_when_it_is_delivered() {
     let mut site = Site::new();
     site.queue("q", &[]);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
@@ -23,6 +23,8 @@ pub(super) struct Shelf {
 #[derive(Debug, Default)]
 pub(super) struct Line {
     state: Mutex<State>,
+    /// How often it was told what may have been delivered.
+    pub(super) marks: AtomicUsize,
     /// Reading fails.
     pub(super) broken: AtomicBool,
 }
@@ -75,9 +77,10 @@ impl Store for Shelf {
         let line = self.line(queue, line);
         let recovered = {
             let state = line.state.lock();
+            let next = state.next.max(state.delivered);
             Recovered {
-                first: state.messages.keys().next().copied().unwrap_or(state.next),
-                next: state.next,
+                first: state.messages.keys().next().copied().unwrap_or(next),
+                next,
                 delivered: state.delivered,
                 count: state.messages.len() as u64,
                 bytes: state.messages.values().map(|(_, _, message)| message.body().len() as u64).sum(),
@@ -120,6 +123,7 @@ impl Journal for Line {
     }
 
     fn delivered(&self, end: u64) {
+        self.marks.fetch_add(1, Relaxed);
         self.state.lock().delivered = end;
     }
 

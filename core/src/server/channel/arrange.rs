@@ -6,6 +6,7 @@ use super::{Channel, count};
 use crate::broker::{self, Binding, ExchangeOptions, QueueOptions, Wakes};
 use crate::error::{Error, Kind, Result};
 use crate::routing;
+use crate::server::round;
 use crate::wire::{Method, ShortString, exchange, queue};
 
 impl Channel {
@@ -15,7 +16,10 @@ impl Channel {
             Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
         };
         match self.broker.is_recorded() && can_step_aside() {
-            true => tokio::task::block_in_place(|| act(&mut self.broker)),
+            true => {
+                round::end(); // from here on this may be no thread of the runtime's any more
+                tokio::task::block_in_place(|| act(&mut self.broker))
+            }
             false => act(&mut self.broker),
         }
     }

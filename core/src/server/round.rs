@@ -1,0 +1,95 @@
+//! What small requests make deliverable goes out together.
+//!
+//! A thread of the runtime that wakes up finds what several connections have sent, and serves them one after the
+//! other. If each of them brought one message for the same consumer, to write them one by one would cost a system
+//! call here, and one to read and one to acknowledge over there, for each: half of all the work that 50 publishers
+//! cause who wait for every confirm. So from the second small request on, a thread puts off writing to *other*
+//! connections until it has nothing else to do, at most [`MOST`] requests long. A request that is alone, as in
+//! request and response, is never put off.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use tokio::runtime::Builder;
+
+use super::link::Link;
+
+/// Requests in a round.
+const MOST: usize = 16;
+
+thread_local! {
+    /// Small requests since the round began; none where the thread does not say when it goes to sleep.
+    static REQUESTS: Cell<Option<usize>> = const { Cell::new(None) };
+    static PUT_OFF: RefCell<Vec<Arc<Link>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Has the runtime's threads write what they put off before they sleep.
+pub(crate) fn observe(builder: &mut Builder) -> &mut Builder {
+    builder.on_thread_start(|| REQUESTS.set(Some(0))).on_thread_park(end)
+}
+
+/// A request is served next. With a large one the round ends, as it takes long.
+pub(super) fn begin(small: bool) {
+    match REQUESTS.get() {
+        Some(requests) if small && requests < MOST => REQUESTS.set(Some(requests + 1)),
+        Some(_) => {
+            end();
+            REQUESTS.set(Some(usize::from(small)));
+        }
+        None => {}
+    }
+}
+
+/// Puts off writing to this connection; false when it is to be written at once.
+pub(super) fn put_off(link: &Arc<Link>) -> bool {
+    if REQUESTS.get().is_none_or(|requests| requests < 2) {
+        return false;
+    }
+    PUT_OFF.with_borrow_mut(|put_off| {
+        if !put_off.iter().any(|other| Arc::ptr_eq(other, link)) {
+            put_off.push(link.clone());
+        }
+    });
+    true
+}
+
+/// Writes what was put off.
+pub(super) fn end() {
+    if REQUESTS.get().is_none_or(|requests| requests == 0) {
+        return;
+    }
+    REQUESTS.set(Some(0));
+    let put_off = PUT_OFF.take();
+    put_off.iter().for_each(|link| link.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::socket::Writer;
+    use crate::wire::{Method, connection};
+
+    #[test]
+    fn from_the_second_small_request_on_writing_to_others_waits_for_the_end_of_the_round() {
+        let link = Link::new(Writer::Memory(Default::default()));
+        link.send(0, &Method::ConnectionUnblocked(connection::Unblocked {}));
+        begin(true);
+        begin(true);
+        assert!(!put_off(&link), "a thread that does not say when it sleeps puts nothing off");
+
+        REQUESTS.set(Some(0));
+        begin(true);
+        assert!(!put_off(&link), "the first is not put off");
+        begin(true);
+        assert!(put_off(&link) && link.pending() > 0);
+        end();
+        assert_eq!(link.pending(), 0);
+
+        (0..3).for_each(|_| begin(true));
+        link.send(0, &Method::ConnectionUnblocked(connection::Unblocked {}));
+        assert!(put_off(&link));
+        begin(false);
+        assert_eq!(link.pending(), 0, "a large request ends the round");
+        assert!(!put_off(&link));
+    }
+}
