@@ -114,6 +114,11 @@ impl Delayed {
         inventory.read()
     }
 
+    #[cfg(test)]
+    pub(super) fn in_memory(&self) -> usize {
+        self.state.lock().held.in_memory()
+    }
+
     /// Takes one out. None when it is not there, or cannot be read.
     pub(super) fn cancel(&self, id: u64) -> Option<Message> {
         let message = match self.state.lock().held.take(id) {

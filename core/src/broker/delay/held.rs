@@ -125,6 +125,11 @@ impl Held {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn in_memory(&self) -> usize {
+        self.near.len()
+    }
+
     /// What there is now, to be read where nobody waits.
     pub(super) fn inventory(&self) -> Inventory {
         Inventory {

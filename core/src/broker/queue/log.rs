@@ -271,6 +271,14 @@ impl Queue {
         }
     }
 
+    /// How many messages of the stream are in memory.
+    #[cfg(test)]
+    pub(in crate::broker) fn in_memory(&self) -> usize {
+        let state = self.state.lock();
+        let log = state.log.as_ref();
+        log.map_or(0, |log| log.tail.len() + log.older.as_ref().map_or(0, Older::in_memory))
+    }
+
     /// Refuses what streams do not have (540, as RabbitMQ's `rabbit_stream_queue`).
     pub(in crate::broker) fn check_destructive(&self, operation: &'static str, what: &str) -> Result<()> {
         if !self.is_stream() {

@@ -44,7 +44,7 @@ pub(super) struct Mark {
 pub(super) struct Older {
     /// Has all of the stream: the times at which messages came are in place of those at which they expire.
     pub(super) journal: Arc<dyn Journal>,
-    /// Bytes of their bodies.
+    /// Bytes of their bodies; with those found to be damaged since it was opened.
     pub(super) bytes: u64,
     pub(super) budget: Budget,
     /// Those that a consumer has.
@@ -93,6 +93,11 @@ impl Older {
         let chunk = Arc::new(Chunk { offsets: offset..end, messages });
         self.chunks.push(Arc::downgrade(&chunk));
         Ok(chunk)
+    }
+
+    #[cfg(test)]
+    pub(super) fn in_memory(&self) -> usize {
+        self.chunks.iter().filter_map(Weak::upgrade).map(|chunk| chunk.messages.len()).sum()
     }
 
     /// What there is to know of the first message in this range; none where all were damaged.
