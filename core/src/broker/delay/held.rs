@@ -1,5 +1,5 @@
-//! The delayed messages that wait. Of each there is an entry in memory, 16 bytes; of those that are kept, the messages
-//! themselves are on the disk, and in memory too only when they are due soon and there is room.
+//! The delayed messages that wait. Of each there is an entry in memory, about 40 bytes; of those that are kept, the
+//! messages themselves are on the disk, and in memory too only when they are due soon and there is room.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

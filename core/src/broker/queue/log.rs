@@ -139,16 +139,23 @@ impl Log {
     /// The message at this offset, or the first after it that is still there.
     fn read(&mut self, offset: u64, ahead: &mut Ahead) -> Result<Option<(u64, Message)>> {
         let mut offset = offset.max(self.first);
-        if offset < self.start
-            && let Some(older) = &mut self.older
-        {
-            match older.read(offset..self.start, ahead)? {
-                Some(found) => return Ok(Some(found)),
-                None => offset = self.start,
+        loop {
+            match (self.at_hand(offset, ahead), &mut self.older) {
+                (None, Some(older)) if offset < self.start => {
+                    offset = older.load(offset, ahead)?.min(self.start);
+                }
+                (found, _) => return Ok(found),
             }
         }
-        let index = usize::try_from(offset - self.start).unwrap_or(usize::MAX);
-        Ok(self.tail.get(index).map(|(message, _)| (offset, message.clone())))
+    }
+
+    /// The same, as far as it is in memory.
+    fn at_hand(&self, offset: u64, ahead: &Ahead) -> Option<(u64, Message)> {
+        let Some(index) = offset.checked_sub(self.start) else {
+            return ahead.as_ref()?.read(offset);
+        };
+        let (message, _) = self.tail.get(usize::try_from(index).ok()?)?;
+        Some((offset, message.clone()))
     }
 }
 
@@ -229,34 +236,38 @@ impl Queue {
             let State { log, ring, .. } = &mut *state;
             let Some(log) = log else { return };
             let Some(consumer) = ring.pop_front() else { break };
-            let mut outbox = consumer.outbox.lock();
             let mut ahead = consumer.ahead.lock();
             let (mut given, mut tell, mut parked) = (0, false, false);
-            loop {
-                let (offset, message) = match log.read(consumer.cursor.load(Relaxed), &mut ahead) {
-                    Ok(Some(found)) => found,
+            while !parked {
+                // Waits for the disk, if it must, before it locks the outbox.
+                let mut next = match log.read(consumer.cursor.load(Relaxed), &mut ahead) {
+                    Ok(Some(found)) => Some(found),
                     Ok(None) => break,
                     Err(error) => {
                         failed = Some(error);
                         break;
                     }
                 };
-                if !outbox.accepts(consumer.slot) {
-                    parked = true;
-                    break;
+                let mut outbox = consumer.outbox.lock();
+                while let Some((offset, message)) = next {
+                    parked = !outbox.accepts(consumer.slot);
+                    if parked {
+                        break;
+                    }
+                    let message = message.with_headers(|headers| {
+                        headers.insert("x-stream-offset", Value::I64(offset as i64));
+                    });
+                    let entry = Entry { message, expires: NEVER, returns: 0 };
+                    tell |= outbox.deliver(consumer.slot, offset, entry, false).1;
+                    consumer.cursor.store(offset + 1, Relaxed);
+                    given += 1;
+                    next = log.at_hand(offset + 1, &ahead);
                 }
-                let message = message.with_headers(|headers| {
-                    headers.insert("x-stream-offset", Value::I64(offset as i64));
-                });
-                let entry = Entry { message, expires: NEVER, returns: 0 };
-                tell |= outbox.deliver(consumer.slot, offset, entry, false).1;
-                consumer.cursor.store(offset + 1, Relaxed);
-                given += 1;
             }
             if consumer.cursor.load(Relaxed) >= log.start {
                 *ahead = None;
             }
-            drop((outbox, ahead));
+            drop(ahead);
             self.unacked.fetch_add(given, Relaxed);
             if tell {
                 wakes.add(&consumer.outbox);

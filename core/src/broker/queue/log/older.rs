@@ -25,7 +25,11 @@ pub(in crate::broker) struct Chunk {
 }
 
 impl Chunk {
-    fn read(&self, offset: u64) -> Option<(u64, Message)> {
+    /// The message at this offset, or the first after it, if that is in this piece.
+    pub(super) fn read(&self, offset: u64) -> Option<(u64, Message)> {
+        if !self.offsets.contains(&offset) {
+            return None;
+        }
         let index = self.messages.partition_point(|(at, _)| *at < offset);
         self.messages.get(index).cloned()
     }
@@ -59,24 +63,15 @@ impl Older {
         Older { journal, bytes, budget, chunks: Vec::new(), marks: VecDeque::new(), marked: 0 }
     }
 
-    /// The first message in this range; none where all were damaged.
-    pub(super) fn read(&mut self, offsets: Range<u64>, ahead: &mut Ahead) -> Result<Option<(u64, Message)>> {
-        let mut offset = offsets.start;
-        while offset < offsets.end {
-            let chunk = match ahead.take_if(|chunk| chunk.offsets.contains(&offset)) {
-                Some(chunk) => chunk,
-                None => {
-                    *ahead = None; // before the next one takes its place in memory
-                    self.chunk(offset)?
-                }
-            };
-            let chunk = ahead.insert(chunk);
-            if let Some(found) = chunk.read(offset) {
-                return Ok(Some(found));
-            }
-            offset = chunk.offsets.end;
+    /// Gets the piece with this offset, and says where to look then: here, or behind it if it was at hand already.
+    pub(super) fn load(&mut self, offset: u64, ahead: &mut Ahead) -> Result<u64> {
+        if let Some(chunk) = ahead.take() // before the next one takes its place in memory
+            && chunk.offsets.contains(&offset)
+        {
+            return Ok(chunk.offsets.end);
         }
-        Ok(None)
+        *ahead = Some(self.chunk(offset)?);
+        Ok(offset)
     }
 
     /// A piece with this offset: another consumer's, or a new one.
