@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
+use parking_lot::Mutex;
+
 use super::outbox::{Outbox, Resumed};
-use super::queue::{Offset, Queue};
+use super::queue::{Ahead, Offset, Queue};
 
 /// A consumer in its queue's ring.
 pub(super) struct Consumer {
@@ -21,6 +23,8 @@ pub(super) struct Consumer {
     pub(super) offset: Offset,
     /// The next offset that it reads; changed only under the queue's lock.
     pub(super) cursor: AtomicU64,
+    /// What it reads from where that is not in memory; changed only under the queue's lock.
+    pub(super) ahead: Mutex<Ahead>,
     pub(super) queue: Arc<Queue>,
     turn: AtomicU8,
 }
@@ -139,6 +143,7 @@ impl Slots {
             timeout,
             offset,
             cursor: AtomicU64::new(0),
+            ahead: Mutex::default(),
             queue: queue.clone(),
             turn: AtomicU8::new(Turn::Gone as u8),
         });

@@ -4,15 +4,15 @@
 //! As the community plug-in's `x-delayed-message` exchanges, which WarrenMQ also has; but the delay is a 64-bit
 //! number, messages are routed in the exact order in which they are due, and they can be listed and cancelled.
 
-use std::collections::BTreeMap;
+mod held;
+
 use std::sync::{Arc, Weak};
 
-use hashbrown::HashMap;
 use parking_lot::Mutex;
 
+pub(super) use held::Held;
+
 use super::outbox::Wakes;
-use super::queue::Shelves;
-use super::store::{Journal, Store, read_all};
 use super::timers::{NEVER, Timed, Timers};
 use super::vhost::Vhost;
 use crate::error::{Error, Kind, Result};
@@ -42,46 +42,14 @@ struct State {
     held: Held,
     /// When the timers will call.
     alarm: u64,
+    /// When what could not be read is to be tried again.
+    retry: u64,
 }
 
-/// The messages that wait, in memory and where they are kept.
-pub(super) struct Held {
-    /// By the time they are due, those of one time in the order in which they came.
-    messages: BTreeMap<(u64, u64), Message>,
-    due: HashMap<u64, u64>,
-    next_id: u64,
-    kept: Option<Kept>,
-}
-
-struct Kept {
-    store: Arc<dyn Store>,
-    journal: Arc<dyn Journal>,
-    id: u64,
-}
-
-impl Held {
-    /// Those that are kept under this number.
-    pub(super) fn open(id: u64, shelves: Option<&Shelves>) -> Result<Self> {
-        let mut held = Held { messages: BTreeMap::new(), due: HashMap::new(), next_id: 1, kept: None };
-        let Some(Shelves { store, .. }) = shelves else { return Ok(held) };
-        let (journal, found) = store.open_line(id, 0)?;
-        read_all(&*journal, found, |stored| held.add(stored.number, stored.expires, stored.message))?;
-        held.next_id = found.next.max(1);
-        held.kept = Some(Kept { store: store.clone(), journal, id });
-        Ok(held)
-    }
-
-    fn add(&mut self, id: u64, due: u64, message: Message) {
-        self.messages.insert((due, id), message);
-        self.due.insert(id, due);
-    }
-
-    /// Takes one out that is to be forgotten; see [`Delayed::forget`].
-    fn take(&mut self, id: u64) -> Option<Message> {
-        let due = self.due.remove(&id)?;
-        self.messages.remove(&(due, id))
-    }
-}
+/// How many are routed before other timers have their turn.
+const AT_ONCE: usize = 1000;
+/// How long a message that could not be read waits, in milliseconds.
+const RETRY: u64 = 1000;
 
 /// A number under which a new virtual host's delayed messages are kept: larger than those of queues, and no number of
 /// one before, as that one's messages may still be on their way out.
@@ -101,7 +69,7 @@ pub(super) fn delay(properties: PropertiesView<'_>) -> Option<u64> {
 
 impl Delayed {
     pub(super) fn new(home: &Weak<Vhost>, timers: &Arc<Timers>, held: Held) -> Arc<Self> {
-        let state = State { held, alarm: NEVER };
+        let state = State { held, alarm: NEVER, retry: 0 };
         let delayed =
             Arc::new(Delayed { home: home.clone(), timers: timers.clone(), state: Mutex::new(state) });
         delayed.arm(&mut delayed.state.lock());
@@ -116,71 +84,82 @@ impl Delayed {
             headers.insert("x-delay", Value::I64(-i64::try_from(delay).unwrap_or(i64::MAX)));
         });
         let mut state = self.state.lock();
-        let held = &mut state.held;
-        let id = held.next_id;
-        held.next_id += 1;
-        let kept = held.kept.as_ref().filter(|_| message.is_persistent());
-        if let Some(kept) = kept {
-            kept.journal.append(id, due, &message);
-        }
-        let kept = kept.is_some();
-        held.add(id, due, message);
+        let kept = state.held.add(message, due, delay);
         self.arm(&mut state);
         kept
     }
 
     /// A message that was taken out is elsewhere, or nowhere.
     fn forget(&self, id: u64) {
-        if let Some(kept) = &self.state.lock().held.kept {
-            kept.journal.remove_one(id);
-        }
+        self.state.lock().held.forget(id);
     }
 
     /// The virtual host is gone.
     pub(super) fn delete(&self) {
-        if let Some(kept) = &self.state.lock().held.kept {
-            kept.store.delete_queue(kept.id);
-        }
+        self.state.lock().held.delete();
     }
 
     fn arm(self: &Arc<Self>, state: &mut State) {
-        if let Some(((first, _), _)) = state.held.messages.first_key_value()
-            && *first < state.alarm
-        {
-            state.alarm = *first;
+        let next = state.held.first_due().max(state.retry);
+        if next < state.alarm {
+            state.alarm = next;
             let me: Weak<dyn Timed> = Arc::downgrade(self) as _;
-            self.timers.set(state.alarm, me);
+            self.timers.set(next, me);
         }
     }
 
     /// Those that wait, in the order in which they are due.
     pub(super) fn list(&self) -> Vec<DelayedMessage> {
-        let state = self.state.lock();
-        let held = state.held.messages.iter();
-        held.map(|((due, id), message)| DelayedMessage { id: *id, due: *due, message: message.clone() })
-            .collect()
+        let inventory = self.state.lock().held.inventory();
+        inventory.read()
     }
 
-    /// Takes one out.
+    #[cfg(test)]
+    pub(super) fn in_memory(&self) -> usize {
+        self.state.lock().held.in_memory()
+    }
+
+    /// Takes one out. None when it is not there, or cannot be read.
     pub(super) fn cancel(&self, id: u64) -> Option<Message> {
-        let message = self.state.lock().held.take(id)?;
+        let message = match self.state.lock().held.take(id) {
+            Ok(message) => message?,
+            Err(error) => {
+                tracing::error!(%error, "cannot read a delayed message that is to be cancelled");
+                return None;
+            }
+        };
         self.forget(id);
         Some(message)
     }
 
-    fn take_due(&self, now: u64) -> Option<(u64, Message)> {
-        let held = &mut self.state.lock().held;
-        let (&(_, id), _) = held.messages.first_key_value().filter(|((due, _), _)| *due <= now)?;
-        Some((id, held.take(id)?))
+    /// Routes the first of those that are due by now; false when there is none.
+    fn route_first(&self, now: u64, vhost: &Vhost, wakes: &mut Wakes) -> bool {
+        let Some(due) = self.state.lock().held.take_due(now) else { return false };
+        let id = due.id;
+        match due.read() {
+            Ok(Some(message)) => {
+                vhost.send_on(&message, wakes);
+                self.forget(id); // not before: its queues have it now
+            }
+            Ok(None) => {} // it was damaged; the store has said so
+            Err(error) => {
+                tracing::error!(%error, "cannot read a delayed message that is due");
+                let mut state = self.state.lock();
+                state.held.put_back(&due);
+                state.retry = now + RETRY;
+                return false;
+            }
+        }
+        true
     }
 }
 
 impl Timed for Delayed {
     fn due(self: Arc<Self>, now: u64, wakes: &mut Wakes) {
         let Some(vhost) = self.home.upgrade() else { return };
-        while let Some((id, message)) = self.take_due(now) {
-            vhost.send_on(&message, wakes);
-            self.forget(id); // not before: its queues have it now
+        let mut left = AT_ONCE;
+        while left > 0 && self.route_first(now, &vhost, wakes) {
+            left -= 1;
         }
         let mut state = self.state.lock();
         state.alarm = NEVER;

@@ -12,7 +12,7 @@
 //! | a virtual host's change of policies | that one is carried out at a time | a policy is set or cleared |
 //! | [`Vhost`]'s topology (read/write) | exchanges, bindings, the names of queues | declaring and binding (write), routing a message whose route is not in the channel's cache (read) |
 //! | a virtual host's settings and its policies (read/write) | limits, default queue type; what applies to which name | declaring, listing; changed when an operator does |
-//! | a [`Queue`]'s state | its waiting messages and its ring of consumers | enqueueing and handing out a batch: bounded, no call into foreign code, no I/O but to read the next messages of a long queue that is on the disk |
+//! | a [`Queue`]'s state | its waiting messages and its ring of consumers | enqueueing and handing out a batch: bounded, no call into foreign code, no I/O but to read the next messages of a long queue or stream that is on the disk |
 //! | an [`Outbox`]'s state | a channel's deliveries under way: credit, delivery tags, what is unacked, what is not yet taken | adding one run of deliveries, taking a batch, settling |
 //!
 //! A thread that holds one may take those below it, never one above, and never two of the same row.
@@ -119,7 +119,7 @@ pub struct Options {
     /// Where durable queues keep their persistent messages; none: in memory like all others.
     pub store: Option<Arc<dyn store::Store>>,
     /// Bytes of messages that such a queue has in memory, for each of its priorities, before the next ones are on the
-    /// disk only.
+    /// disk only; a stream, of its newest messages; a virtual host, of delayed messages.
     pub queue_memory: usize,
 }
 

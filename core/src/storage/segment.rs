@@ -12,8 +12,9 @@ use super::records::{Found, Record, Records, Window};
 use super::{damaged, failed};
 use crate::error::{Error, Kind, Result};
 
-/// Bytes between two places whose numbers are remembered, so that reading may begin near any number.
-const STRIDE: u64 = 256 * 1024;
+/// Bytes between two places whose numbers are remembered, so that reading may begin near any number: one message
+/// anywhere costs about 20 microseconds, and the places a 4096th of what is on the disk.
+pub(super) const STRIDE: u64 = 64 * 1024;
 /// How much is read at a time when a segment is scanned.
 const SCAN: usize = 1 << 20;
 
@@ -35,7 +36,7 @@ pub(super) struct Segment {
     bytes: u64,
     dead: Dead,
     returns: BTreeMap<u64, u16>,
-    /// Numbers with their offsets, ascending.
+    /// Numbers with their offsets, ascending. Of a full segment that was opened there are none, until it is read.
     index: Vec<(u64, u64)>,
 }
 
@@ -93,6 +94,15 @@ impl Segment {
         match self.index.partition_point(|(at, _)| *at <= number) {
             0 => (self.id.first, HEADER as u64),
             after => self.index[after - 1],
+        }
+    }
+
+    /// Remembers that the record of this number is there, unless the place before it is near.
+    pub(super) fn learn(&mut self, number: u64, at: u64) {
+        let behind = self.index.partition_point(|(_, known)| *known <= at);
+        let before = behind.checked_sub(1).map_or(HEADER as u64, |index| self.index[index].1);
+        if at >= before + STRIDE {
+            self.index.insert(behind, (number, at));
         }
     }
 

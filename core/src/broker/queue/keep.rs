@@ -43,7 +43,7 @@ pub(in crate::broker) struct Budget {
 const LITTLE: usize = 64 << 10;
 
 impl Budget {
-    pub(super) fn is_spent(self, line: usize) -> bool {
+    pub(in crate::broker) fn is_spent(self, line: usize) -> bool {
         line > self.line || (line > LITTLE && memory::held() > self.all)
     }
 }
@@ -80,7 +80,7 @@ impl Contents {
         let mut found = found.into_iter();
         let log = match kind {
             QueueKind::Stream => {
-                found.next().map(|(journal, found)| Log::open(journal, found)).transpose()?
+                found.next().map(|(journal, found)| Log::open(journal, found, place.shelves.budget))
             }
             _ => None,
         };

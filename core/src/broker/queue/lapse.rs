@@ -12,7 +12,7 @@ use crate::message::Message;
 
 /// How long a message that found no taker (at-least-once), or that could not be read, waits for the next attempt,
 /// in milliseconds.
-const RETRY: u64 = 1000;
+pub(super) const RETRY: u64 = 1000;
 
 impl Queue {
     /// Drops from the head what has expired. What stands behind a message that lives longer waits for its turn, as

@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 
 use duplicates::Duplicates;
 pub(super) use lines::{Entry, Position};
-pub(super) use log::{Offset, milliseconds};
+pub(super) use log::{Ahead, Offset, milliseconds};
 pub(super) use rules::DeadLetters;
 
 use super::consumer::{Consumer, Turn};
@@ -242,7 +242,10 @@ impl Queue {
             kept,
             state: Mutex::new(state),
         });
-        queue.arm(&mut queue.state.lock());
+        let mut state = queue.state.lock();
+        queue.retain(&mut state, queue.timers.now());
+        queue.arm(&mut state);
+        drop(state);
         Ok(queue)
     }
 

@@ -157,10 +157,10 @@ impl Queue {
             let reason = format!("{} in exclusive use", self.label());
             return Err(Error::new(Kind::AccessRefused, "basic.consume", reason).on(self.label()));
         }
-        state.exclusive = exclusive;
         if let Some(log) = &state.log {
-            consumer.cursor.store(log.resolve(consumer.offset), Relaxed);
+            consumer.cursor.store(log.resolve(consumer.offset)?, Relaxed);
         }
+        state.exclusive = exclusive;
         state.consumers.push(consumer.clone());
         if state.single_active && state.consumers.len() > 1 {
             consumer.set_turn(Turn::StandingBy);

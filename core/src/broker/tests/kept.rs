@@ -3,6 +3,7 @@
 use super::rules::START;
 use super::shelf::{Ledger, Shelf};
 use super::*;
+use crate::broker::store::Store;
 use crate::broker::{Confirmed, Wakes};
 
 /// A broker that can be killed and started again.
@@ -23,13 +24,13 @@ impl Site {
     fn new() -> Self {
         let (shelf, ledger) = <(Arc<Shelf>, Arc<Ledger>)>::default();
         let clock = Clock::held(START);
-        let (broker, channel, reader) = start(&shelf, &ledger, &clock);
+        let (broker, channel, reader) = start(shelf.clone(), &ledger, &clock);
         Site { shelf, ledger, clock, broker, channel, reader }
     }
 
     /// Kills the broker: what it had in memory only is gone.
     fn restart(&mut self) {
-        let (broker, channel, reader) = start(&self.shelf, &self.ledger, &self.clock);
+        let (broker, channel, reader) = start(self.shelf.clone(), &self.ledger, &self.clock);
         std::mem::forget(std::mem::replace(&mut self.broker, broker));
         std::mem::forget(std::mem::replace(&mut self.channel, channel));
         std::mem::forget(std::mem::replace(&mut self.reader, reader));
@@ -87,13 +88,14 @@ impl Site {
     }
 }
 
-fn start(shelf: &Arc<Shelf>, ledger: &Arc<Ledger>, clock: &Clock) -> (Arc<Broker>, Channel, Channel) {
-    let options = Options {
-        store: Some(shelf.clone()),
-        clock: clock.clone(),
-        queue_memory: BUDGET,
-        ..Options::default()
-    };
+/// A broker with what is kept, and two channels.
+pub(super) fn start(
+    store: Arc<dyn Store>,
+    ledger: &Arc<Ledger>,
+    clock: &Clock,
+) -> (Arc<Broker>, Channel, Channel) {
+    let options =
+        Options { store: Some(store), clock: clock.clone(), queue_memory: BUDGET, ..Options::default() };
     let new = ledger.is_empty();
     let broker = Broker::restore(options, ledger.clone()).unwrap();
     if new {
@@ -106,7 +108,7 @@ fn start(shelf: &Arc<Shelf>, ledger: &Arc<Ledger>, clock: &Clock) -> (Arc<Broker
 }
 
 /// The properties of a persistent message with this header.
-fn persistent_with(header: &str, value: Value) -> bytes::BytesMut {
+pub(super) fn persistent_with(header: &str, value: Value) -> bytes::BytesMut {
     let mut headers = Table::default();
     headers.insert(header, value);
     let properties = crate::wire::Properties {

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 mod access;
 mod exchanges;
 mod kept;
+mod long;
 mod places;
 mod policies;
 mod rules;

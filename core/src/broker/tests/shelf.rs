@@ -43,7 +43,7 @@ impl fmt::Debug for Shelf {
 }
 
 impl Shelf {
-    fn line(&self, queue: u64, line: u8) -> Arc<Line> {
+    pub(super) fn line(&self, queue: u64, line: u8) -> Arc<Line> {
         self.lines.lock().entry((queue, line)).or_default().clone()
     }
 

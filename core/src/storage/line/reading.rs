@@ -11,6 +11,7 @@ use super::super::disk::File;
 use super::super::failed;
 use super::super::format::{HEAD, Head, SegmentId};
 use super::super::records::{Found, Records, Window};
+use super::super::segment::STRIDE;
 use super::Line;
 use crate::broker::store::{Journal, Stored};
 use crate::error::Result;
@@ -24,6 +25,8 @@ const CHUNK: std::ops::RangeInclusive<usize> = 16 << 10..=1 << 20;
 pub(super) struct Reader {
     window: Window,
     open: Option<Open>,
+    /// Numbers with their offsets, of a segment that is being read.
+    seen: Vec<(u64, u64)>,
 }
 
 #[derive(Debug)]
@@ -72,7 +75,7 @@ impl Line {
             };
             let start = into.len();
             from = self.read_piece(&mut reader, &piece, &mut left, into)?;
-            self.leave_out_settled(&piece.id, start, into);
+            self.compare(&piece.id, &mut reader.seen, start, into);
             if left == 0 {
                 return Ok(from);
             }
@@ -88,7 +91,8 @@ impl Line {
         into: &mut Vec<Stored>,
     ) -> Result<u64> {
         let path = self.folder.join(piece.id.segment_name());
-        let Reader { window, open } = reader;
+        let Reader { window, open, seen } = reader;
+        seen.clear();
         let open = match open.take_if(|open| open.id == piece.id) {
             Some(ready) => open.insert(ready),
             None => match self.shared.disk.open(&path) {
@@ -110,6 +114,9 @@ impl Line {
             match records.next().map_err(failed("read", &path))? {
                 None => break,
                 Some(Found::Message(record)) => {
+                    if record.at >= seen.last().map_or(at, |(_, at)| *at) + STRIDE {
+                        seen.push((record.head.number, record.at));
+                    }
                     next = record.head.number + 1;
                     if record.head.number >= piece.number {
                         let (route, properties, body) = records.payload(&record);
@@ -146,14 +153,16 @@ impl Line {
         }
     }
 
-    /// Leaves out what was settled meanwhile, and says of the rest how often it came back.
-    fn leave_out_settled(&self, id: &SegmentId, start: usize, into: &mut Vec<Stored>) {
-        let files = self.files.lock();
+    /// Brings together what was read and what is known of the segment: has it remember the places that were seen,
+    /// leaves out what was settled meanwhile, and says of the rest how often it came back.
+    fn compare(&self, id: &SegmentId, seen: &mut Vec<(u64, u64)>, start: usize, into: &mut Vec<Stored>) {
+        let mut files = self.files.lock();
         let index = files.segments.partition_point(|segment| segment.id.first < id.first);
-        let Some(segment) = files.segments.get(index).filter(|segment| segment.id == *id) else {
+        let Some(segment) = files.segments.get_mut(index).filter(|segment| segment.id == *id) else {
             into.truncate(start);
             return;
         };
+        seen.drain(..).for_each(|(number, at)| segment.learn(number, at));
         let mut at = 0;
         into.retain_mut(|stored| {
             at += 1;

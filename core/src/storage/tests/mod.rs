@@ -12,6 +12,7 @@ use std::slice;
 use std::sync::mpsc::channel;
 
 use super::disk::RealDisk;
+use super::disk::simulated::SimulatedDisk;
 use super::*;
 use crate::broker::store::Stored;
 use crate::message::{Body, Message, route_key};
@@ -116,6 +117,38 @@ fn what_is_not_written_yet_is_read_too() {
         assert_eq!(numbers, Vec::from_iter(start..start + 10));
     }
     assert_eq!(read(&journal), Vec::from_iter(0..5000));
+}
+
+#[test]
+fn one_message_anywhere_is_read_without_what_stands_before_it() {
+    let dir = Path::new("data");
+    let disk = SimulatedDisk::with_dir(dir);
+    let open = || {
+        let options = Options { segment_bytes: 4 << 20, rest: Duration::from_secs(3600), ..SMALL };
+        Messages::open(Arc::new(disk.clone()), dir.to_owned(), options, Box::new(|_| {})).expect("opens")
+    };
+    let store = open();
+    let body = [7; 4000];
+    let append = |journal: &Arc<dyn Journal>, numbers: Range<u64>| {
+        numbers.for_each(|number| journal.append(number, NEVER, &message(&body)));
+    };
+    append(&store.open_line(1, 0).expect("opens").0, 0..2000);
+    drop(store);
+    let store = open();
+    let (journal, _) = store.open_line(1, 0).expect("opens");
+    let reads_of = |number| {
+        let (before, mut into) = (disk.operations(), Vec::new());
+        assert_eq!(journal.read(number, 1, &mut into).expect("reads"), number + 1);
+        assert_eq!(into.iter().map(|stored| stored.number).collect::<Vec<_>>(), [number]);
+        disk.operations() - before
+    };
+    assert!(reads_of(900) > 200, "of a full segment nothing is known before it is read");
+    append(&journal, 2000..3000);
+    stored(&store).expect("is stored");
+    for number in [100, 899, 0, 500, 900, 333, 2900, 2001, 2500] {
+        let reads = reads_of(number);
+        assert!(reads <= 8, "{reads} reads for message {number}");
+    }
 }
 
 #[test]
