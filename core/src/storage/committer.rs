@@ -239,7 +239,11 @@ impl Unsynced {
             }
         }
         for dir in &dirs {
+            let matters = || files.values().any(|file| file.line.folder() == dir && file.matters());
             if let Err(error) = shared.disk.sync_dir(dir) {
+                if error.kind() == std::io::ErrorKind::NotFound && !matters() {
+                    continue; // the queue was deleted meanwhile
+                }
                 result = result.and(Err(failed("sync", dir)(error)));
                 files.values().for_each(Written::abandon);
             }

@@ -338,3 +338,28 @@ fn a_version_from_the_future_is_refused() {
     let error = open(dir.path()).open_line(1, 0).expect_err("is refused");
     assert!(error.to_string().contains("version 2"), "{error}");
 }
+
+#[test]
+fn that_a_queue_is_deleted_meanwhile_is_no_failure_for_those_of_another() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    let (journal, _) = store.open_line(1, 0).expect("opens");
+    std::thread::scope(|scope| {
+        let others = scope.spawn(|| {
+            for queue in 2..300 {
+                let (journal, _) = store.open_line(queue, 0).expect("opens");
+                append(&journal, 0..3);
+                store.when_stored(Box::new(drop));
+                std::thread::yield_now();
+                store.delete_queue(queue);
+            }
+        });
+        for number in 0.. {
+            append(&journal, number..number + 1);
+            stored(&store).expect("is stored");
+            if others.is_finished() {
+                break;
+            }
+        }
+    });
+}
