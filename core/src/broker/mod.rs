@@ -83,7 +83,7 @@ pub use session::{Session, SessionInfo};
 pub use vhost::Vhost;
 pub use vhosts::{VhostInfo, VhostLimits, VhostMetadata};
 
-pub(crate) use queue::ids_of;
+pub(crate) use queue::{ids_of, is_overflow};
 pub(crate) use record::Recorder;
 
 use changing::Changing;

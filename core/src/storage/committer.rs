@@ -199,6 +199,9 @@ pub(super) struct Unsynced {
 
 impl Unsynced {
     pub(super) fn file(&mut self, line: &Arc<Line>, id: SegmentId, file: Arc<dyn File>) {
+        if !line.is_lasting() {
+            return;
+        }
         self.since.get_or_insert_with(Instant::now);
         self.files.entry(Arc::as_ptr(&file).addr()).or_insert_with(|| Written {
             line: line.clone(),

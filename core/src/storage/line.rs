@@ -21,6 +21,7 @@ use super::failed;
 use super::format::{self, Entry, SegmentId};
 use super::records::Window;
 use super::segment::Segment;
+use crate::broker::is_overflow;
 use crate::broker::store::{Journal, Recovered, Stored};
 use crate::error::Result;
 use crate::memory;
@@ -150,6 +151,11 @@ impl Line {
             unmarked: AtomicBool::new(false),
         });
         Ok((line, recovered))
+    }
+
+    /// Whether it is to survive the broker: if not, it is written and never synced.
+    pub(super) fn is_lasting(&self) -> bool {
+        !is_overflow(self.queue)
     }
 
     /// The queue is deleted: nothing more is to be written. Something may still be under way.

@@ -30,6 +30,17 @@ pub(crate) const fn ids_of(queue: u64) -> u64 {
     queue | 1 << 62
 }
 
+/// The number under which a queue that is not durable has what does not fit into memory. No number of any other, and
+/// none that outlives the broker.
+pub(crate) const fn overflow_of(queue: u64) -> u64 {
+    queue | 3 << 61
+}
+
+/// Whether what is kept under this number is an overflow: there is no need to sync it.
+pub(crate) const fn is_overflow(id: u64) -> bool {
+    id >> 61 == 3
+}
+
 /// Bytes of messages in memory from which on new ones are on the disk only.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::broker) struct Budget {
@@ -43,6 +54,11 @@ pub(in crate::broker) struct Budget {
 const LITTLE: usize = 64 << 10;
 
 impl Budget {
+    /// A line with less need not ask.
+    pub(in crate::broker) fn least(self) -> usize {
+        self.line.min(LITTLE)
+    }
+
     pub(in crate::broker) fn is_spent(self, line: usize) -> bool {
         line > self.line || (line > LITTLE && memory::held() > self.all)
     }
@@ -58,6 +74,45 @@ impl Shelves {
     pub(super) fn place(&self, id: u64) -> Place {
         Place { shelves: self.clone(), id }
     }
+
+    /// Where a queue that is not durable may have what does not fit into memory.
+    pub(super) fn overflow(&self, queue: u64) -> Overflow {
+        Overflow { place: self.place(overflow_of(queue)), used: false }
+    }
+}
+
+/// Where a queue has what does not fit into memory.
+#[derive(Debug)]
+pub(super) struct Overflow {
+    place: Place,
+    used: bool,
+}
+
+impl Overflow {
+    pub(super) fn budget(&self) -> Budget {
+        self.place.shelves.budget
+    }
+
+    /// The journal of a line. None while the disk fails: messages stay in memory.
+    pub(super) fn open(&mut self, line: u8) -> Option<Arc<dyn Journal>> {
+        match self.place.shelves.store.open_line(self.place.id, line) {
+            Ok((journal, _)) => {
+                self.used = true;
+                Some(journal)
+            }
+            Err(error) => {
+                tracing::error!(%error, "a long queue stays in memory");
+                None
+            }
+        }
+    }
+
+    /// The queue is gone.
+    pub(super) fn delete(&self) {
+        if self.used {
+            self.place.shelves.store.delete_queue(self.place.id);
+        }
+    }
 }
 
 /// What a queue begins with.
@@ -69,10 +124,15 @@ pub(super) struct Contents {
 
 impl Contents {
     /// Those of a queue with the priorities from 0 to `highest`: what is kept at its place, or nothing.
-    pub(super) fn open(kind: QueueKind, highest: u8, place: Option<Place>) -> Result<Self> {
+    pub(super) fn open(
+        kind: QueueKind,
+        highest: u8,
+        place: Option<Place>,
+        overflow: impl FnOnce() -> Option<Overflow>,
+    ) -> Result<Self> {
         let Some(place) = place else {
             let log = (kind == QueueKind::Stream).then(|| Box::new(Log::new()));
-            return Ok(Contents { lines: Lines::new(highest), log, kept: None });
+            return Ok(Contents { lines: Lines::new(highest, overflow()), log, kept: None });
         };
         let open = |line| place.shelves.store.open_line(place.id, line);
         let found = (0..=highest).map(open).collect::<Result<Vec<_>>>()?;
@@ -85,7 +145,7 @@ impl Contents {
             _ => None,
         };
         let lines = match log {
-            Some(_) => Lines::new(0),
+            Some(_) => Lines::new(0, None),
             None => Lines::open(found, place.shelves.budget),
         };
         Ok(Contents { lines, log: log.map(Box::new), kept: Some(Kept { place, journals }) })

@@ -37,6 +37,8 @@ pub(super) struct Line {
 /// What a line that is kept has besides.
 struct Kept {
     journal: Arc<dyn Journal>,
+    /// What is in the journal survives the broker. If not, it is only what does not fit into memory.
+    durable: bool,
     backlog: Option<Backlog>,
     /// Bytes that `fresh` takes.
     in_memory: usize,
@@ -75,6 +77,7 @@ impl Line {
         let backlog = (count > 0).then_some(Backlog { from: first, next, count: count as usize, bytes });
         let kept = Kept {
             journal,
+            durable: true,
             backlog,
             in_memory: 0,
             budget,
@@ -86,6 +89,28 @@ impl Line {
         let mut line = Line { head: next, kept: Some(Box::new(kept)), ..Line::default() };
         line.load(totals);
         line
+    }
+
+    /// From now on this journal has what does not fit into memory.
+    pub(super) fn overflow(&mut self, journal: Arc<dyn Journal>, budget: Budget) {
+        let fresh = self.fresh.iter().filter_map(|(message, _)| message.as_ref());
+        let in_memory = fresh.map(Message::footprint).sum();
+        let kept = Kept {
+            journal,
+            durable: false,
+            backlog: None,
+            in_memory,
+            budget,
+            end: 0,
+            delivered: 0,
+            keeping_up: 0,
+            opened: 0,
+        };
+        self.kept = Some(Box::new(kept));
+    }
+
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept.is_some()
     }
 
     /// Whether there are messages that can be taken.
@@ -121,7 +146,7 @@ impl Line {
             kept.end = backlog.next;
             return false;
         }
-        if message.is_persistent() {
+        if kept.durable && message.is_persistent() {
             kept.journal.append(next, expires, message);
             kept.end = next + 1;
         }
@@ -131,7 +156,9 @@ impl Line {
 
     /// Puts a message back to its place.
     pub(super) fn put_back(&mut self, number: u64, entry: Entry, totals: &mut Totals) {
-        if let Some(kept) = &self.kept {
+        if let Some(kept) = &self.kept
+            && kept.durable
+        {
             kept.journal.returned(number, entry.returns);
         }
         totals.add(&entry);
@@ -194,7 +221,8 @@ impl Line {
             && let Some(backlog) = &mut kept.backlog
         {
             let mut found = Vec::new();
-            match kept.journal.read(backlog.from, CHUNK, &mut found) {
+            let first = backlog.from;
+            match kept.journal.read(first, CHUNK, &mut found) {
                 Ok(from) => backlog.from = from,
                 Err(error) => {
                     tracing::error!(%error, "cannot read a queue's messages");
@@ -206,7 +234,15 @@ impl Line {
                     break;
                 }
             }
+            self.release(first);
             self.end_backlog(totals);
+        }
+    }
+
+    /// What has been read from number `first` on is in memory; where it is not to survive, it has no other place.
+    fn release(&mut self, first: u64) {
+        if let Some(Kept { durable: false, journal, backlog: Some(backlog), .. }) = self.kept.as_deref() {
+            journal.remove(std::slice::from_ref(&(first..backlog.from)));
         }
     }
 
@@ -267,7 +303,7 @@ impl Line {
     /// To tell it is a system call. So where for some time each message was delivered as it came, the mark is set
     /// ahead, over messages yet to come; as soon as one of them has to wait, it goes back to where it belongs.
     pub(super) fn mark_delivered(&mut self) {
-        let Some(kept) = &mut self.kept else { return };
+        let Some(kept) = self.kept.as_mut().filter(|kept| kept.durable) else { return };
         let waiting = !self.fresh.is_empty() || kept.backlog.is_some();
         if self.head > kept.delivered {
             kept.keeping_up = if waiting { 0 } else { kept.keeping_up + 1 };

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::keep::Budget;
+use super::keep::{Budget, Overflow};
 use super::line::Line;
 use crate::broker::store::{Journal, Recovered};
 use crate::broker::timers::NEVER;
@@ -13,6 +13,9 @@ use crate::message::Message;
 pub(in crate::broker) type Position = u64;
 
 const NUMBER_BITS: u32 = 56;
+
+/// About what a message takes in memory beside its body.
+const OVERHEAD: usize = 128;
 
 /// The line of a position.
 pub(super) fn line(position: Position) -> usize {
@@ -67,13 +70,17 @@ pub(super) struct Lines {
     /// Some of the messages may be on the disk only.
     kept: bool,
     totals: Totals,
+    overflow: Option<Overflow>,
+    /// Bytes from which on to ask whether there is too much in memory.
+    ask_from: usize,
 }
 
 impl Lines {
-    /// Lines for the priorities from 0 to `highest`.
-    pub(super) fn new(highest: u8) -> Self {
+    /// Lines for the priorities from 0 to `highest`, in memory as long as they are not too long.
+    pub(super) fn new(highest: u8, overflow: Option<Overflow>) -> Self {
         let lines = (0..=highest).map(|_| Line::default()).collect();
-        Lines { lines, top: 0, kept: false, totals: Totals::default() }
+        let ask_from = overflow.as_ref().map_or(usize::MAX, |overflow| overflow.budget().least());
+        Lines { lines, top: 0, kept: false, totals: Totals::default(), overflow, ask_from }
     }
 
     /// Lines for the priorities from 0 on, each with what its journal had.
@@ -84,7 +91,7 @@ impl Lines {
         let mut totals = Totals::default();
         let lines: Box<[Line]> =
             journals.map(|(journal, found)| Line::open(journal, found, budget, &mut totals)).collect();
-        Lines { top: lines.len() - 1, lines, kept: true, totals }
+        Lines { top: lines.len() - 1, lines, kept: true, totals, overflow: None, ask_from: usize::MAX }
     }
 
     /// Messages, those that cannot be read at the moment too.
@@ -116,6 +123,7 @@ impl Lines {
     #[inline]
     pub(super) fn push_plain(&mut self, message: Message) {
         self.lines[0].push(message, NEVER, &mut self.totals);
+        self.look(0);
     }
 
     /// Adds a message behind those of its priority.
@@ -127,6 +135,37 @@ impl Lines {
         let line = usize::from(priority).min(self.lines.len() - 1);
         self.top = self.top.max(line);
         self.lines[line].push(message, expires, &mut self.totals);
+        self.look(line);
+    }
+
+    /// Looks whether there is too much in memory, with something added to this line.
+    #[inline]
+    fn look(&mut self, line: usize) {
+        let bytes = self.totals.bytes as usize + self.totals.len * OVERHEAD;
+        if bytes > self.ask_from {
+            self.overflow(line, bytes);
+        }
+    }
+
+    #[cold]
+    fn overflow(&mut self, line: usize, bytes: usize) {
+        let Some(overflow) = &mut self.overflow else { return };
+        let budget = overflow.budget();
+        if self.lines[line].is_kept() || !budget.is_spent(bytes) {
+            return;
+        }
+        match overflow.open(line as u8) {
+            Some(journal) => self.lines[line].overflow(journal, budget),
+            None => self.ask_from = bytes * 2, // not for each message
+        }
+        self.kept = true;
+    }
+
+    /// The queue is deleted.
+    pub(super) fn end(&self) {
+        if let Some(overflow) = &self.overflow {
+            overflow.delete();
+        }
     }
 
     /// Puts a message back to its place.

@@ -38,9 +38,9 @@ use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::wire::table::{Table, Value};
 use deadlines::Deadlines;
-pub(crate) use keep::ids_of;
 pub(super) use keep::{Budget, Shelves};
 use keep::{Contents, Kept};
+pub(crate) use keep::{ids_of, is_overflow};
 use lines::Lines;
 use log::Log;
 use rules::Rules;
@@ -207,7 +207,9 @@ impl Queue {
         let kind = QueueKind::of(arguments);
         let place = stored_id.and_then(|id| home.shelves.as_ref().map(|shelves| shelves.place(id)));
         let duplicates = Duplicates::open(arguments, place.as_ref())?;
-        let Contents { lines, log, kept } = Contents::open(kind, highest, place)?;
+        let id = next_id();
+        let overflow = || home.shelves.as_ref().map(|shelves| shelves.overflow(id));
+        let Contents { lines, log, kept } = Contents::open(kind, highest, place, overflow)?;
         let limit = home.delivery_limit.filter(|_| kind == QueueKind::Quorum);
         let rules = Rules::new(kind, arguments, policy, limit);
         let mut state = State {
@@ -228,7 +230,7 @@ impl Queue {
         };
         state.plain = state.is_plain();
         let queue = Arc::new(Queue {
-            id: next_id(),
+            id,
             stored_id,
             name: name.into(),
             vhost: home.name.clone(),
@@ -414,6 +416,7 @@ impl Queue {
         state.consumers.iter().for_each(|consumer| consumer.set_turn(Turn::Gone));
         let consumers = std::mem::take(&mut state.consumers);
         let count = state.len();
+        state.lines.end();
         let messages = (state.lines.clear(), std::mem::take(&mut state.leaving), state.log.take());
         drop(state);
         drop(messages);

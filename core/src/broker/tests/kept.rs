@@ -244,6 +244,34 @@ fn a_long_queue_is_on_the_disk_and_comes_back_whole_and_in_order() {
 }
 
 #[test]
+fn a_long_queue_that_is_not_durable_overflows_to_the_disk_and_leaves_nothing_there() {
+    for arguments in [&[][..], &[("x-max-priority", Value::I32(3))]] {
+        let mut site = Site::new();
+        let mut table = Table::default();
+        arguments.iter().for_each(|(name, value)| table.insert(name, value.clone()));
+        let options = QueueOptions { arguments: table, ..QueueOptions::default() };
+        site.channel.declare_queue("q", options).unwrap();
+        (0..10).for_each(|number| site.send("q", &[number]));
+        assert_eq!(site.shelf.len(), 0, "what fits stays in memory");
+        (10..100).for_each(|number| site.send("q", &[number]));
+        assert!(site.shelf.len() > 40, "{} on the disk", site.shelf.len());
+        assert_eq!(site.waiting("q"), 100);
+
+        let got = site.channel.get("q", false, &mut Wakes::default()).unwrap().unwrap();
+        site.channel.settle(&[(got.tag, false)], Settle::Requeue, &mut Wakes::default()).unwrap();
+        (100..120).for_each(|number| site.send("q", &[number]));
+        let expected = (0..120).map(|number| (vec![number], number == 0));
+        assert_eq!(site.drain("q"), expected.collect::<Vec<_>>());
+        assert_eq!(site.shelf.len(), 0, "what was read is not kept");
+
+        (0..100).for_each(|number| site.send("q", &[number]));
+        assert!(site.shelf.len() > 40);
+        site.channel.delete_queue("q", false, false, &mut Wakes::default()).unwrap();
+        assert_eq!(site.shelf.len(), 0);
+    }
+}
+
+#[test]
 fn what_was_transient_is_left_out_of_a_long_queue_after_a_restart() {
     let mut site = Site::new();
     site.queue("q", &[]);

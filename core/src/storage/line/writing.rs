@@ -208,6 +208,9 @@ impl Line {
     /// The names of files and folder must be on the disk before anything is said to be: also those that an earlier
     /// process made, as it may not have got so far.
     fn keep_names(&self, unsynced: &mut Unsynced) {
+        if !self.is_lasting() {
+            return;
+        }
         unsynced.dir(&self.folder);
         unsynced.dir(self.shared.folders.queues());
     }
