@@ -20,7 +20,7 @@ use parking_lot::{Condvar, Mutex};
 use super::disk::{Disk, File};
 use super::folders::Folders;
 use super::format::SegmentId;
-use super::line::Line;
+use super::line::{Line, ReadAhead};
 use super::{Options, Trouble, failed};
 use crate::broker::store::Waiter;
 use crate::error::{Error, Kind, Result};
@@ -39,6 +39,7 @@ pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) folders: Folders,
     pub(super) options: Options,
+    pub(super) ahead: ReadAhead,
     state: Mutex<State>,
     wake: Condvar,
     /// Lines with more to write than they should have.
@@ -83,6 +84,7 @@ impl Shared {
             disk,
             folders,
             options,
+            ahead: ReadAhead::default(),
             state: Mutex::default(),
             wake: Condvar::new(),
             behind: AtomicUsize::new(0),

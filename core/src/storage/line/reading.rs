@@ -13,6 +13,7 @@ use super::super::format::{HEAD, Head, SegmentId};
 use super::super::records::{Found, Records, Window};
 use super::super::segment::STRIDE;
 use super::Line;
+use super::ahead::Next;
 use crate::broker::store::{Journal, Stored};
 use crate::error::Result;
 use crate::message::{Body, Message};
@@ -26,7 +27,8 @@ pub(super) struct Reader {
     window: Window,
     open: Option<Open>,
     /// Numbers with their offsets, of a segment that is being read.
-    seen: Vec<(u64, u64)>,
+    pub(super) seen: Vec<(u64, u64)>,
+    pub(super) next: Next,
 }
 
 #[derive(Debug)]
@@ -38,8 +40,8 @@ struct Open {
 }
 
 /// A segment that has something to read.
-struct Piece {
-    id: SegmentId,
+pub(super) struct Piece {
+    pub(super) id: SegmentId,
     seed: u32,
     /// The first message that is there.
     number: u64,
@@ -53,37 +55,42 @@ struct Piece {
 impl Line {
     pub(super) fn read_on(&self, from: u64, bytes: usize, into: &mut Vec<Stored>) -> Result<u64> {
         let mut reader = self.reader.lock();
+        let start = from;
         let (mut from, mut left) = (from, bytes as u64);
-        loop {
-            let piece = {
+        if let Some(ahead) = reader.take_ahead(from) {
+            (from, left) = self.take_in(ahead, into);
+        }
+        while left > 0 {
+            let Some(piece) = self.piece(from) else {
                 let files = self.files.lock();
-                let index = files.segments.partition_point(|segment| segment.end <= from);
-                let piece = files.segments.range(index..).find_map(|segment| {
-                    let number = segment.next_alive(from)?;
-                    let (id, seed, place) = (segment.id, segment.seed, segment.place(number));
-                    Some(Piece { id, seed, number, place, size: segment.size, end: segment.end })
-                });
-                match piece {
-                    Some(piece) => piece,
-                    None => {
-                        let from = read_unwritten(&files.records, from, &mut left, into);
-                        let pending = self.pending.lock();
-                        let from = read_unwritten(&pending.records, from, &mut left, into);
-                        return Ok(if left == 0 { from } else { pending.end.max(from) });
-                    }
-                }
+                from = read_unwritten(&files.records, from, &mut left, into);
+                let pending = self.pending.lock();
+                from = read_unwritten(&pending.records, from, &mut left, into);
+                return Ok(if left == 0 { from } else { pending.end.max(from) });
             };
             let start = into.len();
             from = self.read_piece(&mut reader, &piece, &mut left, into)?;
             self.compare(&piece.id, &mut reader.seen, start, into);
-            if left == 0 {
-                return Ok(from);
-            }
         }
+        if reader.expects(start, from, bytes) {
+            self.shared.ahead.ask(&self.this);
+        }
+        Ok(from)
+    }
+
+    /// The first segment that has something from this number on.
+    pub(super) fn piece(&self, from: u64) -> Option<Piece> {
+        let files = self.files.lock();
+        let index = files.segments.partition_point(|segment| segment.end <= from);
+        files.segments.range(index..).find_map(|segment| {
+            let number = segment.next_alive(from)?;
+            let (id, seed, place) = (segment.id, segment.seed, segment.place(number));
+            Some(Piece { id, seed, number, place, size: segment.size, end: segment.end })
+        })
     }
 
     /// Reads from one segment; the number to go on from.
-    fn read_piece(
+    pub(super) fn read_piece(
         &self,
         reader: &mut Reader,
         piece: &Piece,
@@ -91,7 +98,7 @@ impl Line {
         into: &mut Vec<Stored>,
     ) -> Result<u64> {
         let path = self.folder.join(piece.id.segment_name());
-        let Reader { window, open, seen } = reader;
+        let Reader { window, open, seen, .. } = reader;
         seen.clear();
         let open = match open.take_if(|open| open.id == piece.id) {
             Some(ready) => open.insert(ready),
@@ -155,7 +162,13 @@ impl Line {
 
     /// Brings together what was read and what is known of the segment: has it remember the places that were seen,
     /// leaves out what was settled meanwhile, and says of the rest how often it came back.
-    fn compare(&self, id: &SegmentId, seen: &mut Vec<(u64, u64)>, start: usize, into: &mut Vec<Stored>) {
+    pub(super) fn compare(
+        &self,
+        id: &SegmentId,
+        seen: &mut Vec<(u64, u64)>,
+        start: usize,
+        into: &mut Vec<Stored>,
+    ) {
         let mut files = self.files.lock();
         let index = files.segments.partition_point(|segment| segment.id.first < id.first);
         let Some(segment) = files.segments.get_mut(index).filter(|segment| segment.id == *id) else {

@@ -363,3 +363,23 @@ fn that_a_queue_is_deleted_meanwhile_is_no_failure_for_those_of_another() {
         }
     });
 }
+
+#[test]
+fn what_is_settled_after_it_was_read_ahead_does_not_come() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    let (journal, _) = store.open_line(1, 0).expect("opens");
+    append(&journal, 0..30_000);
+    stored(&store).expect("is stored");
+    let (mut from, mut all) = (0, Vec::new());
+    while from < 30_000 {
+        // The first of those that may have been read ahead by now.
+        journal.remove(slice::from_ref(&(from..from + 3)));
+        stored(&store).expect("is stored");
+        from = journal.read(from, 100 << 10, &mut all).expect("reads");
+    }
+    let numbers: Vec<u64> = all.iter().map(|stored| stored.number).collect();
+    assert!(numbers.is_sorted() && numbers.len() < 30_000 && numbers.len() > 29_000);
+    assert!(numbers.windows(2).all(|pair| matches!(pair[1] - pair[0], 1 | 4)), "what is left is whole");
+    assert_eq!(numbers.first(), Some(&3));
+}
