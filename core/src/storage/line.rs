@@ -3,6 +3,7 @@
 //! Locks, in this order: `reader`, `files`, `pending`. Callers take `pending` for no longer than a copy of their
 //! message; the committer holds `files` while it writes, and none while it syncs.
 
+mod extents;
 mod reading;
 mod writing;
 
@@ -25,6 +26,7 @@ use crate::broker::store::{Journal, Recovered, Stored};
 use crate::error::Result;
 use crate::memory;
 use crate::message::Message;
+pub(super) use extents::Extent;
 use reading::Reader;
 
 /// Bytes that may wait before the committer is told to hurry.
