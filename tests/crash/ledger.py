@@ -180,10 +180,10 @@ class Ledger:
 
     def resending(self, queue, publisher, number):
         """The entry of a message that is published again under its id; none when its queue was closed. One that was
-        not confirmed may not have been there: it may come as new."""
+        not confirmed, and did not come in this life, may not be there: it may come as new."""
         with self._lock:
             entry = self._queues[queue].entries.get((publisher, number))
-            if entry and not entry.confirmed:
+            if entry and not entry.confirmed and entry.seen != self.life:
                 entry.seen, newest = 0, self._queues[queue].newest
                 newest[publisher] = min(newest.get(publisher, 0), number - 1)
             return [entry] if entry else []
