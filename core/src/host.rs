@@ -103,3 +103,41 @@ impl Drop for Host {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::ask_backup;
+    use crate::error::Kind;
+
+    #[test]
+    fn a_host_copies_its_directory_when_it_is_asked_here_or_from_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        // Longer than the name of a socket may be.
+        let path = folder.path().join("long".repeat(40));
+        let host = Host::open(&path, Options::default()).unwrap();
+        host.backup(&folder.path().join("here")).unwrap();
+        let target = folder.path().join("elsewhere");
+        assert!(ask_backup(&path, &target).unwrap().starts_with("copied 2 files"));
+        let error = ask_backup(&path, &target).unwrap_err();
+        assert!(error.reason().ends_with("there is something in this directory already"), "{error}");
+        drop(host);
+        assert_eq!(ask_backup(&path, &target).unwrap_err().kind(), Kind::Unreachable);
+        assert!(!path.join("control").exists());
+        for copy in ["here", "elsewhere"] {
+            let copy = Host::open(&folder.path().join(copy), Options::default()).unwrap();
+            assert!(copy.broker().users().get("guest").is_some());
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_closed_makes_no_backup_and_leaves_nothing_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::open(&folder.path().join("data"), Options::default()).unwrap();
+        host.close().unwrap();
+        let error = host.backup(&folder.path().join("copy")).unwrap_err();
+        assert_eq!(error.kind(), Kind::ResourceError);
+        drop(host);
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+    }
+}
