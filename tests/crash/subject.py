@@ -35,7 +35,7 @@ class WarrenMQ:
             remove_newest(self.directory / self.data / "queues")
 
     def backup(self):
-        """Copies the directory of the running broker. Raises CalledProcessError when that fails."""
+        """Copies the directory of the running broker."""
         self._command("backup", self.data, "backup")
 
     def restored(self):
@@ -47,7 +47,10 @@ class WarrenMQ:
         return replace(self, data="restored")
 
     def _command(self, *arguments):
-        subprocess.run([brokers.warrenmq_binary(), *arguments], cwd=self.directory, check=True, capture_output=True)
+        command = [brokers.warrenmq_binary(), *arguments]
+        ran = subprocess.run(command, cwd=self.directory, check=False, capture_output=True, text=True)
+        if ran.returncode:
+            raise RuntimeError(f"warrenmq {' '.join(arguments)}: {ran.stdout}{ran.stderr}")
 
     def check(self):
         """Raises Unavailable if this broker keeps nothing."""
