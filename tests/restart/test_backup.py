@@ -86,6 +86,7 @@ def backup(home, target):
 
 
 def restore(home, source):
+    (home.directory / "restored").mkdir()  # an empty one, as a mount is
     made = home.command("restore", source, home.directory / "restored")
     assert made.returncode == 0, made.stderr
     home.data = home.directory / "restored"

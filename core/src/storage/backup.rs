@@ -1,7 +1,9 @@
 //! Copies of a directory, also while a broker has it, and back.
 //!
 //! A copy grows under another name (`.NAME.partial`), is synced, and only then gets its own, so that half of one is
-//! never taken for a whole. It is a directory as any other: a broker may have it, and `warrenmq check` reads it.
+//! never taken for a whole. An empty directory that is there already may be a mount, so the copy grows in it
+//! (`NAME/.partial`) and moves up, `format` last, without which it is no directory of a broker. A copy is a directory
+//! as any other: a broker may have it, and `warrenmq check` reads it.
 //!
 //! Of a running broker it has one moment of the messages, between two rounds of the committer, when each line is what
 //! a crash would leave: everything that was confirmed is there. That moment takes as long as writing the files' sizes
@@ -27,6 +29,7 @@ use crate::error::{Error, Kind, Result};
 
 /// Bytes that are copied at a time.
 const CHUNK: usize = 1 << 20;
+const PARTIAL: &str = ".partial";
 
 /// What a copy has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +62,7 @@ pub fn running(messages: &Messages, definitions: &DefinitionStore, target: &Path
         let reason = "is in the directory of which it is to be a copy";
         return Err(Error::new(Kind::InvalidArgument, "back up", reason).on(target.display().to_string()));
     }
+    let _kept = shared.folders.keep();
     make("back up", &*shared.disk, target, &|| shared.check_open(), |copy| {
         copy.messages(messages)?;
         definitions.at_rest(|file| copy.definitions(file))
@@ -113,16 +117,24 @@ pub(super) fn make(
     let Some((name, parent)) = target.file_name().zip(target.parent()) else {
         return refuse(Kind::InvalidArgument, "needs a name of its own");
     };
-    if !disk.list(target).map_err(failed("list", target))?.is_empty() {
+    let there = disk.list(target).map_err(failed("list", target))?;
+    if there.iter().any(|name| name != PARTIAL) {
         return refuse(Kind::PreconditionFailed, "there is something in this directory already");
     }
+    let inside = disk.sync_dir(target).is_ok();
     let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-    let into = parent.join(format!(".{}.partial", name.to_string_lossy()));
+    let into = match inside {
+        true => target.join(PARTIAL),
+        false => parent.join(format!(".{}{PARTIAL}", name.to_string_lossy())),
+    };
     let mut copy =
         Copy { disk, into, go_on, files: Vec::new(), folders: Vec::new(), copied: Copied::default() };
     // What a process that was killed left behind.
     remove(disk, &copy.into).map_err(failed("remove", &copy.into))?;
-    let made = copy.begin().and_then(|()| fill(&mut copy)).and_then(|()| copy.finish(target, parent));
+    let made =
+        copy.begin().and_then(|()| fill(&mut copy)).and_then(|()| copy.finish()).and_then(|()| {
+            if inside { copy.move_up(target) } else { copy.rename(&copy.into, target, parent) }
+        });
     if made.is_err() {
         let _ = remove(disk, &copy.into); // the next one does it
     }
@@ -146,13 +158,11 @@ impl Copy<'_> {
         self.disk.create_dir(&queues).map_err(failed("create", &queues))
     }
 
-    /// The messages of one moment.
+    /// The messages of one moment. From before it nothing may be removed ([`Folders::keep`](super::folders::Folders)).
     pub(super) fn messages(&mut self, messages: &Messages) -> Result<()> {
-        let shared = &messages.shared;
-        let _kept = shared.folders.keep();
         let (tell, told) = channel();
         let lines = messages.lines.clone();
-        shared.between_rounds(Box::new(move || {
+        messages.shared.between_rounds(Box::new(move || {
             let lines = lines.lock();
             let lines = lines.values().flatten().filter_map(Weak::upgrade).filter(|line| !line.is_deleted());
             let moment: Vec<(Arc<Line>, Vec<Extent>)> =
@@ -275,15 +285,29 @@ impl Copy<'_> {
         DefinitionStore::open(&self.into.join("definitions"))?.recorded().map(drop)
     }
 
-    /// Gives it its name once all of it is on the disk.
-    fn finish(&mut self, target: &Path, parent: &Path) -> Result<()> {
+    /// Brings all of it to the disk.
+    fn finish(&mut self) -> Result<()> {
         self.write(&self.into.join("format"), directory::format_text().as_bytes())?;
         match self.disk.sync_all(&self.into) {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => self.sync_each(),
             synced => synced,
         }
-        .map_err(failed("sync", &self.into))?;
-        self.disk.rename(&self.into, target).map_err(failed("rename", &self.into))?;
+        .map_err(failed("sync", &self.into))
+    }
+
+    /// Moves what it has into `target`. When it fails half-way, `target` is none and has to be emptied by hand.
+    fn move_up(&self, target: &Path) -> Result<()> {
+        let mut names = self.disk.list(&self.into).map_err(failed("list", &self.into))?;
+        names.sort_unstable_by_key(|name| name == "format");
+        for name in names {
+            self.rename(&self.into.join(&name), &target.join(&name), target)?;
+        }
+        let _ = self.disk.remove_dir(&self.into); // it is nothing to a broker
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path, parent: &Path) -> Result<()> {
+        self.disk.rename(from, to).map_err(failed("rename", from))?;
         self.disk.sync_dir(parent).map_err(failed("sync", parent))
     }
 

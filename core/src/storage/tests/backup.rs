@@ -11,15 +11,14 @@ use crate::storage::disk::simulated::{
 
 /// Copies the messages of a store, without definitions, to `/copy`.
 fn copy(disk: &SimulatedDisk, store: &Messages) -> Result<Copied> {
+    let _kept = store.shared.folders.keep();
     backup::make("back up", disk, "/copy".as_ref(), &|| Ok(()), |copy| copy.messages(store))
 }
 
 /// The same disk where the copy took the place of the store; none when there is no copy.
 fn copied(disk: &SimulatedDisk) -> Option<SimulatedDisk> {
     let disk = disk.snapshot().as_it_was();
-    if disk.list("/copy".as_ref()).expect("lists").is_empty() {
-        return None;
-    }
+    disk.open("/copy/format".as_ref()).ok()?;
     for (from, to) in [("/data", "/old"), ("/copy", "/data")] {
         disk.rename(from.as_ref(), to.as_ref()).expect("renames");
     }
@@ -44,7 +43,18 @@ fn worked(disk: &SimulatedDisk) -> (Messages, Logged) {
 
 #[test]
 fn a_copy_is_whole_or_not_there_whenever_the_power_is_lost() {
+    for empty in [false, true] {
+        whole_or_not_there(empty);
+    }
+}
+
+/// Into a directory that is there, and into one that is not.
+fn whole_or_not_there(empty: bool) {
     let disk = new_disk();
+    if empty {
+        disk.create_dir("/copy".as_ref()).expect("makes it");
+        disk.sync_all("/".as_ref()).expect("syncs");
+    }
     let (store, line) = worked(&disk);
     let moments = Arc::new(Mutex::new(Vec::new()));
     let into = moments.clone();
@@ -171,7 +181,9 @@ fn files_that_are_given_up_meanwhile_are_in_the_copy() {
         });
         Ok(())
     };
+    let kept = store.shared.folders.keep();
     backup::make("back up", &disk, "/copy".as_ref(), &go_on, |copy| copy.messages(&store)).expect("copies");
+    drop(kept);
     store.close().expect("closes");
     assert!(disk.list("/data/queues".as_ref()).expect("lists").is_empty());
     let copied = copied(&disk).expect("is there");
