@@ -53,7 +53,7 @@ def clients(chance):
         Getter(letters.BRIEF),
         Consumer("expired.each", EXPIRED, chance, account=letters.BRIEF),
         Publisher("counted", ("counted",), 20),
-        Consumer("counted.returns", "counted", chance, "returns"),
+        Consumer("counted.keeps", "counted", chance, "keeps"),
         Publisher("stream", ("stream",), 50),
         Reader("stream"),
     ]

@@ -73,8 +73,8 @@ class Transactions:
 
 @dataclass
 class Consumer:
-    """Acknowledges each delivery, or late and many at once (`late`), or gives some back (`returns`), or in
-    transactions (`tx`)."""
+    """Acknowledges each delivery, or late and many at once (`late`), or gives some back (`returns`) and does not
+    settle some that come again (`keeps`), or in transactions (`tx`)."""
 
     name: str
     queue: str
@@ -91,17 +91,20 @@ class Consumer:
             client.call(methods.select("tx"), "tx.select-ok")
         client.call(methods.qos(count=self.prefetch), "basic.qos-ok")
         client.call(methods.consume(self.queue, self.name), "basic.consume-ok")
-        held, sent, returned = [], [], []
+        held, sent, returned, kept = [], [], [], 0
         while True:
             content = self._inbox.popleft() if self._inbox else client.take()
             assert isinstance(content, Content), f"{self.name} got {content}"
             account, expired = self.account or self.queue, bool(self.account)
             entry = ledger.delivered(account, self.name, content, self.alone, expired)
             entries = [entry] if entry else []
-            if self.style == "returns" and entry and self.chance.random() < 0.15:
+            if self.style in ("returns", "keeps") and entry and self.chance.random() < 0.15:
                 ledger.returning(entry)
                 returned.append((entry, entry.count + 1))
                 client.send(methods.nack(content.tag, bits=2))
+                continue
+            if self.style == "keeps" and entry and entry.count and kept < self.prefetch // 2:
+                kept += 1
                 continue
             held += entries
             if self.style == "late" and len(held) < self.prefetch // 2:
