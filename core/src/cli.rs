@@ -1,5 +1,6 @@
 //! The command line: the same from cargo, pip and npm.
 
+mod backup;
 mod check;
 mod definitions;
 
@@ -38,6 +39,10 @@ enum Command {
     Definitions(definitions::Command),
     /// Look whether what a directory has can be read, and mend what can be.
     Check(check::Command),
+    /// Copy a directory as it is at one moment, also while a broker has it.
+    Backup(backup::Backup),
+    /// Make a directory of a backup, once that is found to be whole and undamaged.
+    Restore(backup::Restore),
 }
 
 #[derive(Debug, Args)]
@@ -160,6 +165,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Serve(serve) => serve.run(),
         Command::Definitions(command) => command.run(),
         Command::Check(command) => command.run(),
+        Command::Backup(command) => command.run(),
+        Command::Restore(command) => command.run(),
     };
     match ran {
         Ok(()) => 0,

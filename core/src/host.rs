@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use crate::broker::store::Store;
 use crate::broker::{Alarm, Broker, Definitions, Options};
+use crate::control::Control;
 use crate::error::Result;
+use crate::storage::backup::{self, Copied};
 use crate::storage::disk::RealDisk;
 use crate::storage::{self, DefinitionStore, Directory, Messages, reconcile};
 
@@ -15,6 +17,8 @@ pub struct Host {
     broker: Arc<Broker>,
     messages: Arc<Messages>,
     definitions: Arc<DefinitionStore>,
+    /// None where the file system has no sockets.
+    _control: Option<Control>,
     /// Last, as everything else in the directory is to be closed before another process may have it.
     _directory: Directory,
 }
@@ -52,7 +56,13 @@ impl Host {
         let options = Options { store: Some(messages.clone()), ..options };
         let broker = Broker::restore(options, definitions.clone())?;
         let _ = troubled.set(Arc::downgrade(&broker));
-        let host = Host { broker, messages, definitions, _directory: directory };
+        let backup = {
+            let (messages, definitions) = (messages.clone(), definitions.clone());
+            move |target: &Path| backup::running(&messages, &definitions, target)
+        };
+        let control = Control::listen(directory.path(), backup)
+            .inspect_err(|error| tracing::warn!(%error, "backups have to be asked for in this process"));
+        let host = Host { broker, messages, definitions, _control: control.ok(), _directory: directory };
         host.definitions.together(|| match import {
             Some(definitions) => host.broker.import(definitions),
             None if host.definitions.is_new() => host.broker.furnish(),
@@ -64,6 +74,15 @@ impl Host {
     /// The broker.
     pub fn broker(&self) -> &Arc<Broker> {
         &self.broker
+    }
+
+    /// Copies the directory as it is at one moment into `target`, which is new or empty: everything that was
+    /// confirmed before. The broker works on meanwhile. Blocks.
+    ///
+    /// # Errors
+    /// As [`backup::running`].
+    pub fn backup(&self, target: &Path) -> Result<Copied> {
+        backup::running(&self.messages, &self.definitions, target)
     }
 
     /// Brings everything to the disk. What is published from now on is refused.
@@ -82,5 +101,43 @@ impl Drop for Host {
         if let Err(error) = self.close() {
             tracing::error!(%error, "not everything could be brought to the disk");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::ask_backup;
+    use crate::error::Kind;
+
+    #[test]
+    fn a_host_copies_its_directory_when_it_is_asked_here_or_from_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        // Longer than the name of a socket may be.
+        let path = folder.path().join("long".repeat(40));
+        let host = Host::open(&path, Options::default()).unwrap();
+        host.backup(&folder.path().join("here")).unwrap();
+        let target = folder.path().join("elsewhere");
+        assert!(ask_backup(&path, &target).unwrap().starts_with("copied 2 files"));
+        let error = ask_backup(&path, &target).unwrap_err();
+        assert!(error.reason().ends_with("there is something in this directory already"), "{error}");
+        drop(host);
+        assert_eq!(ask_backup(&path, &target).unwrap_err().kind(), Kind::Unreachable);
+        assert!(!path.join("control").exists());
+        for copy in ["here", "elsewhere"] {
+            let copy = Host::open(&folder.path().join(copy), Options::default()).unwrap();
+            assert!(copy.broker().users().get("guest").is_some());
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_closed_makes_no_backup_and_leaves_nothing_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::open(&folder.path().join("data"), Options::default()).unwrap();
+        host.close().unwrap();
+        let error = host.backup(&folder.path().join("copy")).unwrap_err();
+        assert_eq!(error.kind(), Kind::ResourceError);
+        drop(host);
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
     }
 }

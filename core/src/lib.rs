@@ -9,7 +9,7 @@
 //! | [`wire`] | AMQP 0-9-1 bytes ⇄ values, generated from the spec |
 //! | [`server`] | AMQP connections: handshake, read loop, and the writing half that every publisher may use |
 //! | [`client`] | one client API over the transports `inproc:`, `local:` and `amqp:`; the language modules are its fronts |
-//! | [`host`] | a broker that lives in a directory |
+//! | [`host`], `control` | a broker that lives in a directory; what other processes may ask of it |
 //! | [`cli`] | the `warrenmq` command |
 //! | [`error`], [`clock`], [`auth`], [`memory`], [`disk`] | the one error type; time; users and what they may do; what messages cost; space on the disk |
 //!
@@ -29,6 +29,7 @@ pub mod broker;
 pub mod cli;
 pub mod client;
 pub mod clock;
+mod control;
 pub mod disk;
 pub mod error;
 pub mod host;

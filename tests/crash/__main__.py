@@ -6,7 +6,7 @@ import shutil
 import sys
 
 from crash.subject import SUBJECTS
-from crash.trial import Trial
+from crash.trial import MOMENTS, Trial
 from support import brokers
 
 
@@ -18,6 +18,7 @@ def main():
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="of what is random but time")
     parser.add_argument("--pause", type=int, default=20, help="kills between two counts")
+    parser.add_argument("--moment", dest="moments", action="append", choices=MOMENTS, help="only this one [any]")
     parser.add_argument("--segment-bytes", type=int, help="--segment-size for WarrenMQ")
     parser.add_argument(
         "--break", dest="broken", choices=["memory", "newest"], default="",
@@ -30,7 +31,7 @@ def main():
     subject = SUBJECTS[arguments.broker](directory, port, broken=arguments.broken)
     if arguments.segment_bytes:
         subject.segment_bytes = arguments.segment_bytes
-    trial = Trial(subject, arguments.kills, arguments.seed, arguments.pause).run()
+    trial = Trial(subject, arguments.kills, arguments.seed, arguments.pause, tuple(arguments.moments or MOMENTS)).run()
     print(trial.report())
     if trial.passed and not arguments.keep:
         shutil.rmtree(directory)

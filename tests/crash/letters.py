@@ -1,4 +1,7 @@
-"""The messages: who sent it and its number are in each, and the rest of it follows from these."""
+"""The messages: who sent it and its number are in each, and the rest of it follows from these.
+
+The first word of a publisher's name says what is special about its messages.
+"""
 
 import random
 import re
@@ -8,8 +11,11 @@ from functools import lru_cache
 from support import frames
 
 PERSISTENT = 2
-_MODE, _MESSAGE_ID, _HEADERS = 1 << 12, 1 << 7, 1 << 13  # property flags; headers, if any, are the first
-_STAMP = re.compile(rb"([a-z.]+) (\d+) ")
+RANKED, UNIQUE, LATER, BRIEF = "ranked", "unique", "later", "brief"
+RANKS = 5
+# Property flags; headers, if any, are the first.
+_HEADERS, _MODE, _PRIORITY, _MESSAGE_ID = 1 << 13, 1 << 12, 1 << 11, 1 << 7
+_STAMP = re.compile(rb"([a-z.0-9]+) (\d+) ")
 
 
 @lru_cache(maxsize=4096)
@@ -24,9 +30,36 @@ def body(publisher, number):
     return (stamp * (size // len(stamp) + 1))[: max(size, len(stamp))]
 
 
+def rank(publisher):
+    """The priority of its messages: of `ranked.3` 3, of others none."""
+    kind, _, number = publisher.partition(".")
+    return int(number) if kind == RANKED else None
+
+
+def delay(number):
+    """Of a delayed message, in milliseconds."""
+    return 20 + number * 7919 % 600
+
+
 def properties(publisher, number):
-    """Delivery mode and message id, as on the wire."""
-    return struct.pack(">HB", _MODE | _MESSAGE_ID, PERSISTENT) + frames.shortstr(f"{publisher}-{number}")
+    """As on the wire: delivery mode and message id, and what is special."""
+    flags, headers, rest = _MODE | _MESSAGE_ID, b"", bytes([PERSISTENT])
+    if publisher == UNIQUE:
+        headers = frames.shortstr("x-deduplication-header") + b"S" + frames.longstr(str(number))
+    if publisher == LATER:
+        headers = frames.shortstr("x-delay") + b"I" + struct.pack(">i", delay(number))
+    if (priority := rank(publisher)) is not None:
+        flags, rest = flags | _PRIORITY, rest + bytes([priority])
+    if headers:
+        flags, headers = flags | _HEADERS, frames.longstr(headers)
+    return struct.pack(">H", flags) + headers + rest + frames.shortstr(f"{publisher}-{number}")
+
+
+def header(received, name):
+    """An integer among the headers that came; None when it is not there."""
+    sizes = {b"l": ">q", b"I": ">i", b"s": ">h", b"L": ">q", b"i": ">I"}
+    before, found, after = received.partition(frames.shortstr(name))
+    return struct.unpack_from(sizes[after[:1]], after, 1)[0] if found else None
 
 
 def without_headers(received):

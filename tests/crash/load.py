@@ -73,8 +73,8 @@ class Transactions:
 
 @dataclass
 class Consumer:
-    """Acknowledges each delivery, or late and many at once (`late`), or gives some back (`returns`), or in
-    transactions (`tx`)."""
+    """Acknowledges each delivery, or late and many at once (`late`), or gives some back (`returns`) and does not
+    settle some that come again (`keeps`), or in transactions (`tx`)."""
 
     name: str
     queue: str
@@ -82,6 +82,7 @@ class Consumer:
     style: str = "each"
     alone: bool = False  # on its queue
     prefetch: int = 100
+    account: str = ""  # the queue in which the messages expired, if they come from there
     _inbox: deque = field(default_factory=deque)
 
     def work(self, client, ledger):
@@ -90,15 +91,20 @@ class Consumer:
             client.call(methods.select("tx"), "tx.select-ok")
         client.call(methods.qos(count=self.prefetch), "basic.qos-ok")
         client.call(methods.consume(self.queue, self.name), "basic.consume-ok")
-        held, sent = [], []
+        held, sent, returned, kept = [], [], [], 0
         while True:
             content = self._inbox.popleft() if self._inbox else client.take()
             assert isinstance(content, Content), f"{self.name} got {content}"
-            entry = ledger.delivered(self.queue, self.name, content, self.alone)
+            account, expired = self.account or self.queue, bool(self.account)
+            entry = ledger.delivered(account, self.name, content, self.alone, expired)
             entries = [entry] if entry else []
-            if self.style == "returns" and entry and self.chance.random() < 0.15:
+            if self.style in ("returns", "keeps") and entry and self.chance.random() < 0.15:
                 ledger.returning(entry)
+                returned.append((entry, entry.count + 1))
                 client.send(methods.nack(content.tag, bits=2))
+                continue
+            if self.style == "keeps" and entry and entry.count and kept < self.prefetch // 2:
+                kept += 1
                 continue
             held += entries
             if self.style == "late" and len(held) < self.prefetch // 2:
@@ -109,7 +115,8 @@ class Consumer:
             if len(sent) >= SYNCED:
                 self._sync(client)
                 ledger.answered(sent)
-                sent = []
+                ledger.returned(returned)
+                sent, returned = [], []
 
     def _sync(self, client):
         """A method that is answered after the acks; what comes before the answer waits."""
@@ -150,31 +157,36 @@ def clients(chance):
     ]
 
 
-def drain(client, queue, ledger):
-    """Takes and acknowledges everything; when the queue is empty, the ledger closes it."""
+def drain(client, queue, ledger, look=lambda content: None, account="", closes=True):
+    """Takes and acknowledges everything; when the queue is empty, the ledger closes it. `account` is the queue in
+    which the messages expired, if they come from there."""
+
+    def settle(inbox):
+        if not inbox:
+            return
+        entries = []
+        for content in inbox:
+            look(content)
+            entries.append(ledger.delivered(account or queue, "drain", content, alone=True, expired=bool(account)))
+        ledger.acking([entry for entry in entries if entry])
+        client.send(methods.ack(inbox[-1].tag, multiple=1))
+        inbox.clear()
+
     client.call(methods.qos(count=500), "basic.qos-ok")
     inbox = deque()
     client.call(methods.consume(queue, "drain"), "basic.consume-ok", inbox.append)
     ready = 1
     while ready or inbox:
         ready = client.ready(queue, inbox.append)
-        _settle(client, queue, ledger, inbox)
+        settle(inbox)
     client.call(methods.cancel("drain"), "basic.cancel-ok", inbox.append)
-    _settle(client, queue, ledger, inbox)
+    settle(inbox)
     while (got := _get(client, queue)).name == "basic.get-ok":
-        _settle(client, queue, ledger, deque([got]))
-    ledger.drained(queue)
+        settle(deque([got]))
+    if closes:
+        ledger.drained(account or queue)
 
 
 def _get(client, queue):
     client.send(methods.get(queue))
     return client.take()
-
-
-def _settle(client, queue, ledger, inbox):
-    if not inbox:
-        return
-    entries = [ledger.delivered(queue, "drain", content, alone=True) for content in inbox]
-    ledger.acking([entry for entry in entries if entry])
-    client.send(methods.ack(inbox[-1].tag, multiple=1))
-    inbox.clear()

@@ -1,6 +1,8 @@
 """The brokers that are put through it: a command with a data directory, started again and again at one port."""
 
-from dataclasses import dataclass
+import shutil
+import subprocess
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from support import brokers
@@ -15,20 +17,40 @@ class WarrenMQ:
     directory: Path
     port: int
     segment_bytes: int = 64 * 1024
+    data: str = "data"
     broken: str = ""
     # An ack is written by the committer's next round, some milliseconds after it came; more on a busy machine.
     grace = 1.0
     name = "warrenmq"
+    kinds = True
 
     def spawn(self):
-        kept = ["--data", self.directory / "data", "--segment-size", self.segment_bytes]
+        kept = ["--data", self.directory / self.data, "--segment-size", self.segment_bytes]
         options = ["--memory"] if self.broken == "memory" else kept
         return brokers.spawn_warrenmq(*options, port=self.port, directory=self.directory)
 
     def breakage(self):
         """Between kill and start, if it is to be broken: takes the newest of the files with messages away."""
         if self.broken == "newest":
-            remove_newest(self.directory / "data" / "queues")
+            remove_newest(self.directory / self.data / "queues")
+
+    def backup(self):
+        """Copies the directory of the running broker."""
+        self._command("backup", self.data, "backup")
+
+    def restored(self):
+        """A broker on what was backed up."""
+        shutil.rmtree(self.directory / "restored", ignore_errors=True)
+        self._command("check", "backup")
+        self._command("restore", "backup", "restored")
+        shutil.rmtree(self.directory / "backup")
+        return replace(self, data="restored")
+
+    def _command(self, *arguments):
+        command = [brokers.warrenmq_binary(), *arguments]
+        ran = subprocess.run(command, cwd=self.directory, check=False, capture_output=True, text=True)
+        if ran.returncode:
+            raise RuntimeError(f"warrenmq {' '.join(arguments)}: {ran.stdout}{ran.stderr}")
 
     def check(self):
         """Raises Unavailable if this broker keeps nothing."""
@@ -52,6 +74,7 @@ class RabbitMQ:
     # Its acks wait in memory until a journal is flushed, for any time.
     grace = None
     name = "rabbitmq"
+    kinds = False  # it has no delays and no de-duplication
 
     def spawn(self):
         return brokers.spawn_rabbitmq(self.port, self.directory)

@@ -27,6 +27,15 @@ def test_nothing_confirmed_is_lost(kind, kills, tmp_path):
     assert trial.passed, trial.report()
 
 
+# The long trial mixes them with the others.
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("moment", ["kinds", "backup"])
+def test_nothing_is_lost_of_special_queues_and_in_backups(moment, tmp_path):
+    trial = Trial(subject(WarrenMQ, tmp_path), 4, SEED, pause=2, moments=(moment,)).run()
+    assert trial.ledger.counts["confirmed"] and (trial.backups or moment != "backup"), trial.report()
+    assert trial.passed, trial.report()
+
+
 def test_a_broker_that_keeps_nothing_is_found_out(tmp_path):
     trial = Trial(subject(WarrenMQ, tmp_path, broken="memory"), kills=3, seed=SEED).run()
     assert trial.ledger.counts["lost"], trial.report()

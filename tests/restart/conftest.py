@@ -1,10 +1,8 @@
 """`warrenmq serve --data`, started again and again."""
 
 import json
-import os
 import subprocess
 from contextlib import suppress
-from pathlib import Path
 
 import pika
 import pytest
@@ -35,8 +33,8 @@ class Home:
 
     def command(self, *arguments):
         """Runs `warrenmq`; what it printed on both streams, and its exit status."""
-        binary = Path(os.environ.get("WARRENMQ_BIN", brokers.ROOT / "target/release/warrenmq"))
-        return subprocess.run([binary, *arguments], capture_output=True, text=True, check=False, cwd=self.directory)
+        command = [brokers.warrenmq_binary(), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.directory)
 
     def definitions(self):
         exported = self.command("definitions", "export", self.data)

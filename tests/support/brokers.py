@@ -108,12 +108,16 @@ def start_rabbitmq(port=None):
 
 def spawn_warrenmq(*options, port=None, directory=None):
     """`warrenmq serve`, not waited for; WARRENMQ_BIN names the binary if it is not the release build."""
-    binary = Path(os.environ.get("WARRENMQ_BIN", ROOT / "target/release/warrenmq"))
+    binary = warrenmq_binary()
     if not binary.exists():
         raise FileNotFoundError(f"no WarrenMQ at {binary}: run `cargo build --release`, or set WARRENMQ_BIN")
     command = [binary, "serve", "--amqp", f"127.0.0.1:{port or 0}", *options]
     ready = r"^ready amqp://[^ ]*:(?P<port>\d+)"
     return _spawn("warrenmq", command, ready, directory or temporary(), directory is not None, port)
+
+
+def warrenmq_binary():
+    return Path(os.environ.get("WARRENMQ_BIN", ROOT / "target/release/warrenmq"))
 
 
 def spawn_rabbitmq(port=None, directory=None):

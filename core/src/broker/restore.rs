@@ -1,6 +1,7 @@
 //! A broker with what was recorded of another one before.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::bind::Target;
 use super::definitions::{BindingDefinition, DestinationType};
@@ -23,7 +24,10 @@ impl Broker {
         let broker = Self::empty(options);
         broker.timers.hold();
         let mut limits = Vec::new();
-        for definition in record.recorded()? {
+        let recorded = record.recorded()?;
+        let mut progress = Progress::of(&recorded);
+        for definition in recorded {
+            progress.note(&definition);
             if let Definition::Vhost(_, vhost) = &definition {
                 limits.push((vhost.name.clone(), vhost.limits));
             }
@@ -35,6 +39,7 @@ impl Broker {
         }
         broker.recorder.start(record);
         broker.timers.release();
+        progress.end();
         Ok(broker)
     }
 
@@ -78,5 +83,38 @@ impl Broker {
         let vhost = self.existing("restore", &binding.vhost)?;
         let nobody = 0; // sessions are numbered from 1
         vhost.bind(&binding.source, target, &binding.routing_key, arguments, nobody, &mut Wakes::default())
+    }
+}
+
+/// Tells people who wait how far it is. A queue takes some 50 µs, more where its files are not in memory.
+struct Progress {
+    queues: usize,
+    all: usize,
+    begun: Instant,
+    said: Instant,
+}
+
+impl Progress {
+    fn of(recorded: &[Definition]) -> Self {
+        let all = recorded.iter().filter(|definition| matches!(definition, Definition::Queue(..))).count();
+        let now = Instant::now();
+        Progress { queues: 0, all, begun: now, said: now }
+    }
+
+    fn note(&mut self, next: &Definition) {
+        if let Definition::Queue(..) = next {
+            if self.said.elapsed() >= Duration::from_secs(1) {
+                tracing::info!("restoring: {} of {} queues", self.queues, self.all);
+                self.said = Instant::now();
+            }
+            self.queues += 1;
+        }
+    }
+
+    fn end(self) {
+        let took = self.begun.elapsed();
+        if took >= Duration::from_secs(1) {
+            tracing::info!("restored {} queues in {:.1} s", self.all, took.as_secs_f64());
+        }
     }
 }

@@ -46,10 +46,14 @@ pub(super) struct Shared {
     behind: AtomicUsize,
 }
 
+/// What is to be done between two rounds, when no file changes.
+type Moment = Box<dyn FnOnce() + Send>;
+
 #[derive(Default)]
 struct State {
     dirty: Vec<Arc<Line>>,
     waiters: Vec<Waiter>,
+    moments: Vec<Moment>,
     hurry: bool,
     closing: bool,
     /// The thread is gone.
@@ -130,6 +134,24 @@ impl Shared {
         self.wake(&mut state, true);
     }
 
+    /// Calls `act` on the committer's thread when everything that was asked for before is written, as far as it can
+    /// be, and nothing else is. It is dropped uncalled when the store is closed.
+    pub(super) fn between_rounds(&self, act: Moment) {
+        let mut state = self.state.lock();
+        if !state.ended {
+            state.moments.push(act);
+            self.wake(&mut state, true);
+        }
+    }
+
+    /// Refuses what takes long once the store is to be closed.
+    ///
+    /// # Errors
+    /// `ResourceError` then.
+    pub(super) fn check_open(&self) -> Result<()> {
+        if self.state.lock().closing { Err(closed()) } else { Ok(()) }
+    }
+
     pub(super) fn begin_close(&self) {
         let mut state = self.state.lock();
         state.closing = true;
@@ -167,7 +189,7 @@ fn tell(waiter: Waiter, result: Result<()>) {
     }
 }
 
-fn closed() -> Error {
+pub(super) fn closed() -> Error {
     Error::new(Kind::ResourceError, "store", "the store is closed")
 }
 
@@ -300,8 +322,9 @@ impl Committer {
     /// Works until the store is closed; what could not be brought to the disk by then.
     pub(super) fn run(mut self) -> Result<()> {
         loop {
-            let (dirty, closing) = self.wait();
+            let (dirty, moments, closing) = self.wait();
             self.write(dirty, closing);
+            moments.into_iter().for_each(|act| act());
             let due = self.unsynced.since.is_some_and(|since| since.elapsed() >= LINGER);
             if self.failed.is_empty() && (!self.waiters.is_empty() || due || closing) {
                 if self.waiters.is_empty() && !closing {
@@ -352,12 +375,13 @@ impl Committer {
         }
     }
 
-    /// Sleeps until there is something to do; the lines to write, and whether it is the last time.
-    fn wait(&mut self) -> (Vec<Arc<Line>>, bool) {
+    /// Sleeps until there is something to do; the lines to write, what to do afterwards, and whether it is the last
+    /// time.
+    fn wait(&mut self) -> (Vec<Arc<Line>>, Vec<Moment>, bool) {
         let shared = self.shared.clone();
         let mut state = shared.state.lock();
         let mut gathered = None;
-        while !state.hurry && !state.closing && state.waiters.is_empty() {
+        while !state.hurry && !state.closing && state.waiters.is_empty() && state.moments.is_empty() {
             let gather =
                 (!state.dirty.is_empty()).then(|| *gathered.get_or_insert_with(|| Instant::now() + GATHER));
             let linger = self.unsynced.since.map(|since| since + LINGER).filter(|_| self.failed.is_empty());
@@ -374,7 +398,7 @@ impl Committer {
         state.committer = Waits::No;
         state.hurry = false;
         self.waiters.append(&mut state.waiters);
-        (mem::take(&mut state.dirty), state.closing)
+        (mem::take(&mut state.dirty), mem::take(&mut state.moments), state.closing)
     }
 
     /// Writes these lines, and when it is time those that failed before.
@@ -445,6 +469,7 @@ impl Committer {
         state.ended = true;
         self.waiters.append(&mut state.waiters);
         state.dirty.clear();
+        state.moments.clear();
         drop(state);
         let error = self.error.take();
         for waiter in self.waiters.drain(..) {

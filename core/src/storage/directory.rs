@@ -5,6 +5,7 @@
 //! | `lock` | locked (`flock`) by the process that has the directory, whose number is in it |
 //! | `format` | what this is, and the version of its layout |
 //! | `definitions` | virtual hosts, users, queues and so on: [`DefinitionStore`](super::DefinitionStore) |
+//! | `control` | a socket at which the process that has the directory takes requests, such as for a backup |
 //! | `queues`, `trash` | messages: a folder for each queue, by its number; those that are being deleted |
 
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -48,8 +49,7 @@ impl Directory {
     /// As [`Directory::open`], and `NotFound` when there is none.
     pub fn existing(path: &Path) -> Result<Self> {
         if !path.join("format").exists() {
-            let reason = "there is no data of a broker in this directory";
-            return Err(Error::new(Kind::NotFound, OPERATION, reason).on(path.display().to_string()));
+            return Err(none_there(path));
         }
         Self::take(path)
     }
@@ -156,6 +156,27 @@ fn check_format(directory: &Path) -> Result<()> {
         }
         Err(error) => return Err(failed("cannot be read", &path, error)),
     };
+    understand(directory, &text)
+}
+
+/// Whether this is a directory of a broker that this version reads, without taking it.
+///
+/// # Errors
+/// `NotFound` when it is none; as [`Directory::open`].
+pub(super) fn check_readable(directory: &Path) -> Result<()> {
+    match std::fs::read_to_string(directory.join("format")) {
+        Ok(text) => understand(directory, &text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(none_there(directory)),
+        Err(error) => Err(failed("cannot be read", directory, error)),
+    }
+}
+
+fn none_there(directory: &Path) -> Error {
+    let reason = "there is no data of a broker in this directory";
+    Error::new(Kind::NotFound, OPERATION, reason).on(directory.display().to_string())
+}
+
+fn understand(directory: &Path, text: &str) -> Result<()> {
     let refuse = |reason: String| {
         Err(Error::new(Kind::InvalidArgument, OPERATION, reason).on(directory.display().to_string()))
     };
@@ -168,11 +189,16 @@ fn check_format(directory: &Path) -> Result<()> {
     }
 }
 
+/// What the file `format` says.
+pub(super) fn format_text() -> String {
+    format!("{TITLE}{FORMAT}\n")
+}
+
 /// Whole or not at all, and there after a loss of power.
 fn write_format(directory: &Path) -> io::Result<()> {
     let new = directory.join("format.new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    writeln!(file, "{TITLE}{FORMAT}")?;
+    file.write_all(format_text().as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&new, directory.join("format"))?;
     sync(directory)

@@ -5,6 +5,7 @@ pub(crate) mod simulated;
 
 use std::fmt::Debug;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,9 +17,11 @@ pub trait Disk: Send + Sync + Debug {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>>;
     /// The names in a directory, in no order; none when it is not there.
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
-    /// Makes a directory with those above it; it may be there already.
+    /// Makes a directory with those above it, for its owner alone (mode 0700); it may be there already.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
-    /// Gives a file or directory another name.
+    /// Gives a file a second name. Fails where the two are on different file systems, or have no such links.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file or directory another name; an empty directory of that name goes.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
@@ -79,7 +82,11 @@ impl Disk for RealDisk {
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        std::fs::create_dir_all(path)
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::hard_link(from, to)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

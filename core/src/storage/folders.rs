@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::disk::Disk;
 use super::failed;
@@ -19,6 +19,8 @@ use crate::error::Result;
 pub(super) struct Folders {
     queues: PathBuf,
     rubbish: Sender<Rubbish>,
+    /// Held while something is removed, and while nothing may be.
+    removing: Arc<Mutex<()>>,
     sweeper: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -42,10 +44,11 @@ impl Folders {
         }
         disk.sync_dir(dir).map_err(failed("sync", dir))?;
         let (rubbish, receiver) = channel();
-        let sweeper = Sweeper { disk, queues: queues.clone(), trash };
+        let removing = Arc::default();
+        let sweeper = Sweeper { disk, queues: queues.clone(), trash, removing: Arc::clone(&removing) };
         let thread = std::thread::Builder::new().name("warrenmq-trash".into());
         let sweeper = thread.spawn(move || sweeper.run(&receiver)).map_err(failed("start", dir))?;
-        Ok(Folders { queues, rubbish, sweeper: Mutex::new(Some(sweeper)) })
+        Ok(Folders { queues, rubbish, removing, sweeper: Mutex::new(Some(sweeper)) })
     }
 
     pub(super) fn queues(&self) -> &Path {
@@ -62,6 +65,11 @@ impl Folders {
         let _ = self.rubbish.send(rubbish);
     }
 
+    /// What was given up stays as long as this is held.
+    pub(super) fn keep(&self) -> MutexGuard<'_, ()> {
+        self.removing.lock()
+    }
+
     /// Waits until everything that was given up is gone.
     pub(super) fn close(&self) {
         self.discard(Rubbish::End);
@@ -75,6 +83,7 @@ struct Sweeper {
     disk: Arc<dyn Disk>,
     queues: PathBuf,
     trash: PathBuf,
+    removing: Arc<Mutex<()>>,
 }
 
 impl Sweeper {
@@ -85,6 +94,7 @@ impl Sweeper {
         }
         let mut again = Vec::new();
         for rubbish in rubbish {
+            let _removing = self.removing.lock();
             let end = matches!(rubbish, Rubbish::End);
             match rubbish {
                 Rubbish::Files(paths) => again.push(paths),

@@ -76,7 +76,8 @@ const SEAL: &[u8; 4] = b"SEAL";
 /// Length and checksum, which the length does not count.
 const PREFIX: usize = 8;
 const SEAL_FIXED: usize = HEAD + 16;
-const SEAL_TAIL: usize = 8;
+/// Bytes at the end of a seal that say that it is one.
+pub(super) const SEAL_TAIL: usize = 8;
 
 /// What tells a segment from all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

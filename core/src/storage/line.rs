@@ -4,6 +4,7 @@
 //! message; the committer holds `files` while it writes, and none while it syncs.
 
 mod ahead;
+mod extents;
 mod reading;
 mod writing;
 
@@ -28,6 +29,7 @@ use crate::error::Result;
 use crate::memory;
 use crate::message::Message;
 pub(super) use ahead::ReadAhead;
+pub(super) use extents::Extent;
 use reading::Reader;
 
 /// Bytes that may wait before the committer is told to hurry.

@@ -13,12 +13,14 @@
 //! | `damaged` | what cannot be read |
 //! | `committer` | the thread that writes and syncs |
 //! | [`check`] | looks through the folder of a queue and mends it |
+//! | [`backup`] | copies of a directory, also while a broker has it, and back |
 //!
 //! A message is appended to its line's buffer, under a lock that is held for a copy. The committer writes the
 //! buffers of all lines into their segments, syncs the files when somebody waits for that, and only then calls who
 //! waits. A settled message becomes an entry of its segment's ack log; a segment of which nothing is left is
 //! removed.
 
+pub mod backup;
 pub mod check;
 mod committer;
 mod damaged;
@@ -35,7 +37,7 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -51,6 +53,7 @@ pub use definitions::DefinitionStore;
 pub use directory::Directory;
 use disk::Disk;
 use folders::{Folders, Rubbish};
+use format::SegmentId;
 use line::Line;
 pub use reconcile::reconcile;
 
@@ -74,11 +77,14 @@ impl Default for Options {
     }
 }
 
+/// The lines that are open, by their queues.
+type Lines = HashMap<u64, Vec<Weak<Line>>>;
+
 /// The messages of durable queues in a directory. Dropping it closes it.
 #[derive(Debug)]
 pub struct Messages {
     shared: Arc<Shared>,
-    lines: Mutex<HashMap<u64, Vec<Weak<Line>>>>,
+    lines: Arc<Mutex<Lines>>,
     committer: Mutex<Option<JoinHandle<Result<()>>>>,
 }
 
@@ -93,7 +99,7 @@ impl Messages {
         let committer = Committer::new(shared.clone(), trouble);
         let thread = std::thread::Builder::new().name("warrenmq-storage".into());
         let committer = thread.spawn(move || committer.run()).map_err(failed("start", &dir))?;
-        Ok(Messages { shared, lines: Mutex::default(), committer: Mutex::new(Some(committer)) })
+        Ok(Messages { shared, lines: Arc::default(), committer: Mutex::new(Some(committer)) })
     }
 
     /// The numbers of the queues that have a folder, ascending: for whoever knows which of them are still wanted.
@@ -106,6 +112,23 @@ impl Messages {
         let mut queues: Vec<u64> = names.iter().filter_map(|name| name.parse().ok()).collect();
         queues.sort_unstable();
         Ok(queues)
+    }
+
+    /// Opens every line that has a file, for who wants them all and knows no queue.
+    ///
+    /// # Errors
+    /// `ResourceError` when one cannot be read.
+    fn open_all(&self) -> Result<Vec<Arc<dyn Journal>>> {
+        let mut journals = Vec::new();
+        for queue in self.queues()? {
+            let folder = self.shared.folders.queue(queue);
+            let names = self.shared.disk.list(&folder).map_err(failed("list", &folder))?;
+            let lines = names.iter().filter_map(|name| Some(SegmentId::parse(queue, name)?.0.line));
+            for line in lines.collect::<BTreeSet<u8>>() {
+                journals.push(self.open_line(queue, line)?.0);
+            }
+        }
+        Ok(journals)
     }
 }
 

@@ -153,6 +153,14 @@ impl DefinitionStore {
         noted.map_or(Ok(()), |noted| noted.wait("commit"))
     }
 
+    /// Closes the file for as long as `act` has it: it is whole then, with everything that was committed. What is to
+    /// be committed waits.
+    pub(super) fn at_rest<T>(&self, act: impl FnOnce(&Path) -> T) -> T {
+        let mut file = self.shared.file.lock();
+        file.database = None;
+        act(&file.path)
+    }
+
     /// Commits what is noted, and closes the file. What is noted later is lost.
     pub fn close(&self) {
         self.shared.waiting.lock().ended = true;

@@ -351,6 +351,18 @@ impl Disk for SimulatedDisk {
         Ok(())
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut world = self.0.lock();
+        world.begin()?;
+        let node = world.find(from)?;
+        let (dir, name) = world.find_parent(to)?;
+        if world.find(to).is_ok() {
+            return Err(errno(libc_codes::EEXIST));
+        }
+        world.change(vec![(dir, name, Some(node))]);
+        Ok(())
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut world = self.0.lock();
         world.begin()?;

@@ -6,7 +6,7 @@ use super::power::{Logged, SharedLog, check, new_disk, open_on, work};
 use super::*;
 use crate::storage::disk::simulated::{
     Fault, SimulatedDisk,
-    libc_codes::{EIO, ENOSPC, EROFS},
+    libc_codes::{EIO, ENOENT, ENOSPC, EROFS},
 };
 
 /// Tries again what failed: each failure comes once.
@@ -111,6 +111,26 @@ fn settling_messages_makes_room_on_a_full_disk() {
     stored(&store).expect("is stored");
     assert_eq!(*trouble.lock(), None);
     assert_eq!(read(&journal), Vec::from_iter(50..65));
+}
+
+#[test]
+fn a_folder_that_goes_with_its_queue_while_it_is_synced_is_no_failure() {
+    let first = |fault| {
+        let disk = new_disk();
+        let store = open_on(&disk).expect("opens");
+        let (journal, _) = store.open_line(1, 0).expect("opens");
+        disk.set_fault(fault);
+        append(&journal, 0..1);
+        (stored(&store), disk.operations())
+    };
+    let (result, operations) = first(Fault::None);
+    result.expect("is stored");
+    // The last two operations sync the folders; before them comes the file.
+    for back in [1, 2] {
+        first(Fault::At(operations - back, ENOENT)).0.expect("is stored");
+        first(Fault::At(operations - back, EIO)).0.expect_err("is not stored");
+    }
+    first(Fault::At(operations - 3, ENOENT)).0.expect_err("is not stored");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a store promises.
 
+mod backup;
 mod damage;
 mod faults;
 mod model;
