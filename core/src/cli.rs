@@ -113,8 +113,9 @@ struct Serve {
     /// Microseconds to look for the next request after a small one, before going to sleep; 0 saves the most power.
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 50)]
     spin: u64,
-    /// What to log: error, warn, info, debug, trace, or a filter such as `warrenmq::server=debug`.
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    /// What to log: error, warn, info, debug, trace, or a filter such as `warrenmq::server=debug`. By default
+    /// warnings, and how far a start is that takes long.
+    #[arg(long, value_name = "LEVEL", default_value = "warn,warrenmq::broker::restore=info")]
     log: String,
     /// How to log, on standard error.
     #[arg(long, value_name = "FORMAT", default_value = "human")]

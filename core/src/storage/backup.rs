@@ -164,7 +164,11 @@ impl Copy<'_> {
         let lines = messages.lines.clone();
         messages.shared.between_rounds(Box::new(move || {
             let lines = lines.lock();
-            let lines = lines.values().flatten().filter_map(Weak::upgrade).filter(|line| !line.is_deleted());
+            let lines = lines
+                .values()
+                .flatten()
+                .filter_map(Weak::upgrade)
+                .filter(|line| !line.is_deleted() && line.is_lasting());
             let moment: Vec<(Arc<Line>, Vec<Extent>)> =
                 lines.map(|line| (line.clone(), line.extents())).collect();
             let _ = tell.send(moment); // nobody listens who has given up
