@@ -6,7 +6,7 @@ use super::power::{Logged, SharedLog, check, new_disk, open_on, work};
 use super::*;
 use crate::storage::disk::simulated::{
     Fault, SimulatedDisk,
-    libc_codes::{EIO, ENOENT, ENOSPC, EROFS},
+    libc_codes::{EIO, ENOSPC, EROFS},
 };
 
 /// Tries again what failed: each failure comes once.
@@ -111,46 +111,4 @@ fn settling_messages_makes_room_on_a_full_disk() {
     stored(&store).expect("is stored");
     assert_eq!(*trouble.lock(), None);
     assert_eq!(read(&journal), Vec::from_iter(50..65));
-}
-
-#[test]
-fn a_folder_that_goes_with_its_queue_while_it_is_synced_is_no_failure() {
-    let first = |fault| {
-        let disk = new_disk();
-        let store = open_on(&disk).expect("opens");
-        let (journal, _) = store.open_line(1, 0).expect("opens");
-        disk.set_fault(fault);
-        append(&journal, 0..1);
-        (stored(&store), disk.operations())
-    };
-    let (result, operations) = first(Fault::None);
-    result.expect("is stored");
-    // The last two operations sync the folders; before them comes the file.
-    for back in [1, 2] {
-        first(Fault::At(operations - back, ENOENT)).0.expect("is stored");
-        first(Fault::At(operations - back, EIO)).0.expect_err("is not stored");
-    }
-    first(Fault::At(operations - 3, ENOENT)).0.expect_err("is not stored");
-}
-
-#[test]
-fn a_sync_that_fails_is_told_to_who_waits_and_the_next_one_counts_again() {
-    let disk = new_disk();
-    let store = open_on(&disk).expect("opens");
-    let (journal, _) = store.open_line(1, 0).expect("opens");
-    append(&journal, 0..1);
-    stored(&store).expect("is stored");
-    // The write comes first, then the sync.
-    disk.set_fault(Fault::At(disk.operations() + 1, EIO));
-    append(&journal, 1..2);
-    let error = stored(&store).expect_err("is not stored");
-    assert_eq!(error.kind(), Kind::ResourceError);
-    append(&journal, 2..3);
-    stored(&store).expect("is stored");
-    for seed in 0..20 {
-        let disk = disk.snapshot().after_power_loss(seed);
-        let (journal, _) = open_on(&disk).expect("opens").open_line(1, 0).expect("opens");
-        let there = read(&journal);
-        assert!(there == [0, 2] || there == [0, 1, 2], "{there:?}");
-    }
 }
