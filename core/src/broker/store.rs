@@ -104,6 +104,8 @@ pub struct Recovered {
     pub first: u64,
     /// The next free number; none of which messages may have been delivered is free.
     pub next: u64,
+    /// Messages from here on were never there: behind the last one of which there is a trace.
+    pub end: u64,
     /// Messages below it may have been delivered.
     pub delivered: u64,
     /// Messages that are there.

@@ -1,7 +1,7 @@
 //! Every byte of every file that keeps messages. All numbers are little-endian.
 //!
 //! ```text
-//! DIR/queues/QUEUE/                       one folder per durable queue, named by its number
+//! DIR/queues/QUEUE/                       one folder per durable queue, named by its number; others see below
 //!     LLL-FIRST-STAMP.segment             messages of line LLL, from number FIRST on
 //!     LLL-FIRST-STAMP.acks                what became of them
 //!     LLL.delivered                       how far the line may have been delivered
@@ -54,6 +54,15 @@
 //!          0  8  messages below this number may have been delivered
 //!          8  4  CRC-32C of the 8 bytes before
 //!         12  4  0
+//! ```
+//! **Other folders** have what belongs to a queue or a virtual host, in the form of messages in line 0. Their numbers
+//! have higher bits:
+//! ```text
+//! bit 62           ids of a queue with de-duplication: instead of the time of expiry the one at which it was seen;
+//!                  the routing key "placed"; the body is 8 bytes of the message's position (line in the highest 8 bits,
+//!                  number in the others), then the header's value as AMQP encodes it. Without that key, the value only.
+//! bit 62 and 61    messages of a queue that is not durable which do not fit into memory; given up at the next start
+//! bit 63           delayed messages of a virtual host: instead of the time of expiry the one at which it is due
 //! ```
 
 use std::ops::Range;

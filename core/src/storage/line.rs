@@ -135,6 +135,7 @@ impl Line {
         let recovered = Recovered {
             first: segments.iter().find_map(|segment| segment.next_alive(0)).unwrap_or(next),
             next,
+            end: segments.back().map_or(next, |segment| segment.end),
             delivered: delivered.unwrap_or(next),
             count: segments.iter().map(Segment::alive).sum(),
             bytes,

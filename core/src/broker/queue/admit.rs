@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::duplicates::Id;
 use super::rules::Overflow;
 use super::{NEVER, Queue, Reason, State, Wakes};
 use crate::message::Message;
@@ -40,9 +41,11 @@ impl Queue {
     /// (`maybe_deliver_or_enqueue`): a queue for one message takes ten when a consumer takes them from it.
     fn admit(self: &Arc<Self>, state: &mut State, message: Message, wakes: &mut Wakes) -> bool {
         let now = self.timers.now();
-        if state.duplicates.as_mut().is_some_and(|duplicates| duplicates.seen(&message, now)) {
-            return true;
-        }
+        let id = match state.duplicates.as_mut().map(|duplicates| duplicates.look(&message, now)) {
+            Some(Id::Known) => return true,
+            Some(Id::New(id)) => Some(id),
+            Some(Id::None) | None => None,
+        };
         let rules = &state.rules;
         if rules.overflow != Overflow::DropHead
             && rules.too_much(state.lines.len() + 1, state.lines.bytes() + message.body().len() as u64)
@@ -55,7 +58,10 @@ impl Queue {
         let own = message.properties().expiration().and_then(|text| text.parse::<u64>().ok());
         let ttl = own.into_iter().chain(rules.message_ttl).min();
         let expires = ttl.map_or(NEVER, |ttl| now.saturating_add(ttl));
-        state.lines.push(message, expires);
+        let position = state.lines.push(message, expires);
+        if let Some((duplicates, id)) = state.duplicates.as_mut().zip(id) {
+            duplicates.remember(id, now, position);
+        }
         self.dispatch(state, wakes);
         self.trim(state, wakes);
         if expires <= now {

@@ -3,6 +3,9 @@
 //! As LavinMQ's and the community plug-in's `x-message-deduplication`: the id is a header's value
 //! (`x-deduplication-header`, or the header that the argument of this name names), remembered in a cache of
 //! `x-cache-size` ids, each for `x-cache-ttl` milliseconds.
+//!
+//! Ids are kept beside the messages, not with them, so a crash can leave an id whose message never came to the disk:
+//! not confirmed, it is sent again, and must be taken. That is why an id is kept with its message's position.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,13 +14,16 @@ use bytes::{Bytes, BytesMut};
 use hashbrown::HashSet;
 
 use super::keep::Place;
-use crate::broker::store::{Journal, read_all};
+use super::lines::{Position, line, number};
+use crate::broker::store::{Journal, Stored, read_all};
 use crate::error::Result;
 use crate::message::{Body, Message, route_key};
 use crate::wire::table::{Table, Value};
 
 /// Ids that are remembered when no number was given.
 const CACHE_SIZE: usize = 1024;
+/// In a journal, the routing key of ids that stand behind the 8 bytes of a position.
+const PLACED: &str = "placed";
 
 /// The ids that were seen, oldest first.
 pub(in crate::broker) struct Duplicates {
@@ -26,25 +32,46 @@ pub(in crate::broker) struct Duplicates {
     /// Milliseconds.
     ttl: Option<u64>,
     known: HashSet<Bytes>,
-    order: VecDeque<(u64, Bytes)>,
-    /// Where the ids are kept, if they are, and the number of the first of `order` there; the others follow it.
-    journal: Option<(Arc<dyn Journal>, u64)>,
+    order: VecDeque<Seen>,
+    /// The next free number in the journal.
+    next: u64,
+    /// Where the ids are kept, if they are.
+    journal: Option<Arc<dyn Journal>>,
+}
+
+struct Seen {
+    /// When; milliseconds since 1970.
+    since: u64,
+    /// In the journal.
+    number: u64,
+    id: Bytes,
+}
+
+/// What is known of a message.
+pub(in crate::broker) enum Id {
+    /// It has no id.
+    None,
+    Known,
+    /// To be remembered once the message has its position.
+    New(Bytes),
 }
 
 impl Duplicates {
-    /// A cache as these arguments of a queue ask for it, if they do, with what is kept at the queue's place.
-    pub(super) fn open(arguments: &Table, place: Option<&Place>) -> Result<Option<Box<Self>>> {
+    /// A cache as these arguments of a queue ask for it, if they do, with what is kept at the queue's place of messages
+    /// before the `ends` of its lines.
+    pub(super) fn open(arguments: &Table, place: Option<&Place>, ends: &[u64]) -> Result<Option<Box<Self>>> {
         let Some(mut duplicates) = Self::new(arguments) else { return Ok(None) };
         let Some((journal, found)) = place.map(Place::open_ids).transpose()? else {
             return Ok(Some(duplicates));
         };
-        read_all(&*journal, found, |stored| {
-            let id = Bytes::copy_from_slice(stored.message.body());
-            duplicates.known.insert(id.clone());
-            duplicates.order.push_back((stored.expires, id));
+        duplicates.next = found.next;
+        read_all(&*journal, found, |Stored { number, expires: since, message, .. }| {
+            match id_of(&message, ends) {
+                Some(id) => duplicates.add(Seen { since, number, id }),
+                None => journal.remove_one(number),
+            }
         })?;
-        // One that was damaged leaves a gap behind which the numbers do not fit; better to remember a few too long.
-        duplicates.journal = Some((journal, found.next - duplicates.order.len() as u64));
+        duplicates.journal = Some(journal);
         Ok(Some(duplicates))
     }
 
@@ -64,39 +91,63 @@ impl Duplicates {
             ttl: number("x-cache-ttl"),
             known: HashSet::new(),
             order: VecDeque::new(),
+            next: 0,
             journal: None,
         }))
     }
 
-    /// Whether this message's id is known; if it was not, it is from now on. Without an id nothing is known.
-    pub(in crate::broker) fn seen(&mut self, message: &Message, now: u64) -> bool {
-        let Some(id) = message.properties().header(&self.header) else { return false };
-        let mut key = BytesMut::new();
-        id.encode(&mut key);
-        while let Some((since, _)) = self.order.front()
-            && (self.order.len() >= self.size || self.ttl.is_some_and(|ttl| since.saturating_add(ttl) <= now))
-        {
-            // A full cache makes room only for what is new.
-            if self.ttl.is_none_or(|ttl| since.saturating_add(ttl) > now) && self.known.contains(&key[..]) {
-                return true;
-            }
-            if let Some((_, oldest)) = self.order.pop_front() {
-                self.known.remove(&oldest);
-                if let Some((journal, first)) = &mut self.journal {
-                    journal.remove_one(*first);
-                    *first += 1;
-                }
+    /// What is known of this message.
+    pub(in crate::broker) fn look(&mut self, message: &Message, now: u64) -> Id {
+        let Some(header) = message.properties().header(&self.header) else { return Id::None };
+        if let Some(ttl) = self.ttl {
+            while self.order.front().is_some_and(|seen| seen.since.saturating_add(ttl) <= now) {
+                self.forget_oldest();
             }
         }
-        let key = key.freeze();
-        let new = self.known.insert(key.clone());
-        if new {
-            if let Some((journal, first)) = &self.journal {
-                let message = Message::new(&route_key("", ""), &[0, 0], Body::Slice(&key));
-                journal.append(first + self.order.len() as u64, now, &message);
-            }
-            self.order.push_back((now, key));
+        let mut id = BytesMut::new();
+        header.encode(&mut id);
+        match self.known.contains(&id[..]) {
+            true => Id::Known,
+            false => Id::New(id.freeze()),
         }
-        !new
     }
+
+    /// Remembers the id of a message that was taken.
+    pub(in crate::broker) fn remember(&mut self, id: Bytes, now: u64, position: Position) {
+        while self.order.len() >= self.size {
+            self.forget_oldest();
+        }
+        if let Some(journal) = &self.journal {
+            let body = [&position.to_le_bytes(), &id[..]].concat();
+            let message = Message::new(&route_key("", PLACED), &[0, 0], Body::Slice(&body));
+            journal.append(self.next, now, &message);
+        }
+        self.add(Seen { since: now, number: self.next, id });
+        self.next += 1;
+    }
+
+    fn add(&mut self, seen: Seen) {
+        self.known.insert(seen.id.clone());
+        self.order.push_back(seen);
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(Seen { number, id, .. }) = self.order.pop_front() else { return };
+        self.known.remove(&id);
+        if let Some(journal) = &self.journal {
+            journal.remove_one(number);
+        }
+    }
+}
+
+/// The id that a record of a journal has, if its message is before the end of its line.
+fn id_of(record: &Message, ends: &[u64]) -> Option<Bytes> {
+    let body = record.body();
+    if record.routing_key() != PLACED {
+        return Some(Bytes::copy_from_slice(body)); // as the first version wrote them
+    }
+    let (position, id) = body.split_first_chunk()?;
+    let position = Position::from_le_bytes(*position);
+    let written = ends.get(line(position)).is_some_and(|end| number(position) < *end);
+    written.then(|| Bytes::copy_from_slice(id))
 }

@@ -3,12 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::duplicates::Duplicates;
 use super::lines::{Lines, Position, line, number};
 use super::log::Log;
 use super::{Queue, QueueKind};
 use crate::broker::store::{Journal, Recovered, Store};
 use crate::error::Result;
 use crate::memory;
+use crate::wire::table::Table;
 
 /// A store, and how much of what it keeps may be in memory too.
 #[derive(Clone, Debug)]
@@ -119,24 +121,30 @@ impl Overflow {
 pub(super) struct Contents {
     pub(super) lines: Lines,
     pub(super) log: Option<Box<Log>>,
+    pub(super) duplicates: Option<Box<Duplicates>>,
     pub(super) kept: Option<Kept>,
 }
 
 impl Contents {
-    /// Those of a queue with the priorities from 0 to `highest`: what is kept at its place, or nothing.
+    /// Those of a queue with these arguments and the priorities from 0 to `highest`: what is kept at its place, or
+    /// nothing.
     pub(super) fn open(
         kind: QueueKind,
+        arguments: &Table,
         highest: u8,
         place: Option<Place>,
         overflow: impl FnOnce() -> Option<Overflow>,
     ) -> Result<Self> {
         let Some(place) = place else {
             let log = (kind == QueueKind::Stream).then(|| Box::new(Log::new()));
-            return Ok(Contents { lines: Lines::new(highest, overflow()), log, kept: None });
+            let duplicates = Duplicates::open(arguments, None, &[])?;
+            return Ok(Contents { lines: Lines::new(highest, overflow()), log, duplicates, kept: None });
         };
         let open = |line| place.shelves.store.open_line(place.id, line);
         let found = (0..=highest).map(open).collect::<Result<Vec<_>>>()?;
         let journals = found.iter().map(|(journal, _)| journal.clone()).collect();
+        let ends: Vec<u64> = found.iter().map(|(_, found)| found.end).collect();
+        let duplicates = Duplicates::open(arguments, Some(&place), &ends)?;
         let mut found = found.into_iter();
         let log = match kind {
             QueueKind::Stream => {
@@ -144,11 +152,14 @@ impl Contents {
             }
             _ => None,
         };
-        let lines = match log {
+        let mut lines = match log {
             Some(_) => Lines::new(0, None),
             None => Lines::open(found, place.shelves.budget),
         };
-        Ok(Contents { lines, log: log.map(Box::new), kept: Some(Kept { place, journals }) })
+        if duplicates.is_some() {
+            lines.mark_exactly();
+        }
+        Ok(Contents { lines, log: log.map(Box::new), duplicates, kept: Some(Kept { place, journals }) })
     }
 }
 

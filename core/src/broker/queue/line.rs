@@ -49,6 +49,8 @@ struct Kept {
     delivered: u64,
     /// Runs of deliveries, one after the other, that left nothing waiting.
     keeping_up: u32,
+    /// The mark of what was delivered is never ahead.
+    exact: bool,
     /// Below it, messages are from before: those that were not to survive are passed over.
     opened: u64,
 }
@@ -71,7 +73,7 @@ impl Line {
         budget: Budget,
         totals: &mut Totals,
     ) -> Self {
-        let Recovered { first, next, delivered, count, bytes } = found;
+        let Recovered { first, next, delivered, count, bytes, .. } = found;
         totals.len += count as usize;
         totals.bytes += bytes;
         let backlog = (count > 0).then_some(Backlog { from: first, next, count: count as usize, bytes });
@@ -84,6 +86,7 @@ impl Line {
             end: next,
             delivered,
             keeping_up: 0,
+            exact: false,
             opened: next,
         };
         let mut line = Line { head: next, kept: Some(Box::new(kept)), ..Line::default() };
@@ -104,9 +107,22 @@ impl Line {
             end: 0,
             delivered: 0,
             keeping_up: 0,
+            exact: false,
             opened: 0,
         };
         self.kept = Some(Box::new(kept));
+    }
+
+    /// The number of the next message.
+    pub(super) fn next(&self) -> u64 {
+        let backlog = self.kept.as_ref().and_then(|kept| kept.backlog.as_ref());
+        backlog.map_or(self.head + self.fresh.len() as u64, |backlog| backlog.next)
+    }
+
+    pub(super) fn mark_exactly(&mut self) {
+        if let Some(kept) = &mut self.kept {
+            kept.exact = true;
+        }
     }
 
     pub(super) fn is_kept(&self) -> bool {
@@ -309,7 +325,7 @@ impl Line {
             kept.keeping_up = if waiting { 0 } else { kept.keeping_up + 1 };
             // Of messages that are not kept there is nothing to know.
             let matters = kept.delivered < kept.end;
-            let ahead = if matters && kept.keeping_up > STEADY { AHEAD } else { 0 };
+            let ahead = if matters && !kept.exact && kept.keeping_up > STEADY { AHEAD } else { 0 };
             kept.delivered = self.head + ahead;
             if matters {
                 kept.journal.delivered(kept.delivered);

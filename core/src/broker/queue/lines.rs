@@ -126,16 +126,18 @@ impl Lines {
         self.look(0);
     }
 
-    /// Adds a message behind those of its priority.
-    pub(super) fn push(&mut self, message: Message, expires: u64) {
+    /// Adds a message behind those of its priority; where it stands.
+    pub(super) fn push(&mut self, message: Message, expires: u64) -> Position {
         let priority = match self.lines.len() {
             1 => 0,
             _ => message.properties().priority().unwrap_or(0),
         };
         let line = usize::from(priority).min(self.lines.len() - 1);
         self.top = self.top.max(line);
+        let number = self.lines[line].next();
         self.lines[line].push(message, expires, &mut self.totals);
         self.look(line);
+        (line as u64) << NUMBER_BITS | number
     }
 
     /// Looks whether there is too much in memory, with something added to this line.
@@ -213,6 +215,11 @@ impl Lines {
         if self.kept {
             self.lines.iter_mut().for_each(Line::mark_delivered);
         }
+    }
+
+    /// Has the journals know exactly what may have been delivered, always.
+    pub(super) fn mark_exactly(&mut self) {
+        self.lines.iter_mut().for_each(Line::mark_exactly);
     }
 
     /// Reads again what could not be read.

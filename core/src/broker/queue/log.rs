@@ -19,6 +19,7 @@ use std::sync::atomic::Ordering::Relaxed;
 pub(in crate::broker) use offset::{Offset, milliseconds};
 pub(in crate::broker) use older::Ahead;
 
+use super::duplicates::Id;
 use super::keep::Budget;
 use super::lapse::RETRY;
 use super::lines::Entry;
@@ -171,8 +172,17 @@ impl Queue {
         let State { log, duplicates, .. } = state;
         let Some(log) = log else { return };
         for message in messages {
-            if !duplicates.as_mut().is_some_and(|duplicates| duplicates.seen(&message, now)) {
+            let Some(duplicates) = duplicates else {
                 log.push(message, now);
+                continue;
+            };
+            match duplicates.look(&message, now) {
+                Id::Known => {}
+                Id::None => log.push(message, now),
+                Id::New(id) => {
+                    duplicates.remember(id, now, log.end());
+                    log.push(message, now);
+                }
             }
         }
         self.retain(state, now);

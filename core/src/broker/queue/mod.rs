@@ -206,10 +206,10 @@ impl Queue {
         let highest = highest.clamp(0, 255) as u8;
         let kind = QueueKind::of(arguments);
         let place = stored_id.and_then(|id| home.shelves.as_ref().map(|shelves| shelves.place(id)));
-        let duplicates = Duplicates::open(arguments, place.as_ref())?;
         let id = next_id();
         let overflow = || home.shelves.as_ref().map(|shelves| shelves.overflow(id));
-        let Contents { lines, log, kept } = Contents::open(kind, highest, place, overflow)?;
+        let Contents { lines, log, duplicates, kept } =
+            Contents::open(kind, arguments, highest, place, overflow)?;
         let limit = home.delivery_limit.filter(|_| kind == QueueKind::Quorum);
         let rules = Rules::new(kind, arguments, policy, limit);
         let mut state = State {

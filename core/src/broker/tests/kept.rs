@@ -1,6 +1,6 @@
 //! What durable queues keep: confirmed when it is on the disk, there again after a restart, and not all in memory.
 
-use super::rules::START;
+use super::rules::{START, text};
 use super::shelf::{Ledger, Shelf};
 use super::*;
 use crate::broker::store::Store;
@@ -426,6 +426,35 @@ fn a_de_duplicating_queue_remembers_ids_over_a_restart_and_no_more_of_them_than_
     assert_eq!(site.shelf.len(), 2);
     site.channel.delete_queue("q", false, false, &mut Wakes::default()).unwrap();
     assert_eq!(site.shelf.len(), 0);
+}
+
+#[test]
+fn an_id_counts_only_if_its_message_was_taken() {
+    let arguments = [
+        ("x-message-deduplication", Value::Bool(true)),
+        ("x-max-length", Value::I32(1)),
+        ("x-overflow", text("reject-publish")),
+    ];
+    let mut site = Site::new();
+    site.queue("q", &arguments);
+    let send = |site: &mut Site, id: &str| {
+        let properties = persistent_with("x-deduplication-header", text(id));
+        site.send_as(&properties, "q", id.as_bytes());
+    };
+    send(&mut site, "a");
+    send(&mut site, "b"); // refused: the queue is full
+    assert_eq!(site.bodies("q"), [b"a"]);
+    send(&mut site, "b");
+    assert_eq!(site.bodies("q"), [b"b"]);
+
+    // A crash at which the id came to the disk, and the message did not.
+    send(&mut site, "c");
+    site.shelf.first_line().lose_last();
+    site.restart();
+    send(&mut site, "a");
+    assert_eq!(site.waiting("q"), 0);
+    send(&mut site, "c");
+    assert_eq!(site.bodies("q"), [b"c"]);
 }
 
 #[test]

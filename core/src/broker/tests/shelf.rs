@@ -72,6 +72,15 @@ impl Shelf {
     }
 }
 
+impl Line {
+    /// As if the last message had never come to the disk.
+    pub(super) fn lose_last(&self) {
+        let mut state = self.state.lock();
+        let (number, _) = state.messages.pop_last().expect("there is a message");
+        state.next = number;
+    }
+}
+
 impl Store for Shelf {
     fn open_line(&self, queue: u64, line: u8) -> Result<(Arc<dyn Journal>, Recovered)> {
         let line = self.line(queue, line);
@@ -81,6 +90,7 @@ impl Store for Shelf {
             Recovered {
                 first: state.messages.keys().next().copied().unwrap_or(next),
                 next,
+                end: state.next,
                 delivered: state.delivered,
                 count: state.messages.len() as u64,
                 bytes: state.messages.values().map(|(_, _, message)| message.body().len() as u64).sum(),

@@ -100,7 +100,10 @@ fn what_was_appended_is_there_after_opening_again() {
 
     let store = open(dir.path());
     let (journal, recovered) = store.open_line(3, 0).expect("opens");
-    assert_eq!(recovered, Recovered { first: 0, next: 100, delivered: 0, count: 100, bytes: bytes(0..100) });
+    assert_eq!(
+        recovered,
+        Recovered { first: 0, next: 100, end: 100, delivered: 0, count: 100, bytes: bytes(0..100) }
+    );
     assert_eq!(read(&journal), Vec::from_iter(0..100));
     append(&journal, 100..105);
     assert_eq!(read(&journal), Vec::from_iter(0..105));
@@ -176,7 +179,7 @@ fn settled_messages_stay_away_and_their_segments_go() {
     assert_eq!(files(dir.path(), 1, ".segment").len(), 1, "the last one keeps the line's numbers");
 
     let (_, recovered) = open(dir.path()).open_line(1, 0).expect("opens");
-    assert_eq!(recovered, Recovered { first: 100, next: 100, ..Recovered::default() });
+    assert_eq!(recovered, Recovered { first: 100, next: 100, end: 100, ..Recovered::default() });
 }
 
 #[test]
@@ -204,7 +207,14 @@ fn gaps_between_numbers_are_no_messages() {
     numbers.iter().for_each(|number| append(&journal, *number..number + 1));
     drop(store);
     let (journal, recovered) = open(dir.path()).open_line(1, 0).expect("opens");
-    let expected = Recovered { first: 5, next: (1 << 40) + 1, delivered: 0, count: 6, bytes: bytes(numbers) };
+    let expected = Recovered {
+        first: 5,
+        next: (1 << 40) + 1,
+        end: (1 << 40) + 1,
+        delivered: 0,
+        count: 6,
+        bytes: bytes(numbers),
+    };
     assert_eq!(recovered, expected);
     assert_eq!(read(&journal), numbers);
 }
@@ -237,7 +247,7 @@ fn a_directory_of_version_1_is_read() {
     let (journal, recovered) = open(dir.path()).open_line(1, 0).expect("opens");
     let there = Vec::from_iter([2, 3].into_iter().chain(5..36));
     let bytes = bytes(there.iter().copied());
-    assert_eq!(recovered, Recovered { first: 2, next: 36, delivered: 9, count: 33, bytes });
+    assert_eq!(recovered, Recovered { first: 2, next: 36, end: 36, delivered: 9, count: 33, bytes });
     assert_eq!(read(&journal), there);
     let returned = read_by(&journal, 7, 1 << 20).swap_remove(0);
     assert_eq!((returned.number, returned.returns, returned.expires), (7, 2, NEVER));
