@@ -1,6 +1,5 @@
 //! An open connection: the task that reads it.
 
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +9,11 @@ use hashbrown::{HashMap, HashSet};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
-use super::attention::Attention;
+use super::attention::{Attention, look_again};
 use super::channel::{Channel, Next};
 use super::handshake::{Client, Greeted, Tuned};
 use super::link::Link;
+use super::peer::Peer;
 use super::socket::{Reader, Writer};
 use super::{Limits, frame_error, reply_text, unexpected_frame};
 use crate::broker::{Session, Wakes};
@@ -47,7 +47,7 @@ pub(super) struct Connection {
     wakes: Wakes,
     tuned: Tuned,
     client: Client,
-    peer: SocketAddr,
+    peer: Peer,
     published: bool,
 }
 
@@ -169,12 +169,6 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
     }
 }
 
-/// Lets others go first, those of other processes included, and then has the runtime look for events.
-async fn look_again() {
-    std::thread::yield_now();
-    tokio::task::yield_now().await;
-}
-
 /// Writes what is left, then listens: if we close, for the client's close-ok, since to close a socket with unread
 /// bytes in it would reset the connection, and our reason would be lost; and if the client does, for the end of its
 /// socket, which is its to close first (`rabbit_reader:close_connection`): clients whose reader sees the end before
@@ -210,15 +204,9 @@ async fn goodbye(link: &Link, reader: &mut Reader, buffer: &mut BytesMut, await_
 }
 
 impl Connection {
-    pub(super) fn new(
-        writer: Writer,
-        peer: SocketAddr,
-        session: Session,
-        tuned: Tuned,
-        client: Client,
-    ) -> Self {
+    pub(super) fn new(writer: Writer, peer: Peer, session: Session, tuned: Tuned, client: Client) -> Self {
         let link = Link::new(writer);
-        link.negotiated(tuned.frame_max, client.has("consumer_cancel_notify"));
+        link.negotiated(tuned.frame_max, &client);
         let told = link.clone();
         session.on_ended(Box::new(move || told.attention.notify_one()));
         Connection {
