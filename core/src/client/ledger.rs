@@ -9,9 +9,9 @@ pub(super) type Tags = SmallVec<[(u64, bool); 4]>;
 
 /// The delivery tags of one channel: consecutive numbers, given by the broker.
 ///
-/// Every frame costs lapin some ten microseconds, so runs of acknowledgements are merged into one with
-/// `multiple`. That settles all tags up to it, also those of deliveries that are still on their way from
-/// lapin to a mailbox; hence `seen`.
+/// Every frame costs a client and its broker time (lapin some ten microseconds), so runs of acknowledgements are
+/// merged into one with `multiple`. That settles all tags up to it, also those of deliveries that are still on
+/// their way to a mailbox; hence `seen`.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// Delivered and not settled.

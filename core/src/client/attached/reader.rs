@@ -1,0 +1,96 @@
+//! The task that reads a connection.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use bytes::{Buf, BytesMut};
+
+use super::connection::Shared;
+use crate::error::{Error, Kind, Result};
+use crate::server::Limits;
+use crate::server::attention::{Attention, look_again};
+use crate::server::socket::Reader;
+use crate::wire::{FrameKind, Method, next_frame};
+
+/// The read buffer of a connection at rest, and how far it grows under load.
+const BUFFER_MIN: usize = 8 << 10;
+const BUFFER_MAX: usize = 1 << 20;
+/// Reads up to this size are answers to requests, or requests.
+const INTERACTIVE: usize = 4 << 10;
+/// Bytes of deliveries that nobody takes, beyond which the socket is left alone: consumers without a prefetch limit
+/// have no other bound. Not while somebody waits for an answer or a confirm, as he may take nothing before he has it.
+const LOAD_MAX: usize = 64 << 20;
+
+/// Reads until the connection ends.
+pub(super) async fn run(shared: Arc<Shared>, mut reader: Reader, mut buffer: BytesMut) {
+    let line = shared.line.clone();
+    let spin = Limits::default().spin;
+    let mut size = BUFFER_MIN;
+    // While this task looks for more instead of sleeping: see `Limits::spin`.
+    let mut attentive = None::<Attention>;
+    let mut failed = batch(&shared, &mut buffer).err();
+    while failed.is_none() && shared.end().is_none() {
+        let paused = shared.load.bytes() > LOAD_MAX && !shared.awaits();
+        shared.paused.store(paused, SeqCst);
+        // Looked at once more, now that whoever begins to wait tells us.
+        let paused = paused && !shared.awaits();
+        if buffer.capacity() - buffer.len() < size / 2 {
+            buffer.reserve(size);
+        }
+        tokio::select! {
+            biased;
+            read = reader.read(&mut buffer), if !paused => match read {
+                Ok(0) => failed = Some(lost("the process that hosts the broker has ended")),
+                Ok(count) => {
+                    size = match count * 2 > size {
+                        true => (size * 2).min(BUFFER_MAX),
+                        false => size,
+                    };
+                    failed = batch(&shared, &mut buffer).err();
+                    drop(attentive.take());
+                    attentive = (count <= INTERACTIVE).then(|| Attention::new(spin));
+                }
+                Err(error) => failed = Some(lost(&error.to_string()).caused_by(error)),
+            },
+            () = look_again(), if attentive.is_some() => {
+                attentive.take_if(|attention| attention.is_over());
+            }
+            () = line.attention.notified() => {
+                if line.has_failed() {
+                    failed = Some(lost("it takes no more"));
+                }
+            }
+            () = shared.load.relief.notified(), if paused => {}
+            drained = line.drained(), if line.is_full() => {
+                failed = drained.err().map(|error| lost(&error.to_string()).caused_by(error));
+            }
+        }
+        if buffer.is_empty() && size > BUFFER_MIN && attentive.is_some() {
+            size = BUFFER_MIN; // a connection at rest keeps no large buffer
+            buffer = BytesMut::new();
+        }
+    }
+    shared.finish(failed);
+}
+
+fn lost(why: &str) -> Error {
+    Error::new(Kind::Closed, "connection", format!("the connection was lost: {why}"))
+}
+
+/// Takes all complete frames out of the buffer.
+fn batch(shared: &Arc<Shared>, buffer: &mut BytesMut) -> Result<()> {
+    let mut at = 0;
+    while let Some(frame) = next_frame(&buffer[at..], 0)? {
+        if let Some(channel) = shared.channel(frame.channel) {
+            at += channel.frames(&buffer[at..])?;
+            continue;
+        }
+        at += frame.total_len();
+        // What comes on a channel that is closed is not heard.
+        if frame.channel == 0 && frame.kind == FrameKind::Method {
+            shared.method(&Method::decode(frame.payload)?)?;
+        }
+    }
+    buffer.advance(at);
+    Ok(())
+}
