@@ -21,12 +21,12 @@ def connect(url: str, *, name: str | None = None, timeout: float = 10.0) -> Conn
     """Connects to a broker.
 
     ``inproc://NAME`` is the broker of that name in this process, ``inproc://`` one of this connection's own;
-    ``local:PATH`` is that of a directory, which this process has to itself while a connection to it is open;
+    ``local:PATH`` is that of a directory, hosted by the first process of this user to open it;
     ``amqp://[USER:PASSWORD@]HOST[:PORT][/VHOST]`` and ``amqps://…`` are any AMQP 0-9-1 broker. ``name`` is for
     listings and logs, ``timeout`` is in seconds.
 
-    Raises `InvalidArgument` for a URL that cannot be read, `ResourceLocked` for a directory that another process has,
-    `Unreachable`, `AccessRefused` or `Timeout`.
+    Raises `InvalidArgument` for a URL that cannot be read, `Unreachable`, `AccessRefused`, or `Timeout`, also when
+    the process that hosts a directory does not answer.
 
     >>> with connect("inproc://") as mq:
     ...     tasks = mq.queue("tasks")

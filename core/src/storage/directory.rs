@@ -3,6 +3,7 @@
 //! | in it | is |
 //! |---|---|
 //! | `lock` | locked (`flock`) by the process that has the directory, whose number is in it |
+//! | `socket` | where that process listens for others, or one that is gone has listened |
 //! | `format` | what this is, and the version of its layout |
 //! | `definitions` | virtual hosts, users, queues and so on: [`DefinitionStore`](super::DefinitionStore) |
 //! | `queues`, `trash` | messages: a folder for each queue, by its number; those that are being deleted |
