@@ -22,6 +22,8 @@ export interface ConnectionEvents {
   blocked: [reason: string]
   /** It takes them again. */
   unblocked: []
+  /** The process that hosted a directory is gone, and the connection goes on with the next one. */
+  reconnected: []
   /** A mandatory message came back, because no queue took it. */
   return: [message: Message]
   /**
@@ -120,6 +122,7 @@ export class Connection extends EventEmitter<ConnectionEvents> implements AsyncD
     if (name === 'close') this.#closedBy(detail as WarrenError | undefined)
     else if (name === 'blocked') this.emit('blocked', detail as string)
     else if (name === 'unblocked') this.emit('unblocked')
+    else if (name === 'reconnected') this.emit('reconnected')
   }
 
   #closedBy(error: WarrenError | undefined): void {

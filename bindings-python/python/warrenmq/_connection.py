@@ -409,7 +409,8 @@ class Connection(_Declarer):
         """Has a function called when something happens to the connection, with what there is to say about it.
 
         ``close``: an `Error`, or None if this side closed it. ``blocked``: the broker's reason for taking no more
-        messages. ``unblocked``: None. ``return``: the mandatory `Message` that no queue took. It is called on a
+        messages. ``unblocked``: None. ``reconnected``: None, when the process that hosted a directory is gone and the
+        connection goes on with the next one. ``return``: the mandatory `Message` that no queue took. It is called on a
         thread of the connection's own, for ``return`` on the publisher's.
         """
         with self._lock:

@@ -104,6 +104,14 @@ impl Ledger {
         Some(last)
     }
 
+    /// Notes that the broker has forgotten everything; the last tag that there was.
+    pub(super) fn void(&mut self) -> u64 {
+        self.open.clear();
+        self.seen = self.ahead.pop_last().unwrap_or(0).max(self.seen);
+        self.ahead.clear();
+        self.seen
+    }
+
     fn settle_all(&mut self) -> Option<u64> {
         std::mem::take(&mut self.open).pop_last()
     }

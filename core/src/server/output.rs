@@ -114,6 +114,22 @@ impl Output {
         }
     }
 
+    /// Frames that are encoded already.
+    pub(crate) fn append(&mut self, frames: &Bytes) {
+        if frames.len() < SEND_IN_PLACE {
+            self.tail.extend_from_slice(frames);
+        } else {
+            self.push_tail();
+            self.push(frames.clone());
+        }
+    }
+
+    /// All frames, to be sent with [`Output::append`].
+    pub(crate) fn into_frames(mut self) -> VecDeque<Bytes> {
+        self.push_tail();
+        self.pieces
+    }
+
     fn body_in_place(&mut self, channel: u16, body: &Bytes, frame_max: u32) {
         let piece = (frame_max as usize).saturating_sub(FRAME_OVERHEAD).max(1);
         let mut start = 0;
@@ -128,8 +144,10 @@ impl Output {
     }
 
     fn push_tail(&mut self) {
-        let full = self.tail.split().freeze();
-        self.push(full);
+        if !self.tail.is_empty() {
+            let full = self.tail.split().freeze();
+            self.push(full);
+        }
     }
 
     fn push(&mut self, piece: Bytes) {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -13,14 +13,14 @@ use tokio::time::timeout;
 
 use super::connection::Shared;
 use super::incoming::Incoming;
-use super::window::Window;
+use super::window::{Mode, Window};
 use crate::broker::Got;
 use crate::client::closed::{closed, refused};
 use crate::client::driver::{Answer, now};
 use crate::client::ledger::Ledger;
 use crate::client::mailbox::Mailbox;
 use crate::error::{Error, Kind, Result};
-use crate::wire::{Method, ShortString, basic, channel};
+use crate::wire::{Method, ShortString, basic, channel, confirm};
 
 /// How long closing waits for the confirms of what was published.
 const FLUSH: Duration = Duration::from_secs(10);
@@ -37,7 +37,12 @@ pub(super) struct Channel {
     /// Taken before the mailboxes' locks, never after.
     pub(super) ledger: Mutex<Ledger>,
     /// By consumer tags.
-    pub(super) mailboxes: Mutex<HashMap<Arc<str>, Arc<Mailbox>>>,
+    pub(super) consumers: Mutex<HashMap<Arc<str>, Subscription>>,
+    /// What the broker's delivery tags are less than ours: it begins to count anew when the connection is restored.
+    pub(super) tag_base: AtomicU64,
+    /// The limits of what is unacked: of each consumer to come, and of the channel.
+    pub(super) prefetch: Mutex<[Option<u16>; 2]>,
+    opened: AtomicBool,
     /// Taken by the reader only.
     pub(super) incoming: Mutex<Incoming>,
     /// Closed, or being closed, by its user.
@@ -46,6 +51,13 @@ pub(super) struct Channel {
     reason: Mutex<Option<Error>>,
     /// Nothing happens any more.
     finished: watch::Sender<bool>,
+}
+
+/// A consumer, and how to register it again.
+pub(super) struct Subscription {
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) consume: basic::Consume,
+    pub(super) prefetch: Option<u16>,
 }
 
 /// What was asked of the broker and not answered yet.
@@ -57,8 +69,7 @@ struct Calls {
 }
 
 struct Call {
-    /// Class and method id.
-    id: u32,
+    method: Method,
     operation: &'static str,
     entity: String,
     give: Box<dyn FnOnce(Result<Reply>) + Send>,
@@ -81,7 +92,10 @@ impl Channel {
             calls: Mutex::default(),
             window: Mutex::default(),
             ledger: Mutex::default(),
-            mailboxes: Mutex::default(),
+            consumers: Mutex::default(),
+            tag_base: AtomicU64::new(0),
+            prefetch: Mutex::default(),
+            opened: AtomicBool::new(false),
             incoming: Mutex::default(),
             closed: AtomicBool::new(false),
             reason: Mutex::default(),
@@ -132,11 +146,12 @@ impl Channel {
             let _ = answer.send(reply.and_then(|reply| read(reply).ok_or_else(unexpected))); // nobody waits for it
         });
         {
+            let _entered = self.connection.line.enter();
             let mut calls = self.calls.lock();
             if calls.shut {
                 return now(Err(self.closed_error(operation)));
             }
-            calls.waiting.push_back(Call { id: method.number(), operation, entity, give });
+            calls.waiting.push_back(Call { method: method.clone(), operation, entity, give });
             self.connection.line.add(|out| out.method(self.number, method));
         }
         self.connection.line.flush();
@@ -172,6 +187,60 @@ impl Channel {
         }
     }
 
+    /// The broker has opened it.
+    pub(super) fn opened(&self) {
+        self.opened.store(true, SeqCst);
+    }
+
+    /// What cannot be taken up again by another broker ends.
+    pub(super) fn lose_transaction(&self) {
+        if self.window.lock().mode == Mode::Transactional {
+            let reason = "the transaction was lost with the process that hosted the broker";
+            self.reason.lock().get_or_insert_with(|| Error::new(Kind::Closed, "channel", reason));
+            self.shut(None);
+            self.connection.forget(self.number);
+        }
+    }
+
+    /// Adds to the line what makes a channel of a new connection go on where this one was. Whoever calls keeps
+    /// everybody else from adding anything.
+    pub(super) fn replay(&self) {
+        let line = &self.connection.line;
+        let mut calls = self.calls.lock();
+        let mut window = self.window.lock();
+        let mut ledger = self.ledger.lock();
+        let consumers = self.consumers.lock();
+        *self.incoming.lock() = Incoming::default();
+        self.tag_base.store(ledger.void(), SeqCst);
+        consumers.values().for_each(|consumer| drop(consumer.mailbox.clear()));
+
+        let mut methods = Vec::new();
+        if self.opened.load(SeqCst) {
+            let qos = |count: u16, global| {
+                Method::BasicQos(basic::Qos { prefetch_size: 0, prefetch_count: count, global })
+            };
+            let [each, all] = *self.prefetch.lock();
+            methods.push(Method::ChannelOpen(channel::Open::default()));
+            methods.extend(all.map(|count| qos(count, true)));
+            for Subscription { consume, prefetch, .. } in consumers.values() {
+                methods.push(qos(prefetch.unwrap_or(0), false));
+                methods.push(Method::BasicConsume(consume.clone()));
+            }
+            methods.extend(each.map(|count| qos(count, false)));
+        }
+        for method in methods.into_iter().rev() {
+            let operation = method.name();
+            calls.waiting.push_front(Call { method, operation, entity: String::new(), give: Box::new(drop) });
+        }
+        line.add(|out| {
+            calls.waiting.iter().for_each(|call| out.method(self.number, &call.method));
+            if window.mode == Mode::Confirmed {
+                out.method(self.number, &Method::ConfirmSelect(confirm::Select { nowait: true }));
+            }
+            window.replay().iter().for_each(|frames| out.append(frames));
+        });
+    }
+
     /// Whether an answer or a confirm is awaited.
     pub(super) fn awaits(&self) -> bool {
         !self.calls.lock().waiting.is_empty()
@@ -182,11 +251,15 @@ impl Channel {
         let id = u32::from(close.class_id) << 16 | u32::from(close.method_id);
         let because =
             |operation, entity: &str| refused(close.reply_code, &close.reply_text, operation, entity);
-        self.connection.line.add(|out| out.method(self.number, &Method::ChannelCloseOk(channel::CloseOk {})));
+        {
+            let _entered = self.connection.line.enter();
+            let answer = Method::ChannelCloseOk(channel::CloseOk {});
+            self.connection.line.add(|out| out.method(self.number, &answer));
+        }
         let guilty = {
             let mut calls = self.calls.lock();
             calls.shut = true;
-            calls.waiting.pop_front_if(|call| call.id == id)
+            calls.waiting.pop_front_if(|call| call.method.number() == id)
         };
         let error = match &guilty {
             Some(call) => because(call.operation, &call.entity),
@@ -214,8 +287,8 @@ impl Channel {
         let flights = self.window.lock().shut();
         let lost = publishes.cloned().unwrap_or_else(|| self.closed_error("basic.publish"));
         flights.into_iter().for_each(|flight| flight.land(Some(&lost)));
-        for (_, mailbox) in std::mem::take(&mut *self.mailboxes.lock()) {
-            mailbox.end(self.closed_error("basic.consume"));
+        for (_, consumer) in std::mem::take(&mut *self.consumers.lock()) {
+            consumer.mailbox.end(self.closed_error("basic.consume"));
         }
         self.finished.send_replace(true);
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
@@ -14,16 +14,17 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::channel::{Channel, Held, Reply};
-use super::dial::{Dialled, dial};
+use super::dial::{Dialled, Socket, dial};
 use super::line::Line;
 use super::methods::Handle;
 use super::reader;
+use super::topology::Topology;
 use crate::client::ConnectOptions;
 use crate::client::closed::closed;
 use crate::client::driver::{Answer, ChannelDriver, ConnectionDriver, ConnectionEvent, Listener, now};
 use crate::client::in_flight::InFlight;
 use crate::client::mailbox::Load;
-use crate::client::process::Birthplace;
+use crate::client::process::{Birthplace, Hosted};
 use crate::error::{Error, Kind, Result};
 use crate::wire::{Method, ShortString, channel, connection};
 
@@ -41,6 +42,11 @@ pub(in crate::client) struct Attached {
 /// What a connection's channels and its reader know of it.
 pub(super) struct Shared {
     pub(super) born: Birthplace,
+    pub(super) directory: PathBuf,
+    pub(super) options: ConnectOptions,
+    /// The broker, once this process has taken it over.
+    pub(super) hosted: Mutex<Option<Hosted>>,
+    pub(super) topology: Mutex<Topology>,
     pub(super) runtime: Runtime,
     pub(super) line: Arc<Line>,
     pub(super) in_flight: Arc<InFlight>,
@@ -63,10 +69,15 @@ impl Attached {
     /// # Errors
     /// `Unreachable` when nobody listens there; what the broker refuses.
     pub(in crate::client) async fn open(directory: &Path, options: &ConnectOptions) -> Result<Self> {
-        let Dialled { reader, writer, buffer, frame_max, channel_max } = dial(directory, options).await?;
+        let Dialled { socket, frame_max, channel_max } = dial(directory, options).await?;
+        let Socket { reader, writer, buffer } = socket;
         let runtime = Runtime::current();
         let shared = Arc::new(Shared {
             born: Birthplace::here(),
+            directory: directory.to_owned(),
+            options: options.clone(),
+            hosted: Mutex::default(),
+            topology: Mutex::default(),
             line: Line::new(writer, frame_max, runtime.clone()),
             runtime,
             in_flight: InFlight::new(options.max_in_flight),
@@ -90,6 +101,11 @@ impl Shared {
         self.end.lock().clone()
     }
 
+    /// Its user closes it.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(SeqCst)
+    }
+
     fn is_open(&self) -> bool {
         self.born.check("connection").is_ok() && self.end.lock().is_none()
     }
@@ -103,7 +119,7 @@ impl Shared {
         self.channels.lock().remove(&number);
     }
 
-    fn all_channels(&self) -> Vec<Arc<Channel>> {
+    pub(super) fn all_channels(&self) -> Vec<Arc<Channel>> {
         self.channels.lock().values().cloned().collect()
     }
 
@@ -133,7 +149,10 @@ impl Shared {
         let held = Arc::new(Held(channel.clone()));
         let open = Method::ChannelOpen(channel::Open::default());
         channel.call("channel.open", String::new(), &open, move |reply| match reply {
-            Reply::Method(Method::ChannelOpenOk(_)) => Some(Arc::new(Handle(held)) as Arc<dyn ChannelDriver>),
+            Reply::Method(Method::ChannelOpenOk(_)) => {
+                held.0.opened();
+                Some(Arc::new(Handle(held)) as Arc<dyn ChannelDriver>)
+            }
             _ => None,
         })
     }
@@ -164,7 +183,7 @@ impl Shared {
         Ok(())
     }
 
-    fn tell(&self, event: &ConnectionEvent) {
+    pub(super) fn tell(&self, event: &ConnectionEvent) {
         let listeners = self.listeners.lock().clone();
         listeners.iter().for_each(|listener| listener(event.clone()));
     }
@@ -184,6 +203,7 @@ impl Shared {
         let channels = std::mem::take(&mut *self.channels.lock());
         channels.values().for_each(|channel| channel.shut(None));
         self.listeners.lock().clear();
+        drop(self.hosted.lock().take());
         self.ended.send_replace(true);
         self.line.attention.notify_one();
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::channel::{Channel, Held};
+use super::channel::{Channel, Held, Subscription};
 use crate::client::driver::{Answer, Bell, ConsumerDriver, now};
 use crate::client::mailbox::Mailbox;
 use crate::client::{Delivery, Settle};
@@ -28,9 +28,11 @@ impl Channel {
 }
 
 impl Consumer {
-    pub(super) fn new(channel: Arc<Held>, tag: &str, no_ack: bool) -> Self {
-        let mailbox = Mailbox::new(tag, no_ack, &channel.0.connection.load);
-        channel.0.mailboxes.lock().insert(mailbox.tag.clone(), mailbox.clone());
+    /// One that the broker has registered: `consume` has its tag.
+    pub(super) fn new(channel: Arc<Held>, consume: basic::Consume, prefetch: Option<u16>) -> Self {
+        let mailbox = Mailbox::new(&consume.consumer_tag, consume.no_ack, &channel.0.connection.load);
+        let subscription = Subscription { mailbox: mailbox.clone(), consume, prefetch };
+        channel.0.consumers.lock().insert(mailbox.tag.clone(), subscription);
         Consumer { channel, mailbox }
     }
 
@@ -43,7 +45,7 @@ impl Consumer {
         let entity = format!("consumer '{}'", self.mailbox.tag);
         let (channel, mailbox) = (self.channel.clone(), self.mailbox.clone());
         self.channel.0.call("basic.cancel", entity, &method, move |_| {
-            channel.0.mailboxes.lock().remove(&mailbox.tag);
+            channel.0.consumers.lock().remove(&mailbox.tag);
             mailbox.end_because("the consumer was cancelled");
             channel.0.give_back(&mailbox);
             Some(())

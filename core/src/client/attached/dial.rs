@@ -13,7 +13,7 @@ use crate::server::doorway;
 use crate::server::identity::NUMBERED_RETURNS;
 use crate::server::socket::{self, Reader, Writer};
 use crate::wire::frame::PROTOCOL_HEADER;
-use crate::wire::{FrameKind, Method, ShortString, Table, Value, connection, next_frame};
+use crate::wire::{FrameKind, Method, ShortString, Table, Value, channel, connection, next_frame};
 
 const OPERATION: &str = "connect";
 
@@ -29,12 +29,17 @@ const CAPABILITIES: [&str; 6] = [
 
 /// A connection that is open.
 pub(super) struct Dialled {
+    pub(super) socket: Socket,
+    pub(super) frame_max: u32,
+    pub(super) channel_max: u16,
+}
+
+/// A socket on which one method is sent and answered at a time.
+pub(super) struct Socket {
     pub(super) reader: Reader,
     pub(super) writer: Writer,
     /// What was read and not used yet.
     pub(super) buffer: BytesMut,
-    pub(super) frame_max: u32,
-    pub(super) channel_max: u16,
 }
 
 /// Connects to the socket in a directory, and logs in as who we are. To be called on the runtime.
@@ -44,7 +49,7 @@ pub(super) struct Dialled {
 pub(super) async fn dial(directory: &Path, options: &ConnectOptions) -> Result<Dialled> {
     let socket = doorway::connect(directory).and_then(UnixStream::from_std).map_err(unreachable)?;
     let (reader, writer) = socket::unix(socket);
-    Greeting { reader, writer, buffer: BytesMut::with_capacity(1024) }.shake_hands(options).await
+    Socket { reader, writer, buffer: BytesMut::with_capacity(1024) }.shake_hands(options).await
 }
 
 fn unreachable(error: io::Error) -> Error {
@@ -55,13 +60,34 @@ fn unexpected(method: &Method) -> Error {
     Error::new(Kind::UnexpectedFrame, OPERATION, format!("{} was not expected", method.name()))
 }
 
-struct Greeting {
-    reader: Reader,
-    writer: Writer,
-    buffer: BytesMut,
-}
+impl Socket {
+    /// Does what these methods say, on a channel that is closed again. What the broker refuses is left out.
+    ///
+    /// # Errors
+    /// `Unreachable` when the other side goes away.
+    pub(super) async fn arrange(&mut self, methods: &[Method]) -> Result<()> {
+        const CHANNEL: u16 = 1;
+        if methods.is_empty() {
+            return Ok(());
+        }
+        let open = Method::ChannelOpen(channel::Open::default());
+        self.ask(CHANNEL, &open).await?;
+        for method in methods {
+            if let Method::ChannelClose(close) = self.ask(CHANNEL, method).await? {
+                tracing::warn!(method = method.name(), reason = %close.reply_text, "not restored");
+                self.send(CHANNEL, &[Method::ChannelCloseOk(channel::CloseOk {})]).await?;
+                self.ask(CHANNEL, &open).await?;
+            }
+        }
+        let close = channel::Close { reply_code: 200, ..channel::Close::default() };
+        self.ask(CHANNEL, &Method::ChannelClose(close)).await.map(drop)
+    }
 
-impl Greeting {
+    async fn ask(&mut self, channel: u16, method: &Method) -> Result<Method> {
+        self.send(channel, std::slice::from_ref(method)).await?;
+        self.method().await
+    }
+
     async fn shake_hands(mut self, options: &ConnectOptions) -> Result<Dialled> {
         self.writer.write_all(&PROTOCOL_HEADER).await.map_err(unreachable)?;
         match self.method().await? {
@@ -73,12 +99,15 @@ impl Greeting {
             }
             other => return Err(unexpected(&other)),
         }
-        self.send(&[Method::ConnectionStartOk(connection::StartOk {
-            client_properties: properties(options),
-            mechanism: ShortString::truncated("EXTERNAL"),
-            response: Bytes::new(),
-            locale: ShortString::truncated("en_US"),
-        })])
+        self.send(
+            0,
+            &[Method::ConnectionStartOk(connection::StartOk {
+                client_properties: properties(options),
+                mechanism: ShortString::truncated("EXTERNAL"),
+                response: Bytes::new(),
+                locale: ShortString::truncated("en_US"),
+            })],
+        )
         .await?;
         let tune = match self.method().await? {
             Method::ConnectionTune(tune) => tune,
@@ -86,26 +115,28 @@ impl Greeting {
         };
         let connection::Tune { channel_max, frame_max, .. } = tune;
         let virtual_host = ShortString::truncated("/");
-        self.send(&[
-            Method::ConnectionTuneOk(connection::TuneOk { channel_max, frame_max, heartbeat: 0 }),
-            Method::ConnectionOpen(connection::Open { virtual_host, ..connection::Open::default() }),
-        ])
+        self.send(
+            0,
+            &[
+                Method::ConnectionTuneOk(connection::TuneOk { channel_max, frame_max, heartbeat: 0 }),
+                Method::ConnectionOpen(connection::Open { virtual_host, ..connection::Open::default() }),
+            ],
+        )
         .await?;
         match self.method().await? {
             Method::ConnectionOpenOk(_) => {}
             other => return Err(unexpected(&other)),
         }
-        let Greeting { reader, writer, buffer } = self;
-        Ok(Dialled { reader, writer, buffer, frame_max, channel_max })
+        Ok(Dialled { socket: self, frame_max, channel_max })
     }
 
-    async fn send(&self, methods: &[Method]) -> Result<()> {
+    async fn send(&self, channel: u16, methods: &[Method]) -> Result<()> {
         let mut out = BytesMut::new();
-        methods.iter().for_each(|method| method.encode(0, &mut out));
+        methods.iter().for_each(|method| method.encode(channel, &mut out));
         self.writer.write_all(&out).await.map_err(unreachable)
     }
 
-    /// The next method of the connection.
+    /// The next method.
     async fn method(&mut self) -> Result<Method> {
         loop {
             if let Some(frame) = next_frame(&self.buffer, 0)? {

@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 use bytes::BytesMut;
 
@@ -106,9 +107,11 @@ impl Incoming {
             DeliverRef::decode(payload)?;
         if self.consumer.as_ref().is_none_or(|consumer| *consumer.tag != *consumer_tag) {
             self.hand_over(channel);
-            let consumer = channel.mailboxes.lock().get(consumer_tag).cloned();
+            let consumer =
+                channel.consumers.lock().get(consumer_tag).map(|consumer| consumer.mailbox.clone());
             self.consumer = Some(consumer.ok_or_else(|| unexpected("a delivery for an unknown consumer"))?);
         }
+        let tag = tag + channel.tag_base.load(SeqCst);
         self.content(What::Delivery { tag, redelivered }, exchange_and_routing_key);
         Ok(())
     }
@@ -183,7 +186,7 @@ impl Incoming {
         match method {
             Method::BasicGetOk(got) => {
                 let what = What::Got {
-                    tag: got.delivery_tag,
+                    tag: got.delivery_tag + channel.tag_base.load(SeqCst),
                     redelivered: got.redelivered,
                     remaining: got.message_count.into(),
                 };
@@ -199,17 +202,20 @@ impl Incoming {
                 channel.window.lock().settle(delivery_tag, multiple, true, &mut self.landed);
             }
             Method::BasicCancel(cancel) => {
-                let consumer = channel.mailboxes.lock().remove(&*cancel.consumer_tag);
+                let consumer = channel.consumers.lock().remove(&*cancel.consumer_tag);
                 if let Some(consumer) = consumer {
-                    consumer.end_because("the queue was deleted");
-                    channel.give_back(&consumer);
+                    consumer.mailbox.end_because("the queue was deleted");
+                    channel.give_back(&consumer.mailbox);
                 }
             }
             Method::ChannelClose(close) => channel.closed_by_broker(&close),
             Method::ChannelFlow(flow) => {
                 let active = flow.active;
                 let answer = Method::ChannelFlowOk(crate::wire::channel::FlowOk { active });
-                channel.connection.line.add(|out| out.method(channel.number, &answer));
+                {
+                    let _entered = channel.connection.line.enter();
+                    channel.connection.line.add(|out| out.method(channel.number, &answer));
+                }
                 channel.connection.line.flush();
             }
             answer => return channel.answered(Reply::Method(answer)),

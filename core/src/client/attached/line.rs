@@ -5,12 +5,12 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{
-    AtomicBool,
-    Ordering::{Acquire, Release},
+    AtomicBool, AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
 };
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Notify, oneshot};
 
@@ -27,9 +27,11 @@ const ROOM: usize = 4 << 20;
 
 /// Frames on their way to the socket.
 pub(super) struct Line {
-    socket: Writer,
-    pub(super) frame_max: u32,
+    frame_max: AtomicU32,
     runtime: Runtime,
+    /// Held for reading by who adds frames, together with what they are the frames of, and for writing while the
+    /// connection is restored. Taken before all other locks.
+    gate: RwLock<()>,
     /// Guards the order of frames. Held while something is encoded, never while something is written; taken after
     /// any lock of a channel.
     waiting: Mutex<Waiting>,
@@ -45,6 +47,8 @@ pub(super) struct Line {
 #[derive(Default)]
 struct Waiting {
     output: Output,
+    /// There is no socket: what is added is dropped, and found again by who restores the connection.
+    down: bool,
     /// A thread comes by for what gathers.
     gathering: bool,
     /// To be told when there is room.
@@ -52,6 +56,7 @@ struct Waiting {
 }
 
 struct Writing {
+    socket: Arc<Writer>,
     output: Output,
     last: Instant,
     /// How many writes followed each other soon.
@@ -60,21 +65,57 @@ struct Writing {
 
 impl Line {
     pub(super) fn new(socket: Writer, frame_max: u32, runtime: Runtime) -> Arc<Self> {
+        let (socket, output) = (Arc::new(socket), Output::default());
         Arc::new(Line {
-            socket,
-            frame_max,
+            frame_max: AtomicU32::new(frame_max),
             runtime,
+            gate: RwLock::new(()),
             waiting: Mutex::default(),
-            writing: Mutex::new(Writing { output: Output::default(), last: Instant::now(), row: 0 }),
+            writing: Mutex::new(Writing { socket, output, last: Instant::now(), row: 0 }),
             full: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             attention: Notify::new(),
         })
     }
 
+    pub(super) fn frame_max(&self) -> u32 {
+        self.frame_max.load(Relaxed)
+    }
+
+    /// To be held while something is noted and its frames are added. Must not be taken twice.
+    pub(super) fn enter(&self) -> RwLockReadGuard<'_, ()> {
+        self.gate.read()
+    }
+
     /// Adds frames behind all others. Follow it by [`Line::flush`], with no lock of a channel held.
     pub(super) fn add(&self, encode: impl FnOnce(&mut Output)) {
-        encode(&mut self.waiting.lock().output);
+        let mut waiting = self.waiting.lock();
+        if !waiting.down {
+            encode(&mut waiting.output);
+        }
+    }
+
+    /// The socket is lost, with all that was not written.
+    pub(super) fn go_down(&self) {
+        let mut writing = self.writing.lock();
+        writing.output = Output::default();
+        let mut waiting = self.waiting.lock();
+        waiting.output = Output::default();
+        waiting.down = true;
+    }
+
+    /// Goes on with another socket; `replay` adds what is to be sent first, while nobody else adds or notes anything.
+    pub(super) fn go_up(self: &Arc<Self>, socket: Writer, frame_max: u32, replay: impl FnOnce()) {
+        {
+            let _nobody_else = self.gate.write();
+            self.writing.lock().socket = Arc::new(socket);
+            self.frame_max.store(frame_max, Relaxed);
+            self.full.store(false, Release);
+            self.failed.store(false, Release);
+            self.waiting.lock().down = false;
+            replay();
+        }
+        self.flush();
     }
 
     /// When there is room for more; none when there is now.
@@ -109,7 +150,7 @@ impl Line {
             self.gather();
             return false;
         }
-        let done = self.write(&mut writing.output);
+        let done = self.write(&mut writing);
         drop(writing);
         done && {
             let waiting = self.waiting.lock();
@@ -118,7 +159,8 @@ impl Line {
     }
 
     /// Writes until nothing waits. False when the socket is full or lost; the reader's task has been told.
-    fn write(&self, output: &mut Output) -> bool {
+    fn write(&self, writing: &mut Writing) -> bool {
+        let Writing { socket, output, .. } = writing;
         loop {
             if output.is_empty() {
                 let mut waiting = self.waiting.lock();
@@ -130,7 +172,7 @@ impl Line {
             if output.is_empty() {
                 return true;
             }
-            if let Err(error) = output.write(&self.socket) {
+            if let Err(error) = output.write(socket) {
                 let flag = if error.kind() == io::ErrorKind::WouldBlock { &self.full } else { &self.failed };
                 flag.store(true, Release);
                 self.attention.notify_one();
@@ -156,7 +198,7 @@ impl Line {
                 }
                 // Waits for one who began before the burst; nobody begins during it.
                 let mut writing = line.writing.lock();
-                if line.full.load(Acquire) || !line.write(&mut writing.output) {
+                if line.full.load(Acquire) || !line.write(&mut writing) {
                     line.waiting.lock().gathering = false;
                     return;
                 }
@@ -176,12 +218,13 @@ impl Line {
 
     /// Waits until a full socket takes bytes again, and goes on writing.
     pub(super) async fn drained(self: &Arc<Self>) -> io::Result<()> {
-        self.socket.writable().await?;
+        let socket = self.writing.lock().socket.clone();
+        socket.writable().await?;
         {
             // Waits for the lock: somebody who has just seen a full socket must not be left to it.
             let mut writing = self.writing.lock();
             self.full.store(false, Release);
-            if !self.write(&mut writing.output) {
+            if !self.write(&mut writing) {
                 return Ok(());
             }
         }
@@ -193,7 +236,7 @@ impl Line {
     pub(super) fn finish(&self) {
         self.failed.store(true, Release);
         self.waiting.lock().crowd.clear();
-        self.socket.finish();
+        self.writing.lock().socket.finish();
     }
 }
 

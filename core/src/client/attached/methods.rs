@@ -1,6 +1,7 @@
 //! The calls of a channel.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 use tokio::sync::oneshot;
 
@@ -13,6 +14,7 @@ use crate::client::driver::{
 };
 use crate::client::{ConsumeOptions, ExchangeOptions, Get, Publish, QueueInfo, QueueOptions, Settle};
 use crate::error::{Error, Kind, Result};
+use crate::server::output::Output;
 use crate::wire::{Method, PropertiesView, ShortString, basic, confirm, exchange, queue, tx};
 
 /// Bytes of a batch that are encoded before they are written.
@@ -109,9 +111,9 @@ impl Handle {
         let line = &channel.connection.line;
         for publish in batch {
             check(&publish)?;
-            line.add(|out| {
-                out.publish(channel.number, Publish { mandatory: true, ..publish }, line.frame_max)
-            });
+            let _entered = line.enter();
+            let publish = Publish { mandatory: true, ..publish };
+            line.add(|out| out.publish(channel.number, publish, line.frame_max()));
         }
         line.flush();
         let Some(room) = line.crowded() else { return Ok(Ok(outcome)) };
@@ -122,9 +124,28 @@ impl Handle {
         })))
     }
 
+    /// Calls a method whose effect may end with the host, and which is then repeated.
+    fn note(
+        &self,
+        operation: &'static str,
+        entity: String,
+        method: Method,
+        is_answer: impl Fn(&Method) -> bool + Send + 'static,
+    ) -> Answer<()> {
+        let (channel, noted) = (self.0.0.clone(), method.clone());
+        self.0.0.call(operation, entity, &method, move |reply| match reply {
+            Reply::Method(reply) if is_answer(&reply) => {
+                channel.connection.topology.lock().add(noted);
+                Some(())
+            }
+            _ => None,
+        })
+    }
+
     /// What publishing means here; asks for confirms at the first publish.
     fn mode(&self) -> Mode {
         let channel = &self.0.0;
+        let _entered = channel.connection.line.enter();
         let mut window = channel.window.lock();
         if window.mode == Mode::Fresh {
             window.mode = Mode::Confirmed;
@@ -153,23 +174,26 @@ impl ChannelDriver for Handle {
             nowait: false,
             arguments,
         });
-        self.0.0.call(
-            operation,
-            on_queue(name),
-            &method,
-            answer!(Method::QueueDeclareOk(declared) => QueueInfo {
-                name: declared.queue.as_str().into(),
-                messages: declared.message_count.into(),
-                unacked: 0, // not told at the wire
-                consumers: declared.consumer_count.into(),
-            }),
-        )
+        let (channel, declare) = (self.0.0.clone(), method.clone());
+        self.0.0.call(operation, on_queue(name), &method, move |reply| match reply {
+            Reply::Method(Method::QueueDeclareOk(declared)) => {
+                channel.connection.topology.lock().queue(declare, &declared.queue);
+                Some(QueueInfo {
+                    name: declared.queue.as_str().into(),
+                    messages: declared.message_count.into(),
+                    unacked: 0, // not told at the wire
+                    consumers: declared.consumer_count.into(),
+                })
+            }
+            _ => None,
+        })
     }
 
     fn delete_queue(&self, name: &str, if_unused: bool, if_empty: bool) -> Answer<u64> {
         let operation = "queue.delete";
         let queue = or_now!(queue_name(operation, name));
         let method = Method::QueueDelete(queue::Delete { queue, if_unused, if_empty, nowait: false });
+        self.0.0.connection.topology.lock().forget_queue(name);
         let deleted = answer!(Method::QueueDeleteOk(deleted) => deleted.message_count.into());
         self.0.0.call(operation, on_queue(name), &method, deleted)
     }
@@ -201,12 +225,13 @@ impl ChannelDriver for Handle {
             nowait: false,
             arguments,
         });
-        self.0.0.call(operation, on_exchange(name), &method, answer!(Method::ExchangeDeclareOk(_) => ()))
+        self.note(operation, on_exchange(name), method, |reply| matches!(reply, Method::ExchangeDeclareOk(_)))
     }
 
     fn delete_exchange(&self, name: &str, if_unused: bool) -> Answer<()> {
         let operation = "exchange.delete";
         let exchange = or_now!(exchange_name(operation, name));
+        self.0.0.connection.topology.lock().forget_exchange(name);
         let method = Method::ExchangeDelete(exchange::Delete { exchange, if_unused, nowait: false });
         self.0.0.call(operation, on_exchange(name), &method, answer!(Method::ExchangeDeleteOk(_) => ()))
     }
@@ -216,12 +241,14 @@ impl ChannelDriver for Handle {
         let arguments = binding.arguments.clone();
         let method =
             Method::QueueBind(queue::Bind { queue, exchange, routing_key, nowait: false, arguments });
-        let bound = answer!(Method::QueueBindOk(_) => ());
-        self.0.0.call("queue.bind", ends("queue", &binding), &method, bound)
+        self.note("queue.bind", ends("queue", &binding), method, |reply| {
+            matches!(reply, Method::QueueBindOk(_))
+        })
     }
 
     fn unbind_queue(&self, binding: Binding<'_>) -> Answer<()> {
         let (queue, exchange, routing_key) = or_now!(bound("queue.unbind", &binding));
+        self.0.0.connection.topology.lock().unbind_queue(&binding);
         let arguments = binding.arguments.clone();
         let method = Method::QueueUnbind(queue::Unbind { queue, exchange, routing_key, arguments });
         let unbound = answer!(Method::QueueUnbindOk(_) => ());
@@ -232,12 +259,15 @@ impl ChannelDriver for Handle {
         let (destination, source, routing_key) = or_now!(bound("exchange.bind", &binding));
         let arguments = binding.arguments.clone();
         let bind = exchange::Bind { destination, source, routing_key, nowait: false, arguments };
-        let bound = answer!(Method::ExchangeBindOk(_) => ());
-        self.0.0.call("exchange.bind", ends("exchange", &binding), &Method::ExchangeBind(bind), bound)
+        let entity = ends("exchange", &binding);
+        self.note("exchange.bind", entity, Method::ExchangeBind(bind), |reply| {
+            matches!(reply, Method::ExchangeBindOk(_))
+        })
     }
 
     fn unbind_exchange(&self, binding: Binding<'_>) -> Answer<()> {
         let (destination, source, routing_key) = or_now!(bound("exchange.unbind", &binding));
+        self.0.0.connection.topology.lock().unbind_exchange(&binding);
         let arguments = binding.arguments.clone();
         let unbind = exchange::Unbind { destination, source, routing_key, nowait: false, arguments };
         let unbound = answer!(Method::ExchangeUnbindOk(_) => ());
@@ -246,6 +276,7 @@ impl ChannelDriver for Handle {
 
     fn qos(&self, count: u16, global: bool) -> Answer<()> {
         let method = Method::BasicQos(basic::Qos { prefetch_size: 0, prefetch_count: count, global });
+        self.0.0.prefetch.lock()[usize::from(global)] = Some(count);
         self.0.0.call("basic.qos", String::new(), &method, answer!(Method::BasicQosOk(_) => ()))
     }
 
@@ -264,15 +295,22 @@ impl ChannelDriver for Handle {
         let ticket = connection.in_flight.enter(1, publish.body.len())?;
         let (told, answered) = oneshot::channel();
         {
+            let _entered = connection.line.enter();
             let mut window = channel.window.lock();
             if window.shut {
                 return Err(channel.closed_error("basic.publish"));
             }
             let mut load = Load::default();
             window.number(&mut load, publish.exchange, publish.routing_key);
+            let mut encoded = Output::default();
+            encoded.publish(
+                channel.number,
+                Publish { mandatory: true, ..publish },
+                connection.line.frame_max(),
+            );
+            load.frames = encoded.into_frames();
+            connection.line.add(|out| load.frames.iter().for_each(|frames| out.append(frames)));
             window.launch(1, load, Told::One(told), ticket);
-            let publish = Publish { mandatory: true, ..publish };
-            connection.line.add(|out| out.publish(channel.number, publish, connection.line.frame_max));
         }
         connection.line.flush();
         connection.awaits_answer();
@@ -297,6 +335,7 @@ impl ChannelDriver for Handle {
         let (told, answered) = oneshot::channel();
         let count = batch.len() as u64;
         let nothing = {
+            let _entered = connection.line.enter();
             let mut window = channel.window.lock();
             if window.shut {
                 return Err(channel.closed_error("basic.publish"));
@@ -305,21 +344,22 @@ impl ChannelDriver for Handle {
             for publish in &batch {
                 window.number(&mut load, publish.exchange, publish.routing_key);
             }
-            // Before the first is written: its confirm may be here before the last one is.
-            let nothing = window.launch(count, load, Told::All(told), ticket);
             let mut batch = batch.into_iter().peekable();
             while batch.peek().is_some() {
-                connection.line.add(|out| {
-                    while out.len() < PIECE
-                        && let Some(publish) = batch.next()
-                    {
-                        let publish = Publish { mandatory: true, ..publish };
-                        out.publish(channel.number, publish, connection.line.frame_max);
-                    }
-                });
+                let mut piece = Output::default();
+                while piece.len() < PIECE
+                    && let Some(publish) = batch.next()
+                {
+                    let publish = Publish { mandatory: true, ..publish };
+                    piece.publish(channel.number, publish, connection.line.frame_max());
+                }
+                let piece = piece.into_frames();
+                connection.line.add(|out| piece.iter().for_each(|frames| out.append(frames)));
                 connection.line.flush();
+                load.frames.extend(piece);
             }
-            nothing
+            // Nobody looks at a confirm before: the window is held.
+            window.launch(count, load, Told::All(told), ticket)
         };
         if let Some(flight) = nothing {
             flight.land(None);
@@ -331,7 +371,7 @@ impl ChannelDriver for Handle {
     fn consume(&self, options: &ConsumeOptions<'_>) -> Answer<Arc<dyn ConsumerDriver>> {
         let operation = "basic.consume";
         let ConsumeOptions { no_ack, exclusive, ref arguments, .. } = *options;
-        let method = Method::BasicConsume(basic::Consume {
+        let consume = basic::Consume {
             queue: or_now!(queue_name(operation, options.queue)),
             consumer_tag: or_now!(short(operation, "consumer tag", options.tag)),
             no_local: false,
@@ -339,11 +379,13 @@ impl ChannelDriver for Handle {
             exclusive,
             nowait: false,
             arguments: arguments.clone(),
-        });
-        let mine = self.0.clone();
+        };
+        let method = Method::BasicConsume(consume.clone());
+        let (mine, prefetch) = (self.0.clone(), self.0.0.prefetch.lock()[0]);
         self.0.0.call(operation, on_queue(options.queue), &method, move |reply| match reply {
             Reply::Method(Method::BasicConsumeOk(basic::ConsumeOk { consumer_tag })) => {
-                Some(Arc::new(Consumer::new(mine, &consumer_tag, no_ack)) as Arc<dyn ConsumerDriver>)
+                let consume = basic::Consume { consumer_tag, ..consume };
+                Some(Arc::new(Consumer::new(mine, consume, prefetch)) as Arc<dyn ConsumerDriver>)
             }
             _ => None,
         })
@@ -372,14 +414,15 @@ impl ChannelDriver for Handle {
     fn recover(&self) -> Answer<()> {
         let channel = &self.0.0;
         or_now!(channel.check("basic.recover"));
+        let entered = channel.connection.line.enter();
         let mut ledger = channel.ledger.lock();
         if let Some(last) = ledger.requeue_all() {
-            for mailbox in channel.mailboxes.lock().values() {
-                mailbox.clear();
+            for consumer in channel.consumers.lock().values() {
+                consumer.mailbox.clear();
             }
             channel.send_settled(&[(last, true)], Settle::Requeue);
         }
-        drop(ledger);
+        drop((ledger, entered));
         channel.connection.line.flush();
         now(Ok(()))
     }
@@ -441,6 +484,7 @@ impl super::channel::Channel {
             Settle::Reject | Settle::Requeue => "basic.nack",
         })?;
         {
+            let _entered = self.connection.line.enter();
             // Held while the frames are added, so that they keep the order of the ledger.
             let mut ledger = self.ledger.lock();
             let tags = ledger.settle(tags);
@@ -451,8 +495,14 @@ impl super::channel::Channel {
     }
 
     fn send_settled(&self, tags: &[(u64, bool)], how: Settle) {
+        let base = self.tag_base.load(SeqCst);
+        // What went with a host that is gone comes again.
+        let known = tags.iter().filter_map(|&(tag, multiple)| match tag.checked_sub(base) {
+            Some(tag) if tag > 0 || base == 0 => Some((tag, multiple)),
+            _ => None,
+        });
         self.connection.line.add(|out| {
-            for &(tag, multiple) in tags {
+            for (tag, multiple) in known {
                 match how {
                     Settle::Ack => out.ack(self.number, tag, multiple),
                     Settle::Reject | Settle::Requeue => {

@@ -6,6 +6,8 @@
 //! | `dial` | from a directory to a socket whose handshake is done |
 //! | `line` | the writing half: frames gathered by any thread, written by whoever finds nobody else at it |
 //! | `reader` | the task that reads: frames to their channels |
+//! | `revival` | from a host that is gone to the next one |
+//! | `topology` | what was declared that ends with its host |
 //! | `connection` | channels by their numbers, events, closing |
 //! | `channel` | a channel: calls that await their answers, and how it ends |
 //! | `incoming` | what comes on a channel: answers, deliveries, confirms |
@@ -25,6 +27,8 @@ mod incoming;
 mod line;
 mod methods;
 mod reader;
+mod revival;
+mod topology;
 mod window;
 
 pub(super) use connection::Attached;

@@ -1,11 +1,13 @@
-//! The task that reads a connection.
+//! The task that reads a connection, from one host's socket and then from the next one's.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use bytes::{Buf, BytesMut};
 
 use super::connection::Shared;
+use super::revival::revive;
 use crate::error::{Error, Kind, Result};
 use crate::server::Limits;
 use crate::server::attention::{Attention, look_again};
@@ -21,14 +23,47 @@ const INTERACTIVE: usize = 4 << 10;
 /// have no other bound. Not while somebody waits for an answer or a confirm, as he may take nothing before he has it.
 const LOAD_MAX: usize = 64 << 20;
 
-/// Reads until the connection ends.
+/// Reads until the connection ends for good.
 pub(super) async fn run(shared: Arc<Shared>, mut reader: Reader, mut buffer: BytesMut) {
+    let end = loop {
+        match read(&shared, reader, buffer).await {
+            Some(End::HostGone(why)) if !shared.is_closing() => match revive(&shared).await {
+                Ok(again) => (reader, buffer) = again,
+                Err(error) => break Some(error.caused_by(why)),
+            },
+            Some(End::HostGone(error) | End::Broken(error)) => break Some(error),
+            None => break None,
+        }
+    };
+    shared.finish(end);
+}
+
+/// Why the reading of a socket ended.
+enum End {
+    /// Somebody else may host the broker now.
+    HostGone(Error),
+    /// It would go no better with another.
+    Broken(Error),
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
+        // What a server says that stops; other reasons for it concern this connection.
+        match error.kind() == Kind::ConnectionForced && error.reason().ends_with("'shutdown'") {
+            true => End::HostGone(error),
+            false => End::Broken(error),
+        }
+    }
+}
+
+/// Reads until the socket or the connection ends.
+async fn read(shared: &Arc<Shared>, mut reader: Reader, mut buffer: BytesMut) -> Option<End> {
     let line = shared.line.clone();
     let spin = Limits::default().spin;
     let mut size = BUFFER_MIN;
     // While this task looks for more instead of sleeping: see `Limits::spin`.
     let mut attentive = None::<Attention>;
-    let mut failed = batch(&shared, &mut buffer).err();
+    let mut failed = batch(shared, &mut buffer).err().map(End::from);
     while failed.is_none() && shared.end().is_none() {
         let paused = shared.load.bytes() > LOAD_MAX && !shared.awaits();
         shared.paused.store(paused, SeqCst);
@@ -46,11 +81,11 @@ pub(super) async fn run(shared: Arc<Shared>, mut reader: Reader, mut buffer: Byt
                         true => (size * 2).min(BUFFER_MAX),
                         false => size,
                     };
-                    failed = batch(&shared, &mut buffer).err();
+                    failed = batch(shared, &mut buffer).err().map(End::from);
                     drop(attentive.take());
                     attentive = (count <= INTERACTIVE).then(|| Attention::new(spin));
                 }
-                Err(error) => failed = Some(lost(&error.to_string()).caused_by(error)),
+                Err(error) => failed = Some(lost(error)),
             },
             () = look_again(), if attentive.is_some() => {
                 attentive.take_if(|attention| attention.is_over());
@@ -62,7 +97,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut reader: Reader, mut buffer: Byt
             }
             () = shared.load.relief.notified(), if paused => {}
             drained = line.drained(), if line.is_full() => {
-                failed = drained.err().map(|error| lost(&error.to_string()).caused_by(error));
+                failed = drained.err().map(lost);
             }
         }
         if buffer.is_empty() && size > BUFFER_MIN && attentive.is_some() {
@@ -70,11 +105,11 @@ pub(super) async fn run(shared: Arc<Shared>, mut reader: Reader, mut buffer: Byt
             buffer = BytesMut::new();
         }
     }
-    shared.finish(failed);
+    failed
 }
 
-fn lost(why: &str) -> Error {
-    Error::new(Kind::Closed, "connection", format!("the connection was lost: {why}"))
+fn lost(why: impl Display) -> End {
+    End::HostGone(Error::new(Kind::Closed, "connection", format!("the connection was lost: {why}")))
 }
 
 /// Takes all complete frames out of the buffer.

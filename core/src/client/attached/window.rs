@@ -7,12 +7,14 @@ use std::collections::{BTreeSet, VecDeque};
 use std::mem;
 use std::sync::Arc;
 
+use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use crate::client::in_flight::Ticket;
 use crate::client::{BatchOutcome, Outcome};
 use crate::error::{Error, Kind, Result};
+use crate::wire::{FrameKind, next_frame};
 
 /// Where a message was published to.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,6 +53,8 @@ pub(super) struct Flight {
     refused: BTreeSet<u64>,
     /// Where they were published to, each from a number on.
     places: SmallVec<[(u64, Arc<Place>); 1]>,
+    /// What was sent, should it have to be sent again.
+    frames: VecDeque<Bytes>,
     reply: Reply,
     ticket: Ticket,
 }
@@ -120,6 +124,8 @@ pub(super) struct Window {
     pub(super) shut: bool,
     /// How many were published: the number of the last.
     published: u64,
+    /// What the broker's numbers are less than ours.
+    base: u64,
     /// All up to this number are confirmed or refused.
     settled: u64,
     /// Those beyond it that are, too.
@@ -133,16 +139,19 @@ pub(super) struct Window {
     idle: Vec<oneshot::Sender<()>>,
 }
 
-/// A flight that is being loaded.
+/// What a flight carries.
 #[derive(Default)]
-pub(super) struct Load(SmallVec<[(u64, Arc<Place>); 1]>);
+pub(super) struct Load {
+    places: SmallVec<[(u64, Arc<Place>); 1]>,
+    pub(super) frames: VecDeque<Bytes>,
+}
 
 impl Window {
     /// Numbers a message.
     pub(super) fn number(&mut self, load: &mut Load, exchange: &str, routing_key: &str) {
         self.published += 1;
         let same = self.place.as_ref().is_some_and(|place| place.is(exchange, routing_key));
-        if same && !load.0.is_empty() {
+        if same && !load.places.is_empty() {
             return;
         }
         let fresh = || Arc::new(Place { exchange: exchange.into(), routing_key: routing_key.into() });
@@ -150,14 +159,15 @@ impl Window {
             Some(place) if same => place,
             _ => self.place.insert(fresh()),
         };
-        load.0.push((self.published, place.clone()));
+        load.places.push((self.published, place.clone()));
     }
 
     /// Has `reply` answered when the messages that were numbered since `first` are settled; at once when there are none.
     pub(super) fn launch(&mut self, count: u64, load: Load, reply: Reply, ticket: Ticket) -> Option<Flight> {
         let end = self.published + 1;
         let (unrouted, refused) = (Vec::new(), BTreeSet::new());
-        let flight = Flight { first: end - count, end, unrouted, refused, places: load.0, reply, ticket };
+        let Load { places, frames } = load;
+        let flight = Flight { first: end - count, end, unrouted, refused, places, frames, reply, ticket };
         if count == 0 {
             return Some(flight);
         }
@@ -169,7 +179,10 @@ impl Window {
     pub(super) fn unrouted(&mut self, number: u64) {
         if self.mode == Mode::Transactional {
             self.unrouted.extend((number as usize).checked_sub(1));
-        } else if let Some(flight) = self.flight(number) {
+            return;
+        }
+        let number = number.saturating_add(self.base);
+        if let Some(flight) = self.flight(number) {
             flight.unrouted.push(number);
         }
     }
@@ -181,7 +194,7 @@ impl Window {
 
     /// Notes a confirm or a refusal; which flights have landed.
     pub(super) fn settle(&mut self, number: u64, multiple: bool, refused: bool, landed: &mut Vec<Flight>) {
-        let number = number.min(self.published);
+        let number = number.saturating_add(self.base).min(self.published);
         let first = if multiple { self.settled + 1 } else { number };
         if refused {
             for number in first.max(self.settled + 1)..=number {
@@ -218,6 +231,22 @@ impl Window {
         mem::take(&mut self.flights)
     }
 
+    /// What is to be sent again to a broker that knows nothing of what is under way, and begins to count anew.
+    pub(super) fn replay(&mut self) -> Vec<Bytes> {
+        self.base = self.settled;
+        self.ahead.clear();
+        let mut again = Vec::new();
+        for flight in &mut self.flights {
+            flight.refused.retain(|number| *number <= self.base);
+            flight.unrouted.retain(|number| *number <= self.base);
+            match (self.base + 1).saturating_sub(flight.first) {
+                0 => again.extend(flight.frames.iter().cloned()),
+                done => again.push(without(&flight.frames, done)),
+            }
+        }
+        again
+    }
+
     /// When nothing is under way; none when nothing is now. The sender is dropped then.
     pub(super) fn idle(&mut self) -> Option<oneshot::Receiver<()>> {
         (!self.flights.is_empty()).then(|| {
@@ -231,6 +260,21 @@ impl Window {
         let index = self.flights.partition_point(|flight| flight.end <= number);
         self.flights.get_mut(index).filter(|flight| flight.first <= number)
     }
+}
+
+/// Frames without those of the first so many messages.
+fn without(frames: &VecDeque<Bytes>, messages: u64) -> Bytes {
+    let mut whole = BytesMut::new();
+    frames.iter().for_each(|frames| whole.extend_from_slice(frames));
+    let (mut at, mut begun) = (0, 0);
+    while let Ok(Some(frame)) = next_frame(&whole[at..], 0) {
+        begun += u64::from(frame.kind == FrameKind::Method);
+        if begun > messages {
+            break;
+        }
+        at += frame.total_len();
+    }
+    whole.freeze().slice(at..)
 }
 
 #[cfg(test)]
