@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -104,3 +105,30 @@ def test_a_transaction_that_was_committed_is_kept(url):
             tasks.send("kept")
     with warrenmq.connect(url) as mq:
         assert mq.queue("tasks", durable=True).get(no_ack=True).text() == "kept"
+
+
+def test_a_child_that_outlives_its_parent_does_not_keep_the_directory(url):
+    program = """if True:
+        import os, sys, time, warrenmq
+        mq = warrenmq.connect(sys.argv[1])
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+            os._exit(0)
+        print(child, flush=True)
+        sys.stdin.read()
+    """
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with parent:
+        child = int(parent.stdout.readline())
+        try:
+            with warrenmq.connect(url) as mq:
+                reconnected = threading.Event()
+                mq.on("reconnected", lambda _: reconnected.set())
+                parent.kill()
+                assert reconnected.wait(10)
+                assert mq.queue("tasks", durable=True).send("hello").confirmed
+        finally:
+            os.kill(child, signal.SIGKILL)

@@ -4,6 +4,7 @@
 //! used there. The binding of a language that forks calls [`after_fork`] in the child; from then on
 //! everything is made afresh, and what the parent had opened answers with an error.
 
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -15,6 +16,7 @@ use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 use crate::broker::{Broker, Options};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
+use crate::inherited;
 use crate::server::{Limits, LocalServer};
 
 /// Forks between the first process and this one.
@@ -159,9 +161,13 @@ pub fn runtime() -> Result<Handle> {
     Ok(process.runtime.get_or_init(|| runtime).handle().clone())
 }
 
-/// To be called in the child of a fork, before anything else of this crate.
-pub fn after_fork() {
+/// To be called in the child of a fork, before anything else of this crate. The caller is to close these descriptors,
+/// the child's copies of the parent's locks and sockets: as long as they are open, a parent that ends is not gone for
+/// other processes.
+#[must_use]
+pub fn after_fork() -> Vec<RawFd> {
     FORKS.fetch_add(1, Relaxed);
+    inherited::after_fork()
 }
 
 /// The process in which something was opened.

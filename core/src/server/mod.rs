@@ -48,6 +48,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::broker::Broker;
 use crate::error::{Error, Kind, Result};
+use crate::inherited::Inherited;
 use crate::wire::term::Term;
 use crate::wire::{Frame, ShortString, Value};
 use handshake::Visitor;
@@ -131,7 +132,10 @@ impl LocalServer {
                 .caused_by(error)
         })?;
         let limits = Limits { heartbeat: 0, frame_max: LOCAL_FRAME_MAX, ..limits };
-        Ok(LocalServer(Service::start(Listener::Unix(listener), Door { broker, limits, tls: None })))
+        Ok(LocalServer(Service::start(
+            Listener::Unix { _inherited: Inherited::by_children(&listener), listener },
+            Door { broker, limits, tls: None },
+        )))
     }
 
     /// Closes the socket and every connection, as [`Server::stop`].
@@ -142,7 +146,7 @@ impl LocalServer {
 
 enum Listener {
     Tcp(TcpListener),
-    Unix(UnixListener),
+    Unix { _inherited: Inherited, listener: UnixListener },
 }
 
 enum Socket {
@@ -156,7 +160,9 @@ impl Listener {
             Listener::Tcp(listener) => {
                 listener.accept().await.map(|(socket, peer)| Socket::Tcp(socket, peer))
             }
-            Listener::Unix(listener) => listener.accept().await.map(|(socket, _)| Socket::Unix(socket)),
+            Listener::Unix { listener, .. } => {
+                listener.accept().await.map(|(socket, _)| Socket::Unix(socket))
+            }
         }
     }
 }

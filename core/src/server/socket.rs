@@ -14,6 +14,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpStream, UnixStream, unix};
 
 use super::tls;
+use crate::inherited::Inherited;
 
 /// The reading half.
 #[derive(Debug)]
@@ -27,7 +28,10 @@ pub(crate) enum Reader {
 #[derive(Debug)]
 pub(crate) enum Writer {
     Plain(OwnedWriteHalf),
-    Unix(unix::OwnedWriteHalf),
+    Unix {
+        _inherited: Inherited,
+        socket: unix::OwnedWriteHalf,
+    },
     Tls(tls::Writer),
     /// No socket: what is written is kept until it is asked for.
     Memory(Mutex<Vec<u8>>),
@@ -41,8 +45,9 @@ pub(super) fn plain(socket: TcpStream) -> (Reader, Writer) {
 
 /// Both halves of a socket between processes.
 pub(crate) fn unix(socket: UnixStream) -> (Reader, Writer) {
+    let _inherited = Inherited::by_children(&socket);
     let (reader, writer) = socket.into_split();
-    (Reader::Unix(reader), Writer::Unix(writer))
+    (Reader::Unix(reader), Writer::Unix { _inherited, socket: writer })
 }
 
 /// Both halves of a socket whose TLS handshake is done.
@@ -69,7 +74,7 @@ impl Writer {
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Writer::Plain(socket) => socket.try_write(bytes),
-            Writer::Unix(socket) => socket.try_write(bytes),
+            Writer::Unix { socket, .. } => socket.try_write(bytes),
             Writer::Tls(socket) => socket.try_write(&[IoSlice::new(bytes)]),
             Writer::Memory(written) => {
                 written.lock().extend_from_slice(bytes);
@@ -82,7 +87,7 @@ impl Writer {
     pub(crate) fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Writer::Plain(socket) => socket.try_write_vectored(pieces),
-            Writer::Unix(socket) => socket.try_write_vectored(pieces),
+            Writer::Unix { socket, .. } => socket.try_write_vectored(pieces),
             Writer::Tls(socket) => socket.try_write(pieces),
             Writer::Memory(written) => {
                 let mut written = written.lock();
@@ -97,7 +102,7 @@ impl Writer {
     pub(crate) fn flush(&self) -> io::Result<()> {
         match self {
             Writer::Tls(socket) => socket.flush(),
-            Writer::Plain(_) | Writer::Unix(_) | Writer::Memory(_) => Ok(()),
+            Writer::Plain(_) | Writer::Unix { .. } | Writer::Memory(_) => Ok(()),
         }
     }
 
@@ -105,7 +110,7 @@ impl Writer {
     pub(crate) fn holds_back(&self) -> bool {
         match self {
             Writer::Tls(socket) => socket.holds_back(),
-            Writer::Plain(_) | Writer::Unix(_) | Writer::Memory(_) => false,
+            Writer::Plain(_) | Writer::Unix { .. } | Writer::Memory(_) => false,
         }
     }
 
@@ -113,7 +118,7 @@ impl Writer {
     pub(crate) async fn writable(&self) -> io::Result<()> {
         match self {
             Writer::Plain(socket) => socket.writable().await,
-            Writer::Unix(socket) => socket.writable().await,
+            Writer::Unix { socket, .. } => socket.writable().await,
             Writer::Tls(socket) => socket.writable().await,
             Writer::Memory(_) => Ok(()),
         }
@@ -143,7 +148,7 @@ impl Writer {
         }
         let socket = match self {
             Writer::Plain(socket) => AsRef::<TcpStream>::as_ref(socket).as_fd(),
-            Writer::Unix(socket) => AsRef::<UnixStream>::as_ref(socket).as_fd(),
+            Writer::Unix { socket, .. } => AsRef::<UnixStream>::as_ref(socket).as_fd(),
             Writer::Tls(socket) => socket.tcp().as_fd(),
             Writer::Memory(_) => return,
         };
@@ -161,7 +166,7 @@ impl Writer {
         match self {
             Writer::Plain(socket) => Some(socket.as_ref()),
             Writer::Tls(socket) => Some(socket.tcp()),
-            Writer::Unix(_) | Writer::Memory(_) => None,
+            Writer::Unix { .. } | Writer::Memory(_) => None,
         }
     }
 }

@@ -17,6 +17,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::error::{Error, Kind, Result};
+use crate::inherited::Inherited;
 
 /// The version of the layout that is written; older ones are read.
 const FORMAT: u32 = 1;
@@ -27,6 +28,7 @@ const TITLE: &str = "WarrenMQ data, format ";
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
+    _inherited: Inherited,
     /// The lock goes with it.
     _lock: File,
 }
@@ -59,7 +61,7 @@ impl Directory {
         check_ours(path)?;
         let lock = lock(path)?;
         check_format(path)?;
-        Ok(Directory { path: path.to_owned(), _lock: lock })
+        Ok(Directory { path: path.to_owned(), _inherited: Inherited::by_children(&lock), _lock: lock })
     }
 
     /// Where it is.
