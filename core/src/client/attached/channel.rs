@@ -197,7 +197,7 @@ impl Channel {
         if self.window.lock().mode == Mode::Transactional {
             let reason = "the transaction was lost with the process that hosted the broker";
             self.reason.lock().get_or_insert_with(|| Error::new(Kind::Closed, "channel", reason));
-            self.shut(None);
+            self.shut();
             self.connection.forget(self.number);
         }
     }
@@ -248,34 +248,42 @@ impl Channel {
 
     /// Takes note that the broker closed the channel.
     pub(super) fn closed_by_broker(&self, close: &channel::Close) {
-        let id = u32::from(close.class_id) << 16 | u32::from(close.method_id);
-        let because =
-            |operation, entity: &str| refused(close.reply_code, &close.reply_text, operation, entity);
         {
             let _entered = self.connection.line.enter();
             let answer = Method::ChannelCloseOk(channel::CloseOk {});
             self.connection.line.add(|out| out.method(self.number, &answer));
         }
-        let guilty = {
-            let mut calls = self.calls.lock();
-            calls.shut = true;
-            calls.waiting.pop_front_if(|call| call.method.number() == id)
-        };
-        let error = match &guilty {
-            Some(call) => because(call.operation, &call.entity),
-            None => because("channel", ""),
-        };
-        self.reason.lock().get_or_insert(error.clone());
-        if let Some(call) = guilty {
-            (call.give)(Err(error));
-        }
-        self.shut((id == basic::Publish::ID).then(|| because("basic.publish", "")).as_ref());
+        let id = u32::from(close.class_id) << 16 | u32::from(close.method_id);
+        self.blame(id, close.reply_code, &close.reply_text, true);
+        self.shut();
         self.connection.forget(self.number);
         self.connection.line.flush();
     }
 
-    /// Ends everything that waits: publishes with an error of their own, if there is one.
-    pub(super) fn shut(&self, publishes: Option<&Error>) {
+    /// Tells the call or the publishes that the broker refuses, if it is one of this channel's that brought that about;
+    /// with `closed`, that is also the reason why the channel is closed.
+    pub(super) fn blame(&self, id: u32, code: u16, text: &str, closed: bool) {
+        let because = |operation, entity: &str| refused(code, text, operation, entity);
+        let guilty = self.calls.lock().waiting.pop_front_if(|call| call.method.number() == id);
+        if closed {
+            let reason = match &guilty {
+                Some(call) => because(call.operation, &call.entity),
+                None => because("channel", ""),
+            };
+            self.reason.lock().get_or_insert(reason);
+        }
+        if let Some(call) = guilty {
+            (call.give)(Err(because(call.operation, &call.entity)));
+        }
+        if id == basic::Publish::ID {
+            let flights = self.window.lock().shut();
+            let error = because("basic.publish", "");
+            flights.into_iter().for_each(|flight| flight.land(Some(&error)));
+        }
+    }
+
+    /// Ends everything that waits.
+    pub(super) fn shut(&self) {
         let calls = {
             let mut calls = self.calls.lock();
             calls.shut = true;
@@ -285,7 +293,7 @@ impl Channel {
             (call.give)(Err(self.closed_error(call.operation).on(call.entity)));
         }
         let flights = self.window.lock().shut();
-        let lost = publishes.cloned().unwrap_or_else(|| self.closed_error("basic.publish"));
+        let lost = self.closed_error("basic.publish");
         flights.into_iter().for_each(|flight| flight.land(Some(&lost)));
         for (_, consumer) in std::mem::take(&mut *self.consumers.lock()) {
             consumer.mailbox.end(self.closed_error("basic.consume"));
@@ -313,7 +321,7 @@ impl Channel {
         if timeout(GOODBYE, goodbye).await.is_ok() {
             self.connection.forget(self.number);
         }
-        self.shut(None);
+        self.shut();
     }
 
     /// The refusal of what is asked of a closed channel.

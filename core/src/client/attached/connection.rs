@@ -20,7 +20,7 @@ use super::methods::Handle;
 use super::reader;
 use super::topology::Topology;
 use crate::client::ConnectOptions;
-use crate::client::closed::closed;
+use crate::client::closed::{closed, refused};
 use crate::client::driver::{Answer, ChannelDriver, ConnectionDriver, ConnectionEvent, Listener, now};
 use crate::client::in_flight::InFlight;
 use crate::client::mailbox::Load;
@@ -167,12 +167,11 @@ impl Shared {
             Method::ConnectionClose(close) => {
                 self.line.add(|out| out.method(0, &Method::ConnectionCloseOk(connection::CloseOk {})));
                 self.line.flush();
-                return Err(crate::client::closed::refused(
-                    close.reply_code,
-                    &close.reply_text,
-                    "connection",
-                    "",
-                ));
+                let id = u32::from(close.class_id) << 16 | u32::from(close.method_id);
+                for channel in self.all_channels() {
+                    channel.blame(id, close.reply_code, &close.reply_text, false);
+                }
+                return Err(refused(close.reply_code, &close.reply_text, "connection", ""));
             }
             Method::ConnectionCloseOk(_) => self.finish(None),
             other => {
@@ -201,7 +200,7 @@ impl Shared {
         self.line.finish();
         self.tell(&ConnectionEvent::Closed(how));
         let channels = std::mem::take(&mut *self.channels.lock());
-        channels.values().for_each(|channel| channel.shut(None));
+        channels.values().for_each(|channel| channel.shut());
         self.listeners.lock().clear();
         drop(self.hosted.lock().take());
         self.ended.send_replace(true);
