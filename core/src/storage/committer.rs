@@ -239,7 +239,10 @@ impl Unsynced {
             }
         }
         for dir in &dirs {
-            if let Err(error) = shared.disk.sync_dir(dir) {
+            // The folder of a queue that was deleted meanwhile has nothing to be kept.
+            if let Err(error) = shared.disk.sync_dir(dir)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
                 result = result.and(Err(failed("sync", dir)(error)));
                 files.values().for_each(Written::abandon);
             }
