@@ -282,6 +282,7 @@ fn without(frames: &VecDeque<Bytes>, messages: u64) -> Bytes {
 mod tests {
     use super::*;
     use crate::client::in_flight::InFlight;
+    use crate::wire::hot;
 
     /// Publishes flights of these sizes.
     fn window(sizes: &[u64]) -> (Window, Vec<oneshot::Receiver<Result<BatchOutcome>>>) {
@@ -319,6 +320,41 @@ mod tests {
         assert_eq!(settle(&mut window, 5, true, false), 1);
         assert_eq!(told[1].try_recv().unwrap().unwrap(), BatchOutcome { confirmed: 2, unrouted: vec![] });
         assert!(window.idle().is_none());
+    }
+
+    #[test]
+    fn what_is_not_confirmed_is_sent_again_and_counted_from_one() {
+        let (mut window, mut told) = window(&[]);
+        for count in [3, 2] {
+            let mut load = Load::default();
+            let mut frames = Vec::new();
+            for number in 0..count {
+                window.number(&mut load, "", "q");
+                hot::encode_publish(&mut frames, 1, "", &format!("{count}.{number}"), true);
+                hot::encode_content(&mut frames, 1, &[0, 0], b"body", 0);
+            }
+            load.frames.push_back(frames.into());
+            let (reply, receiver) = oneshot::channel();
+            let ticket = InFlight::new(9).enter(1, 0).unwrap();
+            assert!(window.launch(count, load, Reply::All(reply), ticket).is_none());
+            told.push(receiver);
+        }
+        assert_eq!(settle(&mut window, 2, true, false), 0);
+        let again = window.replay().concat();
+        let (mut at, mut keys) = (0, Vec::new());
+        while let Some(frame) = next_frame(&again[at..], 0).unwrap() {
+            at += frame.total_len();
+            if let Ok(publish) = hot::PublishRef::decode(frame.payload)
+                && frame.kind == FrameKind::Method
+            {
+                keys.push(publish.routing_key.to_owned());
+            }
+        }
+        assert_eq!(keys, ["3.2", "2.0", "2.1"]);
+        window.unrouted(2);
+        assert_eq!(settle(&mut window, 3, true, false), 2);
+        assert_eq!(told[0].try_recv().unwrap().unwrap(), BatchOutcome { confirmed: 3, unrouted: vec![] });
+        assert_eq!(told[1].try_recv().unwrap().unwrap(), BatchOutcome { confirmed: 2, unrouted: vec![0] });
     }
 
     #[test]
