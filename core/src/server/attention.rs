@@ -18,14 +18,14 @@ static CROWDED: AtomicU64 = AtomicU64::new(0);
 
 /// That a connection looks for its next request, until a time.
 #[derive(Debug)]
-pub(crate) struct Attention {
+pub(super) struct Attention {
     until: Instant,
     counted: bool,
 }
 
 impl Attention {
     /// For so long after a request; not at all in a crowd.
-    pub(crate) fn new(span: Duration) -> Self {
+    pub(super) fn new(span: Duration) -> Self {
         static START: OnceLock<Instant> = OnceLock::new();
         let now = Instant::now();
         let since = now.duration_since(*START.get_or_init(|| now)).as_micros() as u64;
@@ -40,13 +40,13 @@ impl Attention {
         Attention { until: if counted { now + span } else { now }, counted }
     }
 
-    pub(crate) fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         Instant::now() >= self.until
     }
 }
 
 /// Lets others go first, those of other processes included, and then has the runtime look for events.
-pub(crate) async fn look_again() {
+pub(super) async fn look_again() {
     std::thread::yield_now();
     tokio::task::yield_now().await;
 }

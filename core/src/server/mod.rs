@@ -19,7 +19,7 @@
 //! made deliverable, to its own socket and to those of the consumers: a message goes through without
 //! another task being woken.
 
-pub(crate) mod attention;
+mod attention;
 mod certificates;
 mod channel;
 mod connection;
