@@ -264,7 +264,11 @@ impl Channel {
     /// with `closed`, that is also the reason why the channel is closed.
     pub(super) fn blame(&self, id: u32, code: u16, text: &str, closed: bool) {
         let because = |operation, entity: &str| refused(code, text, operation, entity);
-        let guilty = self.calls.lock().waiting.pop_front_if(|call| call.method.number() == id);
+        let guilty = {
+            let mut calls = self.calls.lock();
+            calls.shut |= closed; // before anybody hears of it, and closes the channel that the broker has closed
+            calls.waiting.pop_front_if(|call| call.method.number() == id)
+        };
         if closed {
             let reason = match &guilty {
                 Some(call) => because(call.operation, &call.entity),
