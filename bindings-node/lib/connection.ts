@@ -22,6 +22,8 @@ export interface ConnectionEvents {
   blocked: [reason: string]
   /** It takes them again. */
   unblocked: []
+  /** The process that hosted a directory is gone, and the connection goes on with the next one. */
+  reconnected: []
   /** A mandatory message came back, because no queue took it. */
   return: [message: Message]
   /**
@@ -48,11 +50,11 @@ export function event(number: number, name: string, detail: unknown): void {
  * Connects to a broker.
  *
  * @param url `inproc://NAME`: the broker of that name in this process, shared by all its worker threads (with
- * an empty name, one of its own); `local:PATH`: that of a directory, which this process has to itself while a
- * connection to it is open; `amqp://[USER:PASSWORD@]HOST[:PORT][/VHOST]` or `amqps://…`: any AMQP 0-9-1
+ * an empty name, one of its own); `local:PATH`: that of a directory, hosted by the first process of this user
+ * to open it; `amqp://[USER:PASSWORD@]HOST[:PORT][/VHOST]` or `amqps://…`: any AMQP 0-9-1
  * broker
- * @throws `INVALID_ARGUMENT` for a URL that cannot be read, `RESOURCE_LOCKED` for a directory that another process
- * has, `UNREACHABLE`, `ACCESS_REFUSED`, `TIMEOUT`
+ * @throws `INVALID_ARGUMENT` for a URL that cannot be read, `UNREACHABLE`, `ACCESS_REFUSED`, `TIMEOUT`, also
+ * when the process that hosts a directory does not answer
  * @example
  * ```ts
  * await using mq = await connect('inproc://demo')
@@ -120,6 +122,7 @@ export class Connection extends EventEmitter<ConnectionEvents> implements AsyncD
     if (name === 'close') this.#closedBy(detail as WarrenError | undefined)
     else if (name === 'blocked') this.emit('blocked', detail as string)
     else if (name === 'unblocked') this.emit('unblocked')
+    else if (name === 'reconnected') this.emit('reconnected')
   }
 
   #closedBy(error: WarrenError | undefined): void {

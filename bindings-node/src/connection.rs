@@ -60,6 +60,7 @@ fn tell(env: Env<'_>, number: u64, event: ConnectionEvent) -> Result<()> {
     let (name, detail) = match event {
         ConnectionEvent::Blocked(reason) => ("blocked", env.string(&reason)?),
         ConnectionEvent::Unblocked => ("unblocked", env.nothing()),
+        ConnectionEvent::Reconnected => ("reconnected", env.nothing()),
         ConnectionEvent::Closed(None) => ("close", env.nothing()),
         ConnectionEvent::Closed(Some(error)) => ("close", env.error(&error)?),
     };

@@ -1,9 +1,12 @@
-// `local:PATH`: what is durable is there again.
+// `local:PATH`: what is durable is there again, and processes share it.
 
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { connect } from '../dist/index.js'
 
@@ -55,4 +58,72 @@ test('connections of one process share the directory', async () => {
       assert.equal((await (await other.queue('tasks', { durable: true })).get()).text(), 'hello')
     }),
   )
+})
+
+/** What another process does that has the directory open until its standard input ends. */
+const OTHER = `
+  import { connect } from ${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)}
+  const mq = await connect(process.argv[1])
+  await mq.serve('double', (number) => number * 2)
+  console.log('open')
+  process.stdin.on('end', () => mq.close()).resume()
+`
+
+/** Starts it. */
+const other = async (url) => {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', OTHER, url], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  for await (const line of createInterface(child.stdout)) {
+    assert.equal(line, 'open')
+    return child
+  }
+  throw new Error('the other process does not start')
+}
+
+const ended = async (child) => {
+  child.stdin.end()
+  const [status] = await once(child, 'exit')
+  assert.equal(status, 0)
+}
+
+test('two processes share a directory, whoever was first', async () => {
+  const url = await directory()
+  const first = await other(url)
+  await opened(url, async (mq) => {
+    assert.equal(mq.transport, 'local')
+    const numbers = Array.from({ length: 50 }, (_, number) => number)
+    const answers = await Promise.all(numbers.map((number) => mq.call('double', number, { timeout: 10_000 })))
+    assert.deepEqual(
+      answers,
+      numbers.map((number) => number * 2),
+    )
+    const tasks = await mq.queue('tasks', { durable: true })
+    await tasks.sendMany(Array.from({ length: 1000 }, (_, n) => ({ n })))
+    const got = []
+    for await (const message of tasks.consume({ prefetch: 100 })) {
+      got.push(message.json().n)
+      message.ack()
+      if (got.length === 1000) break
+    }
+    assert.deepEqual(
+      got,
+      Array.from({ length: 1000 }, (_, n) => n),
+    )
+  })
+  await ended(first)
+})
+
+test('a process that has the directory and is stopped is named', async () => {
+  const url = await directory()
+  const first = await other(url)
+  first.kill('SIGSTOP')
+  await assert.rejects(connect(url, { timeout: 300 }), (error) => {
+    assert.equal(error.code, 'TIMEOUT')
+    assert.match(error.message, new RegExp(`in use by process ${first.pid}, which does not answer`))
+    return true
+  })
+  first.kill('SIGCONT')
+  await opened(url, async (mq) => assert.ok(mq.isOpen))
+  await ended(first)
 })

@@ -50,6 +50,7 @@ fn told(event: ConnectionEvent) -> Value {
         let (name, about) = match event {
             ConnectionEvent::Blocked(reason) => ("blocked", reason.into_pyobject(py)?.into_any()),
             ConnectionEvent::Unblocked => ("unblocked", py.None().into_bound(py)),
+            ConnectionEvent::Reconnected => ("reconnected", py.None().into_bound(py)),
             ConnectionEvent::Closed(None) => ("close", py.None().into_bound(py)),
             ConnectionEvent::Closed(Some(error)) => {
                 ("close", exception(py, &error).into_value(py).into_bound(py).into_any())

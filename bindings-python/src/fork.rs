@@ -4,6 +4,7 @@
 //! locked for ever. Nothing that was opened before the fork may be touched or dropped in the child.
 
 use std::fmt;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use pyo3::prelude::*;
@@ -16,9 +17,14 @@ static FORKS: AtomicU32 = AtomicU32::new(0);
 
 /// To be called in the child of a fork before anything else of this module.
 #[pyfunction]
+#[expect(unsafe_code, reason = "descriptors of the parent are known by their numbers only")]
 pub(crate) fn after_fork(py: Python<'_>) -> PyResult<()> {
     FORKS.fetch_add(1, Relaxed);
-    client::after_fork();
+    for descriptor in client::after_fork() {
+        // SAFETY: it was open in the parent, hence is here, and nothing of this process will use or close it: what the
+        // parent had opened is neither touched nor dropped.
+        drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
+    }
     signals::this_is_the_main_thread(py)
 }
 

@@ -19,7 +19,7 @@ use crate::broker::{Broker, Options, Profile};
 use crate::disk;
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
-use crate::server::{Limits, LoginFrom, Server, Tls, TlsOptions, Verify, round};
+use crate::server::{Limits, LocalServer, LoginFrom, Server, Tls, TlsOptions, Verify, round};
 use crate::storage::{self, Directory};
 use crate::wire::frame::FRAME_MIN_SIZE;
 
@@ -245,6 +245,10 @@ impl Serve {
         for address in &self.amqp {
             servers.push(Server::listen(broker.clone(), address, limits.clone()).await?);
         }
+        let local = match (&host, self.data()) {
+            (Some(_), Some(data)) => Some(LocalServer::listen(broker.clone(), &data, limits.clone())?),
+            _ => None,
+        };
         let mut addresses: Vec<String> =
             servers.iter().map(|server| format!("amqp://{}", server.address())).collect();
         if let Some(tls) = self.tls()? {
@@ -263,6 +267,9 @@ impl Serve {
             _ = interrupt.recv() => {}
         }
         tracing::info!("stopping");
+        if let Some(server) = local {
+            server.stop().await;
+        }
         for server in servers {
             server.stop().await;
         }

@@ -7,6 +7,7 @@ import pika
 import pytest
 
 from behaviour.coordinator import HERE, Play, Runner
+from support import brokers
 
 SCENARIOS = [(path.stem[:2], json.loads(path.read_text())) for path in sorted((HERE / "scenarios").glob("*.json"))]
 OURS = [("python",), ("node",), ("python", "node"), ("node", "python")]
@@ -32,6 +33,11 @@ def plays(casts):
 @plays(OURS[:2])
 def test_inproc(kinds, scenario, case, pool):
     play("warrenmq", f"inproc://behaviour-{next(_serial)}", Cast(pool, kinds), case)
+
+
+@plays(OURS)
+def test_local(host, kinds, scenario, case, pool, swept):
+    play(host.name, f"local:{host.directory / 'data'}", Cast(pool, kinds), case)
 
 
 @plays(OURS)
@@ -95,6 +101,14 @@ class Cast:
 
 
 @pytest.fixture(scope="session")
+def host():
+    """Who has the directory that `local:` runners attach to."""
+    broker = brokers.start_warrenmq("--data", "data")
+    yield broker
+    assert broker.stop() == 0
+
+
+@pytest.fixture(scope="session")
 def pool():
     """Runner processes by kind and place, kept for the session since they take long to start."""
     runners = {}
@@ -104,18 +118,27 @@ def pool():
 
 
 @pytest.fixture(scope="session")
-def broom(broker):
-    """A channel that is kept for sweeping. Nobody answers heartbeats between two tests, so it has none."""
-    parameters = pika.URLParameters(broker.url)
-    parameters.heartbeat = 0
-    connection = pika.BlockingConnection(parameters)
-    yield connection.channel()
-    connection.close()
+def brooms():
+    """Channels that are kept for sweeping, by URL. Nobody answers heartbeats between two tests, so they have none."""
+    channels = {}
+
+    def broom(url):
+        if url not in channels:
+            parameters = pika.URLParameters(url)
+            parameters.heartbeat = 0
+            channels[url] = pika.BlockingConnection(parameters).channel()
+        return channels[url]
+
+    yield broom
+    for channel in channels.values():
+        channel.connection.close()
 
 
 @pytest.fixture
-def swept(broom, scenario):
+def swept(brooms, scenario, request):
     """None of the scenario's queues and exchanges is there before it, nor after it."""
+    used = "host" if "host" in request.fixturenames else "broker"
+    broom = brooms(request.getfixturevalue(used).url)
     sweep(broom, scenario)
     yield
     sweep(broom, scenario)

@@ -99,7 +99,8 @@ def start(name, port=None):
 
 
 def start_warrenmq(*options, port=None):
-    return spawn_warrenmq("--memory", *options, port=port).wait()
+    where = () if "--data" in options else ("--memory",)
+    return spawn_warrenmq(*where, *options, port=port).wait()
 
 
 def start_rabbitmq(port=None):

@@ -21,12 +21,12 @@ def connect(url: str, *, name: str | None = None, timeout: float = 10.0) -> Conn
     """Connects to a broker.
 
     ``inproc://NAME`` is the broker of that name in this process, ``inproc://`` one of this connection's own;
-    ``local:PATH`` is that of a directory, which this process has to itself while a connection to it is open;
+    ``local:PATH`` is that of a directory, hosted by the first process of this user to open it;
     ``amqp://[USER:PASSWORD@]HOST[:PORT][/VHOST]`` and ``amqps://…`` are any AMQP 0-9-1 broker. ``name`` is for
     listings and logs, ``timeout`` is in seconds.
 
-    Raises `InvalidArgument` for a URL that cannot be read, `ResourceLocked` for a directory that another process has,
-    `Unreachable`, `AccessRefused` or `Timeout`.
+    Raises `InvalidArgument` for a URL that cannot be read, `Unreachable`, `AccessRefused`, or `Timeout`, also when
+    the process that hosts a directory does not answer.
 
     >>> with connect("inproc://") as mq:
     ...     tasks = mq.queue("tasks")
@@ -409,7 +409,8 @@ class Connection(_Declarer):
         """Has a function called when something happens to the connection, with what there is to say about it.
 
         ``close``: an `Error`, or None if this side closed it. ``blocked``: the broker's reason for taking no more
-        messages. ``unblocked``: None. ``return``: the mandatory `Message` that no queue took. It is called on a
+        messages. ``unblocked``: None. ``reconnected``: None, when the process that hosted a directory is gone and the
+        connection goes on with the next one. ``return``: the mandatory `Message` that no queue took. It is called on a
         thread of the connection's own, for ``return`` on the publisher's.
         """
         with self._lock:

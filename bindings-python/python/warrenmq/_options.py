@@ -34,7 +34,7 @@ ExchangeType: TypeAlias = Literal[
 ]
 """Which messages an exchange sends where."""
 
-Event: TypeAlias = Literal["close", "blocked", "unblocked", "return"]
+Event: TypeAlias = Literal["close", "blocked", "unblocked", "reconnected", "return"]
 """What a connection can tell unasked."""
 
 
@@ -71,7 +71,7 @@ class Properties(TypedDict, total=False):
     """The application that publishes it."""
 
 
-EVENTS = ("close", "blocked", "unblocked", "return")
+EVENTS = ("close", "blocked", "unblocked", "reconnected", "return")
 
 
 def hide_password(url: str) -> str:

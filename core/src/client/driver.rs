@@ -83,6 +83,9 @@ pub enum ConnectionEvent {
     Blocked(String),
     /// It takes them again.
     Unblocked,
+    /// The process that hosted the broker is gone, and the connection goes on with who hosts it now. What was not
+    /// acknowledged comes again; what was not confirmed was sent again.
+    Reconnected,
     /// The connection is closed: `None` when its user closed it.
     Closed(Option<Error>),
 }

@@ -5,9 +5,14 @@
 //! | here | [`Connection`], [`Channel`], [`Consumer`]: what a program uses |
 //! | `url` | which transport, broker, user and virtual host a URL names |
 //! | `driver` | what a transport provides |
-//! | `embedded` | `inproc:`, `local:` — the broker in this process, with no task and no copy in between |
+//! | `embedded` | `inproc:`, and `local:` in the process that hosts — no task and no copy in between |
+//! | `attached` | `local:` in all other processes — AMQP frames of our own over the directory's socket |
+//! | `local` | which of the two |
 //! | `amqp` | `amqp:`, `amqps:` — any AMQP 0-9-1 broker, through lapin |
-//! | `inbox` | where deliveries wait, and who is told |
+//! | `inbox`, `mailbox` | who is told that deliveries wait; where those from another process do |
+//! | `ledger` | which deliveries still have to be settled, and with how few frames that is done |
+//! | `in_flight` | how much may be published and not yet confirmed |
+//! | `closed` | what a broker says when it refuses something, and what is said of that from then on |
 //! | `process` | what exists once per process: brokers by name, the runtime, what a fork means for them |
 //!
 //! Declaring, binding and the like return a future that for `inproc:` is ready at once. Publishing,
@@ -15,9 +20,15 @@
 //! for.
 
 mod amqp;
+mod attached;
+mod closed;
 mod driver;
 mod embedded;
+mod in_flight;
 mod inbox;
+mod ledger;
+mod local;
+mod mailbox;
 mod process;
 mod url;
 
@@ -69,13 +80,12 @@ impl Connection {
     ///
     /// # Errors
     /// `InvalidArgument` for a URL that cannot be read, `Unreachable`, `AccessRefused` for a wrong password,
-    /// `NotAllowed` for an unknown or forbidden virtual host, `ResourceLocked` for a directory that another process has,
-    /// `Timeout`.
+    /// `NotAllowed` for an unknown or forbidden virtual host, `Timeout`.
     pub async fn open(url: &str, options: &ConnectOptions) -> Result<Connection> {
         let url = Url::parse(url)?;
         match url {
             Url::Inproc { name } => Ok(Connection(Arc::new(embedded::Embedded::open(&name, options)?))),
-            Url::Local { path } => Ok(Connection(Arc::new(embedded::Embedded::open_local(&path, options)?))),
+            Url::Local { path } => local::open(path, options.clone()).await.map(Connection),
             Url::Amqp { url } => Ok(Connection(Arc::new(amqp::Amqp::open(&url, options).await?))),
         }
     }

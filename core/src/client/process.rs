@@ -4,18 +4,21 @@
 //! used there. The binding of a language that forks calls [`after_fork`] in the child; from then on
 //! everything is made afresh, and what the parent had opened answers with an error.
 
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
 use crate::broker::{Broker, Options};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
+use crate::inherited;
 use crate::server::round;
+use crate::server::{Limits, LocalServer};
 
 /// Forks between the first process and this one.
 static FORKS: AtomicUsize = AtomicUsize::new(0);
@@ -28,7 +31,7 @@ static PROCESSES: [OnceLock<Process>; 32] = [const { OnceLock::new() }; 32];
 struct Process {
     brokers: Mutex<HashMap<String, Arc<Broker>>>,
     /// By their directories. Held while one is opened or closed.
-    hosts: Mutex<HashMap<PathBuf, Arc<Host>>>,
+    hosts: Mutex<HashMap<PathBuf, Arc<House>>>,
     runtime: OnceLock<Runtime>,
 }
 
@@ -51,39 +54,75 @@ pub(super) fn broker(name: &str) -> Arc<Broker> {
     }
 }
 
-/// The broker of a directory, which this process has to itself while a connection to it is open.
+/// The broker of a directory, which this process hosts while a connection of its own to it is open. Other processes
+/// come in by the directory's socket.
 #[derive(Debug)]
 pub(super) struct Hosted {
     path: PathBuf,
     /// None once it was left.
-    host: Option<Arc<Host>>,
+    house: Option<Arc<House>>,
     born: Birthplace,
+}
+
+/// A host with its door.
+#[derive(Debug)]
+struct House {
+    /// None once it is closed.
+    door: Option<LocalServer>,
+    host: Host,
+}
+
+impl House {
+    fn open(path: &Path) -> Result<Self> {
+        let runtime = runtime()?;
+        let name = format!("local:{}", path.display());
+        let host = Host::open(path, Options { name, ..Options::default() })?;
+        let _entered = runtime.enter();
+        let door = Some(LocalServer::listen(host.broker().clone(), path, Limits::default())?);
+        Ok(House { door, host })
+    }
+}
+
+impl Drop for House {
+    /// The door first: who is in is told, before what he publishes is refused.
+    fn drop(&mut self) {
+        let (Some(door), Ok(runtime)) = (self.door.take(), runtime()) else { return };
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        runtime.spawn(async move {
+            door.stop().await;
+            let _ = tell.send(()); // fails when nobody waits
+        });
+        let wait = || told.recv();
+        let _ = match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
+            _ => wait(),
+        };
+    }
 }
 
 /// Opens a directory, or joins those who have it open in this process.
 ///
 /// # Errors
-/// As [`Host::open`].
+/// As [`Host::open`], and [`LocalServer::listen`].
 pub(super) fn host(path: &Path) -> Result<Hosted> {
     let mut hosts = process().hosts.lock();
     let found = path.canonicalize().ok().and_then(|path| Some((hosts.get(&path)?.clone(), path)));
-    let (host, path) = match found {
+    let (house, path) = match found {
         Some(found) => found,
         None => {
-            let name = format!("local:{}", path.display());
-            let host = Arc::new(Host::open(path, Options { name, ..Options::default() })?);
+            let house = Arc::new(House::open(path)?);
             let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-            hosts.insert(path.clone(), host.clone());
-            (host, path)
+            hosts.insert(path.clone(), house.clone());
+            (house, path)
         }
     };
-    Ok(Hosted { path, host: Some(host), born: Birthplace::here() })
+    Ok(Hosted { path, house: Some(house), born: Birthplace::here() })
 }
 
 impl Hosted {
     /// The broker.
     pub(super) fn broker(&self) -> Option<&Arc<Broker>> {
-        self.host.as_ref().map(|host| host.broker())
+        self.house.as_ref().map(|house| house.host.broker())
     }
 }
 
@@ -91,12 +130,12 @@ impl Drop for Hosted {
     /// Who leaves last closes the directory, and nobody opens it meanwhile.
     fn drop(&mut self) {
         if self.born.check("close").is_err() {
-            std::mem::forget(self.host.take()); // it is the parent's
+            std::mem::forget(self.house.take()); // it is the parent's
             return;
         }
         let mut hosts = process().hosts.lock();
-        self.host = None;
-        if hosts.get(&self.path).is_some_and(|host| Arc::strong_count(host) == 1) {
+        self.house = None;
+        if hosts.get(&self.path).is_some_and(|house| Arc::strong_count(house) == 1) {
             hosts.remove(&self.path);
         }
     }
@@ -123,9 +162,13 @@ pub fn runtime() -> Result<Handle> {
     Ok(process.runtime.get_or_init(|| runtime).handle().clone())
 }
 
-/// To be called in the child of a fork, before anything else of this crate.
-pub fn after_fork() {
+/// To be called in the child of a fork, before anything else of this crate. The caller is to close these descriptors,
+/// the child's copies of the parent's locks and sockets: as long as they are open, a parent that ends is not gone for
+/// other processes.
+#[must_use]
+pub fn after_fork() -> Vec<RawFd> {
     FORKS.fetch_add(1, Relaxed);
+    inherited::after_fork()
 }
 
 /// The process in which something was opened.

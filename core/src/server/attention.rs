@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use super::round;
+
 /// So many connections may look at a time. Where more have just had a request, all of them together keep the
 /// threads busy, and looking would only take the processor from those who work: with 50 publishers that each wait for
 /// their confirms, a fifth of it.
@@ -40,9 +42,15 @@ impl Attention {
         Attention { until: if counted { now + span } else { now }, counted }
     }
 
-    /// Not so in a crowd.
-    pub(super) fn looks(&self) -> bool {
-        self.counted
+    /// Lets others go first, those of other processes included, and then has the runtime look for events. Who is not
+    /// to look sleeps: to let others go first after each of many requests would leave each of them alone in its round.
+    pub(super) async fn look_again(attention: Option<&Self>) {
+        if !attention.is_some_and(|attention| attention.counted) {
+            return tokio::time::sleep(CROWD).await;
+        }
+        round::end();
+        std::thread::yield_now();
+        tokio::task::yield_now().await;
     }
 
     pub(super) fn is_over(&self) -> bool {

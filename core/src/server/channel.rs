@@ -239,7 +239,7 @@ impl Channel {
         if !returned.is_empty() || confirmed.is_some() {
             let mut writer = link.writer();
             let output = &mut writer.output;
-            send_back(output, self.number, &returned, link.frame_max());
+            send_back(output, self.number, &returned, link);
             if let Some(confirmed) = confirmed {
                 output.confirm(self.number, &confirmed);
             }
@@ -384,7 +384,7 @@ impl Channel {
         self.stepping_aside(broker::Channel::wait_until_stored)?;
         let returned = self.broker.take_returned();
         let mut writer = link.writer();
-        send_back(&mut writer.output, self.number, &returned, link.frame_max());
+        send_back(&mut writer.output, self.number, &returned, link);
         writer.output.method(self.number, &Method::TxCommitOk(tx::CommitOk {}));
         Ok(Next::Continue)
     }
@@ -397,8 +397,16 @@ impl Channel {
     }
 }
 
-fn send_back(output: &mut Output, channel: u16, returned: &[Returned], frame_max: u32) {
-    for Returned { message } in returned {
+fn send_back(output: &mut Output, channel: u16, returned: &[Returned], link: &Link) {
+    for Returned { message, number } in returned {
+        if link.numbers_returns() {
+            let reply_text = ShortString::truncated(&number.to_string());
+            let method =
+                basic::Return { reply_code: Kind::NoRoute.code(), reply_text, ..basic::Return::default() };
+            output.method(channel, &Method::BasicReturn(method));
+            output.empty_content(channel);
+            continue;
+        }
         let method = basic::Return {
             reply_code: Kind::NoRoute.code(),
             reply_text: ShortString::truncated(Kind::NoRoute.name()),
@@ -406,7 +414,7 @@ fn send_back(output: &mut Output, channel: u16, returned: &[Returned], frame_max
             routing_key: ShortString::truncated(message.routing_key()),
         };
         output.method(channel, &Method::BasicReturn(method));
-        output.content(channel, message, frame_max);
+        output.content(channel, message, link.frame_max());
     }
 }
 

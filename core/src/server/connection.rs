@@ -1,6 +1,5 @@
 //! An open connection: the task that reads it.
 
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use super::attention::Attention;
 use super::channel::{Channel, Next};
 use super::handshake::{Client, Greeted, Tuned};
 use super::link::Link;
+use super::peer::Peer;
 use super::socket::{Reader, Writer};
 use super::{Limits, frame_error, reply_text, round, unexpected_frame};
 use crate::broker::{Session, Wakes};
@@ -31,8 +31,6 @@ const INTERACTIVE: usize = 4 << 10;
 const ALARM_POLL: Duration = Duration::from_millis(20);
 /// How often one looks that has to wait until messages are written.
 const CATCH_UP: Duration = Duration::from_millis(1);
-/// After so long without another request, nothing more is on its way that would take an acknowledgement along.
-const REST: Duration = Duration::from_millis(1);
 /// How long a client may take to answer `connection.close`, or to close its socket after our answer.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -49,7 +47,7 @@ pub(super) struct Connection {
     wakes: Wakes,
     tuned: Tuned,
     client: Client,
-    peer: SocketAddr,
+    peer: Peer,
     published: bool,
 }
 
@@ -116,7 +114,7 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
                 }
                 Err(error) => end = Some(End::Lost(error.to_string())),
             },
-            () = look_again(attentive.as_ref()), if attentive.is_some() => {
+            () = Attention::look_again(attentive.as_ref()), if attentive.is_some() => {
                 if attentive.take_if(|attention| attention.is_over()).is_some() {
                     // Linux forgets this with every delayed ACK. Clients with Nagle's algorithm on (amqplib) hold
                     // back the second of two small writes for 40 ms unless we acknowledge the first. Before this
@@ -172,17 +170,6 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
     }
 }
 
-/// Lets others go first, those of other processes included, and then has the runtime look for events. Who is not to
-/// look sleeps: to let others go first after each of many requests would leave each of them alone in its round.
-async fn look_again(attention: Option<&Attention>) {
-    if !attention.is_some_and(Attention::looks) {
-        return sleep(REST).await;
-    }
-    round::end();
-    std::thread::yield_now();
-    tokio::task::yield_now().await;
-}
-
 /// Writes what is left, then listens: if we close, for the client's close-ok, since to close a socket with unread
 /// bytes in it would reset the connection, and our reason would be lost; and if the client does, for the end of its
 /// socket, which is its to close first (`rabbit_reader:close_connection`): clients whose reader sees the end before
@@ -218,15 +205,9 @@ async fn goodbye(link: &Link, reader: &mut Reader, buffer: &mut BytesMut, await_
 }
 
 impl Connection {
-    pub(super) fn new(
-        writer: Writer,
-        peer: SocketAddr,
-        session: Session,
-        tuned: Tuned,
-        client: Client,
-    ) -> Self {
+    pub(super) fn new(writer: Writer, peer: Peer, session: Session, tuned: Tuned, client: Client) -> Self {
         let link = Link::new(writer);
-        link.negotiated(tuned.frame_max, client.has("consumer_cancel_notify"));
+        link.negotiated(tuned.frame_max, &client);
         let told = link.clone();
         session.on_ended(Box::new(move || told.attention.notify_one()));
         Connection {

@@ -1,12 +1,12 @@
 //! From an accepted socket to an open connection (AMQP 0-9-1 section 2.2.4; RabbitMQ's `rabbit_reader`).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use tokio::time::{Instant, timeout_at};
 
 use super::identity;
+use super::peer::{Identity, Peer};
 use super::socket::{Reader, Writer};
 use super::{Limits, reply_text};
 use crate::broker::{Broker, Session};
@@ -19,9 +19,8 @@ use crate::wire::{FrameKind, Method, Table, Value, connection, next_frame};
 pub(super) struct Visitor {
     pub(super) reader: Reader,
     pub(super) writer: Writer,
-    pub(super) peer: SocketAddr,
-    /// With TLS, the user whom the certificate names, or why it names none.
-    pub(super) identity: Option<Result<String, &'static str>>,
+    pub(super) peer: Peer,
+    pub(super) identity: Identity,
 }
 
 /// A connection that is open.
@@ -29,7 +28,7 @@ pub(super) struct Visitor {
 pub(super) struct Greeted {
     pub(super) reader: Reader,
     pub(super) writer: Writer,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Peer,
     /// What was read and not used yet.
     pub(super) buffer: BytesMut,
     pub(super) session: Session,
@@ -63,6 +62,13 @@ impl Client {
     pub(super) fn has(&self, capability: &str) -> bool {
         self.capabilities.get(capability) == Some(&Value::Bool(true))
     }
+}
+
+/// Who has logged in.
+enum User {
+    Named(String),
+    /// Somebody with the rights of a program that the broker lives in.
+    Owner,
 }
 
 /// The socket while the handshake lasts: one frame at a time, and all of it by a deadline.
@@ -195,8 +201,8 @@ impl Greeter {
             version_minor: 9,
             server_properties: identity::server_properties(broker),
             mechanisms: match self.visitor.identity {
-                None => "PLAIN AMQPLAIN".into(),
-                Some(_) => "PLAIN AMQPLAIN EXTERNAL".into(),
+                Identity::Unknown => "PLAIN AMQPLAIN".into(),
+                Identity::Certificate(_) | Identity::Owner => "PLAIN AMQPLAIN EXTERNAL".into(),
             },
             locales: "en_US".into(),
         }))
@@ -224,28 +230,34 @@ impl Greeter {
             Some(Method::ConnectionOpen(open)) => open,
             other => return unexpected(other, "connection.open"),
         };
-        let session = broker.open(&open.virtual_host, &user)?;
+        let session = match user {
+            User::Named(user) => broker.open(&open.virtual_host, &user)?,
+            User::Owner => broker.open_embedded(&open.virtual_host)?,
+        };
         self.send(&Method::ConnectionOpenOk(connection::OpenOk { ..Default::default() })).await?;
         Ok(Some((session, tuned, client)))
     }
 
-    /// The user's name. None when the login failed and the client does not understand `connection.close` at this
+    /// Who it is. None when the login failed and the client does not understand `connection.close` at this
     /// point: it is cut off (<https://www.rabbitmq.com/docs/auth-notification>).
     async fn login(
         &mut self,
         start: &connection::StartOk,
         client: &Client,
         broker: &Arc<Broker>,
-    ) -> Result<Option<String>> {
+    ) -> Result<Option<User>> {
         let mechanism = &*start.mechanism;
         let peer = self.visitor.peer;
         let known = match (mechanism, &self.visitor.identity) {
             ("PLAIN", _) => authenticate(broker, plain(&start.response), peer).await,
             ("AMQPLAIN", _) => authenticate(broker, amqplain(&start.response), peer).await,
-            ("EXTERNAL", Some(Ok(user))) => {
-                broker.users().admit(user, is_loopback(peer)).map(|()| user.clone())
+            ("EXTERNAL", Identity::Owner) => Ok(User::Owner),
+            ("EXTERNAL", Identity::Certificate(Ok(user))) => {
+                broker.users().admit(user, peer.is_local()).map(|()| User::Named(user.clone()))
             }
-            ("EXTERNAL", Some(Err(why))) => Err(Error::new(Kind::AccessRefused, "login", *why)),
+            ("EXTERNAL", Identity::Certificate(Err(why))) => {
+                Err(Error::new(Kind::AccessRefused, "login", *why))
+            }
             (other, _) => {
                 let reason = format!("client used unrecognized authentication mechanism {other}");
                 return Err(Error::new(Kind::CommandInvalid, "login", reason));
@@ -302,22 +314,19 @@ fn unexpected<T>(got: Option<Method>, wanted: &str) -> Result<Option<T>> {
 async fn authenticate(
     broker: &Arc<Broker>,
     credentials: Result<(String, Vec<u8>)>,
-    peer: SocketAddr,
-) -> Result<String> {
+    peer: Peer,
+) -> Result<User> {
     let (user, password) = credentials?;
-    let from_loopback = is_loopback(peer);
+    let from_loopback = peer.is_local();
     if broker.users().recognises(&user, &password) {
-        return broker.users().admit(&user, from_loopback).map(|()| user);
+        return broker.users().admit(&user, from_loopback).map(|()| User::Named(user));
     }
     let broker = broker.clone();
-    let trial = move || broker.users().authenticate(&user, &password, from_loopback).map(|()| user);
+    let trial =
+        move || broker.users().authenticate(&user, &password, from_loopback).map(|()| User::Named(user));
     tokio::task::spawn_blocking(trial).await.unwrap_or_else(|error| {
         Err(Error::new(Kind::InternalError, "login", "the broker stops").caused_by(error))
     })
-}
-
-fn is_loopback(peer: SocketAddr) -> bool {
-    peer.ip().to_canonical().is_loopback()
 }
 
 /// RFC 4616: authorisation identity, user and password between NULs.

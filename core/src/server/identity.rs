@@ -10,8 +10,12 @@ use crate::wire::{Table, Value};
 /// and `warrenmq`.
 const PRODUCT: &str = "RabbitMQ";
 
-/// What RabbitMQ 3.13 announces (`rabbit_reader:server_capabilities`).
-const CAPABILITIES: [&str; 9] = [
+/// A capability of clients of our own: of a message that no queue took they get back its number alone, in decimal as
+/// the reply-text. It is counted as confirms are, or from the beginning of the transaction.
+pub(crate) const NUMBERED_RETURNS: &str = "warrenmq_numbered_returns";
+
+/// What RabbitMQ 3.13 announces (`rabbit_reader:server_capabilities`), and what only we do.
+const CAPABILITIES: [&str; 10] = [
     "publisher_confirms",
     "exchange_exchange_bindings",
     "basic.nack",
@@ -21,6 +25,7 @@ const CAPABILITIES: [&str; 9] = [
     "authentication_failure_close",
     "per_consumer_qos",
     "direct_reply_to",
+    NUMBERED_RETURNS,
 ];
 
 /// The table `server-properties`.

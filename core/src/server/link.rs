@@ -18,6 +18,8 @@ use std::sync::{Arc, OnceLock, Weak};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
+use super::handshake::Client;
+use super::identity::NUMBERED_RETURNS;
 use super::output::Output;
 use super::{round, socket};
 use crate::broker::{Event, Outbox, Outlet, Wakes};
@@ -36,6 +38,8 @@ pub(super) struct Link {
     frame_max: AtomicU32,
     /// The client wants to be told of consumers that the broker ends.
     cancel_notify: AtomicBool,
+    /// The client wants the numbers of returned messages rather than the messages.
+    numbered_returns: AtomicBool,
     /// Guards the order of frames: whoever holds it takes from outboxes and encodes. Taken before any lock of
     /// the broker; another connection's only ever by `try_lock`.
     writer: Mutex<Writer>,
@@ -118,6 +122,7 @@ impl Link {
             socket,
             frame_max: AtomicU32::new(crate::wire::frame::FRAME_MIN_SIZE),
             cancel_notify: AtomicBool::new(false),
+            numbered_returns: AtomicBool::new(false),
             writer: Mutex::default(),
             ready: Mutex::default(),
             full: AtomicBool::new(false),
@@ -127,9 +132,14 @@ impl Link {
         })
     }
 
-    pub(super) fn negotiated(&self, frame_max: u32, cancel_notify: bool) {
+    pub(super) fn negotiated(&self, frame_max: u32, client: &Client) {
         self.frame_max.store(frame_max, Relaxed);
-        self.cancel_notify.store(cancel_notify, Relaxed);
+        self.cancel_notify.store(client.has("consumer_cancel_notify"), Relaxed);
+        self.numbered_returns.store(client.has(NUMBERED_RETURNS), Relaxed);
+    }
+
+    pub(super) fn numbers_returns(&self) -> bool {
+        self.numbered_returns.load(Relaxed)
     }
 
     pub(super) fn frame_max(&self) -> u32 {

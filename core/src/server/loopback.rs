@@ -12,6 +12,7 @@ use bytes::BytesMut;
 use super::Limits;
 use super::connection::{Connection, End};
 use super::handshake::{Client, Tuned};
+use super::peer::Peer;
 use super::socket::Writer;
 use crate::broker::Broker;
 use crate::error::Result;
@@ -41,7 +42,7 @@ impl Loopback {
     ) -> Result<Self> {
         let session = broker.open(vhost, user)?;
         let tuned = Tuned { channel_max: limits.channel_max, frame_max: limits.frame_max, heartbeat: 0 };
-        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let peer = Peer::Address(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let client = Client { capabilities };
         let connection = Connection::new(Writer::Memory(Default::default()), peer, session, tuned, client);
         Ok(Loopback { connection: Some(connection), buffer: BytesMut::new(), rest: Vec::new() })

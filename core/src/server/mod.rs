@@ -3,7 +3,9 @@
 //! | file | holds |
 //! |---|---|
 //! | here | the listener: who may connect at all, and the end of everything |
-//! | `socket`, `tls` | a socket's two halves, plain or with TLS |
+//! | `doorway` | the socket in a broker's directory, for other processes of the same user |
+//! | `socket`, `tls` | a socket's two halves: plain, between processes, or with TLS |
+//! | `peer` | who is at the other end |
 //! | `certificates`, `distinguished_name` | what a TLS listener shows and trusts; the user whom a certificate names |
 //! | `handshake` | protocol header, login, tuning, `connection.open` |
 //! | `connection` | the read loop: frames to channels, heartbeats, closing |
@@ -24,35 +26,43 @@ mod certificates;
 mod channel;
 mod connection;
 mod distinguished_name;
+pub(crate) mod doorway;
 mod handshake;
-mod identity;
+pub(crate) mod identity;
 mod link;
 mod loopback;
-mod output;
+pub(crate) mod output;
+mod peer;
 pub(crate) mod round;
-mod socket;
+pub(crate) mod socket;
 mod tls;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::broker::Broker;
 use crate::error::{Error, Kind, Result};
+use crate::inherited::Inherited;
 use crate::wire::term::Term;
 use crate::wire::{Frame, ShortString, Value};
 use handshake::Visitor;
+use peer::{Identity, Peer};
 
 pub use loopback::Loopback;
 
 pub use certificates::{LoginFrom, Tls, TlsOptions, Verify};
+
+/// The largest frame between processes of one machine.
+const LOCAL_FRAME_MAX: u32 = 1 << 20;
 
 /// What is offered to clients at tuning, and how long things may take.
 #[derive(Clone, Debug)]
@@ -87,8 +97,77 @@ impl Default for Limits {
 /// A broker's AMQP port. Listens until it is stopped or dropped.
 pub struct Server {
     address: SocketAddr,
+    service: Service,
+}
+
+/// Has other processes of the same user come in to a broker by its directory. Listens until it is stopped or dropped.
+pub struct LocalServer(Service);
+
+/// A task that accepts connections, with those that it accepted.
+struct Service {
     stop: watch::Sender<bool>,
     done: tokio::task::JoinHandle<()>,
+}
+
+impl Service {
+    fn start(listener: Listener, door: Door) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        Service { stop, done: tokio::spawn(accept(listener, Arc::new(door), stopping)) }
+    }
+
+    async fn stop(self) {
+        let _ = self.stop.send(true);
+        let _ = self.done.await;
+    }
+}
+
+impl LocalServer {
+    /// Listens in `directory`, whose lock the caller has, for this process's user and root: who logs in by `EXTERNAL`
+    /// may do everything, as a program that the broker lives in. Of `limits`, heartbeats and the size of frames do
+    /// not count: processes of one machine see each other end. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// `ResourceError` when the socket cannot be made.
+    pub fn listen(broker: Arc<Broker>, directory: &Path, limits: Limits) -> Result<Self> {
+        let listener = doorway::listen(directory).map_err(|error| {
+            Error::new(Kind::ResourceError, "listen", format!("the socket cannot be made: {error}"))
+                .on(directory.display().to_string())
+                .caused_by(error)
+        })?;
+        let limits = Limits { heartbeat: 0, frame_max: LOCAL_FRAME_MAX, ..limits };
+        Ok(LocalServer(Service::start(
+            Listener::Unix { _inherited: Inherited::by_children(&listener), listener },
+            Door { broker, limits, tls: None },
+        )))
+    }
+
+    /// Closes the socket and every connection, as [`Server::stop`].
+    pub async fn stop(self) {
+        self.0.stop().await;
+    }
+}
+
+enum Listener {
+    Tcp(TcpListener),
+    Unix { _inherited: Inherited, listener: UnixListener },
+}
+
+enum Socket {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    async fn accept(&self) -> std::io::Result<Socket> {
+        match self {
+            Listener::Tcp(listener) => {
+                listener.accept().await.map(|(socket, peer)| Socket::Tcp(socket, peer))
+            }
+            Listener::Unix { listener, .. } => {
+                listener.accept().await.map(|(socket, _)| Socket::Unix(socket))
+            }
+        }
+    }
 }
 
 impl Server {
@@ -120,9 +199,7 @@ impl Server {
             .await
             .map_err(|error| cannot(Kind::Unreachable, error))?;
         let address = listener.local_addr().map_err(|error| cannot(Kind::Unreachable, error))?;
-        let (stop, stopping) = watch::channel(false);
-        let done = tokio::spawn(accept(listener, Arc::new(door), stopping));
-        Ok(Server { address, stop, done })
+        Ok(Server { address, service: Service::start(Listener::Tcp(listener), door) })
     }
 
     /// Where it listens.
@@ -132,8 +209,7 @@ impl Server {
 
     /// Closes the port and every connection, with `connection.close` (320, as RabbitMQ when it stops).
     pub async fn stop(self) {
-        let _ = self.stop.send(true);
-        let _ = self.done.await;
+        self.service.stop().await;
     }
 }
 
@@ -144,13 +220,13 @@ struct Door {
     tls: Option<Tls>,
 }
 
-async fn accept(listener: TcpListener, door: Arc<Door>, mut stopping: watch::Receiver<bool>) {
+async fn accept(listener: Listener, door: Arc<Door>, mut stopping: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((socket, peer)) => {
-                    connections.spawn(serve(socket, peer, door.clone(), stopping.clone()));
+                Ok(socket) => {
+                    connections.spawn(serve(socket, door.clone(), stopping.clone()));
                 }
                 Err(error) => {
                     // Out of file descriptors, usually: those who are here must go on.
@@ -170,38 +246,63 @@ async fn accept(listener: TcpListener, door: Arc<Door>, mut stopping: watch::Rec
     }
 }
 
-async fn serve(socket: TcpStream, peer: SocketAddr, door: Arc<Door>, stopping: watch::Receiver<bool>) {
-    tracing::debug!(%peer, "connection accepted");
-    // Replies are small and must not wait for the acknowledgement of the one before.
-    let _ = socket.set_nodelay(true);
+async fn serve(socket: Socket, door: Arc<Door>, stopping: watch::Receiver<bool>) {
     let deadline = Instant::now() + door.limits.handshake;
     let greeted = async {
-        let visitor = admit(socket, peer, door.tls.as_ref(), deadline).await?;
-        handshake::greet(visitor, &door.broker, &door.limits, deadline).await
+        let visitor = match socket {
+            Socket::Tcp(socket, peer) => admit(socket, peer, door.tls.as_ref(), deadline).await?,
+            Socket::Unix(socket) => admit_process(socket)?,
+        };
+        let peer = visitor.peer;
+        tracing::debug!(%peer, "connection accepted");
+        let greeted = handshake::greet(visitor, &door.broker, &door.limits, deadline).await?;
+        if greeted.is_none() {
+            tracing::debug!(%peer, "connection closed before it was open");
+        }
+        Ok::<_, Error>(greeted)
     };
     match greeted.await {
         Ok(Some(greeted)) => connection::run(greeted, &door.limits, stopping).await,
-        Ok(None) => tracing::debug!(%peer, "connection closed before it was open"),
-        Err(error) => tracing::warn!(%peer, %error, "handshake failed"),
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "handshake failed"),
     }
 }
 
 /// Does the TLS handshake, where there is one to do.
-async fn admit(socket: TcpStream, peer: SocketAddr, tls: Option<&Tls>, deadline: Instant) -> Result<Visitor> {
+async fn admit(
+    socket: TcpStream,
+    address: SocketAddr,
+    tls: Option<&Tls>,
+    deadline: Instant,
+) -> Result<Visitor> {
+    let peer = Peer::Address(address);
+    // Replies are small and must not wait for the acknowledgement of the one before.
+    let _ = socket.set_nodelay(true);
     let Some(tls) = tls else {
         let (reader, writer) = socket::plain(socket);
-        return Ok(Visitor { reader, writer, peer, identity: None });
+        return Ok(Visitor { reader, writer, peer, identity: Identity::Unknown });
     };
     match timeout_at(deadline, tls::handshake(&socket, tls.config.clone())).await {
         Ok(Ok(session)) => {
             let certificate = session.peer_certificates().and_then(<[_]>::first);
-            let identity = Some(tls.user(certificate));
+            let identity = Identity::Certificate(tls.user(certificate));
             let (reader, writer) = socket::secured(socket, session);
             Ok(Visitor { reader, writer, peer, identity })
         }
         Ok(Err(error)) => Err(tls::explain(error)),
         Err(_) => Err(Error::new(Kind::Timeout, "TLS handshake", "not finished in time")),
     }
+}
+
+/// Lets in whoever runs as the same user.
+fn admit_process(socket: UnixStream) -> Result<Visitor> {
+    let refuse = |reason: String| Error::new(Kind::AccessRefused, "handshake", reason);
+    let process = doorway::admit(&socket)
+        .map_err(|error| refuse(format!("the kernel does not say whose the process is: {error}")))?
+        .ok_or_else(|| refuse("the process belongs to another user".into()))?;
+    doorway::widen(&socket);
+    let (reader, writer) = socket::unix(socket);
+    Ok(Visitor { reader, writer, peer: Peer::Process(process), identity: Identity::Owner })
 }
 
 /// A frame that cannot be read; text as `rabbit_reader:frame_error`.
@@ -230,6 +331,12 @@ fn reply_text(error: &Error) -> ShortString {
     ShortString::try_from(&*text).unwrap_or_else(|_| {
         ShortString::truncated(&format!("{}...", &text[..text.floor_char_boundary(ShortString::MAX - 3)]))
     })
+}
+
+impl fmt::Debug for LocalServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalServer").finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Server {

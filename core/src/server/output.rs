@@ -6,11 +6,11 @@ use std::io::{self, IoSlice};
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::socket;
-use crate::broker::Confirmed;
-use crate::message::Message;
+use crate::broker::{Confirmed, Publish};
+use crate::message::{Body, Message};
 use crate::wire::frame::{FRAME_END, FRAME_OVERHEAD};
 use crate::wire::hot::{self, Deliver};
-use crate::wire::{Method, basic, hot::encode_content};
+use crate::wire::{Method, PropertiesView, basic, hot::encode_content};
 
 /// Bodies from this size on are sent from where they are; shorter ones are copied beside their frames,
 /// which costs less than another piece in a vectored write.
@@ -22,31 +22,31 @@ const KEEP: usize = 256 << 10;
 
 /// Frames that have not been written, in order: full pieces, then the buffer that grows.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub(crate) struct Output {
     pieces: VecDeque<Bytes>,
     pieces_len: usize,
     tail: BytesMut,
 }
 
 impl Output {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.pieces_len + self.tail.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    pub(super) fn method(&mut self, channel: u16, method: &Method) {
+    pub(crate) fn method(&mut self, channel: u16, method: &Method) {
         method.encode(channel, &mut self.tail);
     }
 
-    pub(super) fn ack(&mut self, channel: u16, tag: u64, multiple: bool) {
+    pub(crate) fn ack(&mut self, channel: u16, tag: u64, multiple: bool) {
         hot::encode_ack(&mut self.tail, channel, tag, multiple);
     }
 
     /// Those that were refused one by one, then all others together up to the last of them.
-    pub(super) fn confirm(&mut self, channel: u16, confirmed: &Confirmed) {
+    pub(crate) fn confirm(&mut self, channel: u16, confirmed: &Confirmed) {
         let &Confirmed { first, mut last, ref refused } = confirmed;
         for number in refused {
             let nack = basic::Nack { delivery_tag: *number, multiple: false, requeue: false };
@@ -60,12 +60,12 @@ impl Output {
         }
     }
 
-    pub(super) fn heartbeat(&mut self) {
+    pub(crate) fn heartbeat(&mut self) {
         hot::encode_heartbeat(&mut self.tail);
     }
 
     /// `basic.deliver` and its content.
-    pub(super) fn deliver(
+    pub(crate) fn deliver(
         &mut self,
         channel: u16,
         consumer_tag: &str,
@@ -91,8 +91,43 @@ impl Output {
     }
 
     /// The content that follows a method: header and body.
-    pub(super) fn content(&mut self, channel: u16, message: &Message, frame_max: u32) {
+    pub(crate) fn content(&mut self, channel: u16, message: &Message, frame_max: u32) {
         encode_content(&mut self.tail, channel, message.encoded_properties(), message.body(), frame_max);
+    }
+
+    /// The same, of no properties and no body.
+    pub(crate) fn empty_content(&mut self, channel: u16) {
+        encode_content(&mut self.tail, channel, PropertiesView::EMPTY.0, &[], 0);
+    }
+
+    /// `basic.publish` and its content.
+    pub(crate) fn publish(&mut self, channel: u16, publish: Publish<'_>, frame_max: u32) {
+        let Publish { exchange, routing_key, mandatory, properties, body } = publish;
+        hot::encode_publish(&mut self.tail, channel, exchange, routing_key, mandatory);
+        match body {
+            Body::Owned(body) if body.len() >= SEND_IN_PLACE => {
+                hot::encode_content_header(&mut self.tail, channel, properties, body.len() as u64);
+                self.body_in_place(channel, &body, frame_max);
+            }
+            Body::Owned(body) => encode_content(&mut self.tail, channel, properties, &body, frame_max),
+            Body::Slice(body) => encode_content(&mut self.tail, channel, properties, body, frame_max),
+        }
+    }
+
+    /// Frames that are encoded already.
+    pub(crate) fn append(&mut self, frames: &Bytes) {
+        if frames.len() < SEND_IN_PLACE {
+            self.tail.extend_from_slice(frames);
+        } else {
+            self.push_tail();
+            self.push(frames.clone());
+        }
+    }
+
+    /// All frames, to be sent with [`Output::append`].
+    pub(crate) fn into_frames(mut self) -> VecDeque<Bytes> {
+        self.push_tail();
+        self.pieces
     }
 
     fn body_in_place(&mut self, channel: u16, body: &Bytes, frame_max: u32) {
@@ -109,8 +144,10 @@ impl Output {
     }
 
     fn push_tail(&mut self) {
-        let full = self.tail.split().freeze();
-        self.push(full);
+        if !self.tail.is_empty() {
+            let full = self.tail.split().freeze();
+            self.push(full);
+        }
     }
 
     fn push(&mut self, piece: Bytes) {
@@ -122,7 +159,7 @@ impl Output {
     ///
     /// # Errors
     /// `WouldBlock` when the socket is full and something is left; others when the connection is lost.
-    pub(super) fn write(&mut self, socket: &socket::Writer) -> io::Result<()> {
+    pub(crate) fn write(&mut self, socket: &socket::Writer) -> io::Result<()> {
         while !self.is_empty() {
             let written = if self.pieces.is_empty() {
                 socket.try_write(&self.tail)?

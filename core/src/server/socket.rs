@@ -1,30 +1,37 @@
-//! A connection's socket, plain or with TLS: one half that the connection's task reads, and one that any thread
+//! A connection's socket, plain, with TLS or between processes: one half that the connection's task reads, and one that any thread
 //! may write to without waiting.
 //!
 //! The kind is decided once, when a connection is accepted. A plain socket pays one branch per system call for it.
 
 use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use parking_lot::Mutex;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpStream, UnixStream, unix};
 
 use super::tls;
+use crate::inherited::Inherited;
 
 /// The reading half.
 #[derive(Debug)]
-pub(super) enum Reader {
+pub(crate) enum Reader {
     Plain(OwnedReadHalf),
+    Unix(unix::OwnedReadHalf),
     Tls(tls::Reader),
 }
 
 /// The writing half.
 #[derive(Debug)]
-pub(super) enum Writer {
+pub(crate) enum Writer {
     Plain(OwnedWriteHalf),
+    Unix {
+        _inherited: Inherited,
+        socket: unix::OwnedWriteHalf,
+    },
     Tls(tls::Writer),
     /// No socket: what is written is kept until it is asked for.
     Memory(Mutex<Vec<u8>>),
@@ -34,6 +41,13 @@ pub(super) enum Writer {
 pub(super) fn plain(socket: TcpStream) -> (Reader, Writer) {
     let (reader, writer) = socket.into_split();
     (Reader::Plain(reader), Writer::Plain(writer))
+}
+
+/// Both halves of a socket between processes.
+pub(crate) fn unix(socket: UnixStream) -> (Reader, Writer) {
+    let _inherited = Inherited::by_children(&socket);
+    let (reader, writer) = socket.into_split();
+    (Reader::Unix(reader), Writer::Unix { _inherited, socket: writer })
 }
 
 /// Both halves of a socket whose TLS handshake is done.
@@ -46,9 +60,10 @@ pub(super) fn secured(socket: TcpStream, session: rustls::ServerConnection) -> (
 impl Reader {
     /// Adds what is there to the buffer, waiting until something is; 0 at the end of the stream. Nothing is
     /// lost when the future is dropped.
-    pub(super) async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+    pub(crate) async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
         match self {
             Reader::Plain(socket) => socket.read_buf(buffer).await,
+            Reader::Unix(socket) => socket.read_buf(buffer).await,
             Reader::Tls(socket) => socket.read(buffer).await,
         }
     }
@@ -56,9 +71,10 @@ impl Reader {
 
 impl Writer {
     /// Writes as much as the socket takes without waiting.
-    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Writer::Plain(socket) => socket.try_write(bytes),
+            Writer::Unix { socket, .. } => socket.try_write(bytes),
             Writer::Tls(socket) => socket.try_write(&[IoSlice::new(bytes)]),
             Writer::Memory(written) => {
                 written.lock().extend_from_slice(bytes);
@@ -68,9 +84,10 @@ impl Writer {
     }
 
     /// The same, of several pieces.
-    pub(super) fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Writer::Plain(socket) => socket.try_write_vectored(pieces),
+            Writer::Unix { socket, .. } => socket.try_write_vectored(pieces),
             Writer::Tls(socket) => socket.try_write(pieces),
             Writer::Memory(written) => {
                 let mut written = written.lock();
@@ -82,32 +99,33 @@ impl Writer {
     }
 
     /// Writes what TLS holds back; `WouldBlock` when the socket does not take all of it.
-    pub(super) fn flush(&self) -> io::Result<()> {
+    pub(crate) fn flush(&self) -> io::Result<()> {
         match self {
             Writer::Tls(socket) => socket.flush(),
-            Writer::Plain(_) | Writer::Memory(_) => Ok(()),
+            Writer::Plain(_) | Writer::Unix { .. } | Writer::Memory(_) => Ok(()),
         }
     }
 
     /// Whether [`Writer::flush`] has something to do.
-    pub(super) fn holds_back(&self) -> bool {
+    pub(crate) fn holds_back(&self) -> bool {
         match self {
             Writer::Tls(socket) => socket.holds_back(),
-            Writer::Plain(_) | Writer::Memory(_) => false,
+            Writer::Plain(_) | Writer::Unix { .. } | Writer::Memory(_) => false,
         }
     }
 
     /// Waits until the socket takes bytes.
-    pub(super) async fn writable(&self) -> io::Result<()> {
+    pub(crate) async fn writable(&self) -> io::Result<()> {
         match self {
             Writer::Plain(socket) => socket.writable().await,
+            Writer::Unix { socket, .. } => socket.writable().await,
             Writer::Tls(socket) => socket.writable().await,
             Writer::Memory(_) => Ok(()),
         }
     }
 
     /// Writes all of it, waiting where the socket is full.
-    pub(super) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+    pub(crate) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         loop {
             let written = match bytes.is_empty() {
                 true => self.flush().map(|()| 0),
@@ -124,13 +142,17 @@ impl Writer {
     }
 
     /// Says that nothing follows; the other side may go on writing.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         if let Writer::Tls(socket) = self {
             socket.close_notify();
         }
-        if let Some(socket) = self.tcp() {
-            let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write); // fails when it is gone already
-        }
+        let socket = match self {
+            Writer::Plain(socket) => AsRef::<TcpStream>::as_ref(socket).as_fd(),
+            Writer::Unix { socket, .. } => AsRef::<UnixStream>::as_ref(socket).as_fd(),
+            Writer::Tls(socket) => socket.tcp().as_fd(),
+            Writer::Memory(_) => return,
+        };
+        let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write); // fails when it is gone already
     }
 
     /// Has Linux acknowledge at once what was received.
@@ -144,7 +166,7 @@ impl Writer {
         match self {
             Writer::Plain(socket) => Some(socket.as_ref()),
             Writer::Tls(socket) => Some(socket.tcp()),
-            Writer::Memory(_) => None,
+            Writer::Unix { .. } | Writer::Memory(_) => None,
         }
     }
 }

@@ -21,7 +21,7 @@ type Session = Arc<Mutex<ServerConnection>>;
 
 /// The reading half.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     socket: OwnedReadHalf,
     session: Session,
     /// Received, and not given to the session yet.
@@ -30,7 +30,7 @@ pub(super) struct Reader {
 
 /// The writing half.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     socket: OwnedWriteHalf,
     session: Session,
 }

@@ -3,6 +3,7 @@
 //! | in it | is |
 //! |---|---|
 //! | `lock` | locked (`flock`) by the process that has the directory, whose number is in it |
+//! | `socket` | where that process listens for others, or one that is gone has listened |
 //! | `format` | what this is, and the version of its layout |
 //! | `definitions` | virtual hosts, users, queues and so on: [`DefinitionStore`](super::DefinitionStore) |
 //! | `control` | a socket at which the process that has the directory takes requests, such as for a backup |
@@ -17,6 +18,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::error::{Error, Kind, Result};
+use crate::inherited::Inherited;
 
 /// The version of the layout that is written; older ones are read.
 const FORMAT: u32 = 1;
@@ -27,6 +29,7 @@ const TITLE: &str = "WarrenMQ data, format ";
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
+    _inherited: Inherited,
     /// The lock goes with it.
     _lock: File,
 }
@@ -58,7 +61,7 @@ impl Directory {
         check_ours(path)?;
         let lock = lock(path)?;
         check_format(path)?;
-        Ok(Directory { path: path.to_owned(), _lock: lock })
+        Ok(Directory { path: path.to_owned(), _inherited: Inherited::by_children(&lock), _lock: lock })
     }
 
     /// Where it is.

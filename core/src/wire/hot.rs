@@ -172,6 +172,68 @@ impl Deliver<'_> {
     }
 }
 
+/// A `basic.deliver`, without its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeliverRef<'a> {
+    /// Of the consumer that it is for.
+    pub consumer_tag: &'a str,
+    /// From 1, per channel.
+    pub delivery_tag: u64,
+    /// It was delivered before.
+    pub redelivered: bool,
+    /// Two short strings one after the other, as in [`PublishRef`].
+    pub exchange_and_routing_key: &'a [u8],
+}
+
+impl<'a> DeliverRef<'a> {
+    /// Reads the payload of a method frame whose [`method_id`] is `basic::Deliver::ID`.
+    ///
+    /// # Errors
+    /// `Truncated`, `TrailingBytes`, `NotUtf8`.
+    #[inline]
+    pub fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader(payload.get(4..).ok_or(DecodeError::Truncated)?);
+        let consumer_tag = reader.short_str()?;
+        let delivery_tag = reader.u64()?;
+        let redelivered = reader.u8()? & 1 != 0;
+        let exchange_and_routing_key = reader.0;
+        reader.skip_short_str()?;
+        reader.skip_short_str()?;
+        reader.finish()?;
+        Ok(DeliverRef { consumer_tag, delivery_tag, redelivered, exchange_and_routing_key })
+    }
+}
+
+/// Writes a `basic.publish`, without its content. Names are cut to 255 octets.
+#[inline]
+pub fn encode_publish(
+    out: &mut impl Output,
+    channel: u16,
+    exchange: &str,
+    routing_key: &str,
+    mandatory: bool,
+) {
+    let exchange = &exchange.as_bytes()[..exchange.len().min(255)];
+    let routing_key = &routing_key.as_bytes()[..routing_key.len().min(255)];
+    // Id, ticket, two lengths and the bits are 9 octets.
+    let size = 9 + exchange.len() + routing_key.len();
+    out.reserve(FRAME_OVERHEAD + size);
+    let [f0, f1, f2, f3, f4, f5, f6] = frame_header(FRAME_METHOD, channel, size as u32);
+    let [i0, i1, i2, i3] = basic::Publish::ID.to_be_bytes();
+    out.put(&[f0, f1, f2, f3, f4, f5, f6, i0, i1, i2, i3, 0, 0, exchange.len() as u8]);
+    out.put(exchange);
+    out.put(&[routing_key.len() as u8]);
+    out.put(routing_key);
+    out.put(&[mandatory.into(), FRAME_END]);
+}
+
+/// Writes the content header alone, for bodies that go to the socket from where they are.
+#[inline]
+pub fn encode_content_header(out: &mut impl Output, channel: u16, properties: &[u8], body_size: u64) {
+    out.reserve(content_header_len(properties));
+    put_content_header(out, channel, body_size, properties);
+}
+
 /// Writes the content header and body frames that follow a method with content (`basic.return`, `basic.get-ok`,
 /// `basic.publish`), as [`Deliver::encode`] does.
 pub fn encode_content(out: &mut impl Output, channel: u16, properties: &[u8], body: &[u8], frame_max: u32) {
@@ -359,6 +421,29 @@ mod tests {
         assert_eq!(frames[2].2, b"hi");
         let longer = [&frames[0].2[..], b"x"].concat();
         assert_eq!(PublishRef::decode(&longer), Err(DecodeError::TrailingBytes(1)));
+    }
+
+    #[test]
+    fn publishes_and_deliveries_are_read_as_they_were_written() {
+        let mut out = Vec::new();
+        encode_publish(&mut out, 3, "logs", "é", true);
+        let publish = basic::Publish {
+            exchange: ShortString::truncated("logs"),
+            routing_key: ShortString::truncated("é"),
+            mandatory: true,
+            immediate: false,
+        };
+        let mut whole = Vec::new();
+        Method::from(publish).encode(3, &mut whole);
+        assert_eq!(out, whole);
+
+        let deliver = &frames(&deliver(b"", 4096), 4096)[0].2;
+        let read = DeliverRef::decode(deliver).unwrap();
+        assert_eq!((read.consumer_tag, read.delivery_tag), ("ctag", 0x0102_0304_0506_0708));
+        assert_eq!((read.redelivered, read.exchange_and_routing_key), (true, &b"\x04logs\x05error"[..]));
+        for length in 0..deliver.len() {
+            assert!(DeliverRef::decode(&deliver[..length]).is_err());
+        }
     }
 
     #[test]

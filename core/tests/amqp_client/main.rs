@@ -1,9 +1,10 @@
-//! The AMQP client against WarrenMQ's own server, against RabbitMQ, and against the broker that
-//! `WARRENMQ_TEST_AMQP_URL` names.
+//! The clients that lead to another process: over AMQP against WarrenMQ's own server, against RabbitMQ, and against
+//! the broker that `WARRENMQ_TEST_AMQP_URL` names; over a directory's socket.
 
 #![allow(clippy::unwrap_used)] // a test that fails may panic
 
 mod brokers;
+mod local;
 mod scenarios;
 
 use std::env;
@@ -12,13 +13,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use brokers::RabbitMq;
-use scenarios::{ALL, open, run};
+use scenarios::{ALL, AMQP, open, run};
 
 /// Threads are counted, so one broker at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn all(url: &str) {
-    for (name, scenario) in ALL {
+    for (name, scenario) in ALL.iter().chain(AMQP) {
         eprintln!("  {name}");
         scenario(url);
     }

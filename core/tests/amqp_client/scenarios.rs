@@ -24,6 +24,7 @@ macro_rules! scenarios {
     ($($name:ident),* $(,)?) => { &[$((stringify!($name), $name)),*] };
 }
 
+/// On every transport that leads to another process.
 pub(crate) const ALL: &[Scenario<str>] = scenarios![
     what_one_connection_sends_another_receives,
     every_outcome_says_what_happened_to_its_message,
@@ -49,11 +50,14 @@ pub(crate) const ALL: &[Scenario<str>] = scenarios![
     acking_twice_is_an_error_that_the_consumer_hears_of,
     unawaited_publishes_are_bounded,
     closing_waits_for_what_was_published,
+    names_that_are_too_long_are_refused_before_they_are_sent,
+];
+
+pub(crate) const AMQP: &[Scenario<str>] = scenarios![
     the_end_of_the_connection_is_told_once_to_everybody,
     a_wrong_password_is_refused_and_not_shown,
     an_unknown_virtual_host_is_refused,
     who_cannot_be_reached_is_named,
-    names_that_are_too_long_are_refused_before_they_are_sent,
 ];
 
 pub(crate) const RABBITMQ: &[Scenario<RabbitMq>] = scenarios![
@@ -71,7 +75,7 @@ pub(crate) fn open(url: &str) -> Connection {
 }
 
 /// A connection with a channel, and a new queue that goes with it.
-fn queue(url: &str) -> (Connection, Channel, String) {
+pub(crate) fn queue(url: &str) -> (Connection, Channel, String) {
     let connection = open(url);
     let channel = run(connection.channel()).unwrap();
     let options = QueueOptions { exclusive: true, ..QueueOptions::default() };
@@ -85,7 +89,7 @@ fn unique(name: &str) -> String {
     format!("{name}-{}-{}", std::process::id(), now.as_nanos())
 }
 
-fn publish<'a>(queue: &'a str, body: &'a [u8]) -> Publish<'a> {
+pub(crate) fn publish<'a>(queue: &'a str, body: &'a [u8]) -> Publish<'a> {
     Publish {
         exchange: "",
         routing_key: queue,
@@ -95,23 +99,23 @@ fn publish<'a>(queue: &'a str, body: &'a [u8]) -> Publish<'a> {
     }
 }
 
-fn outcome(publishing: Publishing) -> Result<Outcome, Error> {
+pub(crate) fn outcome(publishing: Publishing) -> Result<Outcome, Error> {
     match publishing {
         Publishing::Done(outcome) => Ok(outcome),
         Publishing::Pending(answer) => run(answer),
     }
 }
 
-fn send(channel: &Channel, queue: &str, body: &str) -> Outcome {
+pub(crate) fn send(channel: &Channel, queue: &str, body: &str) -> Outcome {
     outcome(channel.publish(publish(queue, body.as_bytes())).unwrap()).unwrap()
 }
 
-fn consume(channel: &Channel, queue: &str) -> Consumer {
+pub(crate) fn consume(channel: &Channel, queue: &str) -> Consumer {
     run(channel.consume(&ConsumeOptions { queue, ..ConsumeOptions::default() })).unwrap()
 }
 
 /// Waits until this many were taken.
-fn take(consumer: &Consumer, count: usize) -> Vec<Delivery> {
+pub(crate) fn take(consumer: &Consumer, count: usize) -> Vec<Delivery> {
     let mut taken = Vec::new();
     while taken.len() < count {
         assert!(consumer.wait(Some(Duration::from_secs(20))), "only {} of {count} came", taken.len());
@@ -121,7 +125,7 @@ fn take(consumer: &Consumer, count: usize) -> Vec<Delivery> {
 }
 
 /// The error that a consumer ends with.
-fn end(consumer: &Consumer) -> Error {
+pub(crate) fn end(consumer: &Consumer) -> Error {
     let mut taken = Vec::new();
     loop {
         assert!(consumer.wait(Some(Duration::from_secs(20))), "the consumer does not end");
@@ -135,7 +139,7 @@ fn nothing_comes(consumer: &Consumer) {
     assert!(!consumer.wait(Some(Duration::from_millis(200))), "something came");
 }
 
-fn bodies(deliveries: &[Delivery]) -> Vec<String> {
+pub(crate) fn bodies(deliveries: &[Delivery]) -> Vec<String> {
     deliveries.iter().map(|delivery| String::from_utf8_lossy(delivery.message.body()).into_owned()).collect()
 }
 

@@ -12,6 +12,7 @@ use crate::broker::names;
 use crate::broker::outbox::Wakes;
 use crate::broker::queue::{Queue, QueueInfo, QueueKind, QueueOptions, not_found};
 use crate::broker::replies::PSEUDO_QUEUE;
+use crate::broker::session::Authority;
 use crate::error::{Error, Kind, Result};
 use crate::wire::table::{Table, Value};
 
@@ -60,7 +61,9 @@ impl Channel {
         if name.starts_with(PSEUDO_QUEUE) {
             return Err(not_found("queue.declare", name, &session.vhost.name));
         }
-        if name.starts_with("amq.") {
+        // A client of ours whose host has gone makes the queue anew that the host had named.
+        let renewed = name.starts_with("amq.gen-") && matches!(session.authority, Authority::Host);
+        if name.starts_with("amq.") && !renewed {
             return Err(session.vhost.reserved("queue.declare", "queue", name));
         }
         let generated;

@@ -45,6 +45,8 @@ pub struct Publish<'a> {
 pub struct Returned {
     /// The message.
     pub message: Message,
+    /// Its number among the channel's publishes: from 1 since `confirm.select`, or since the transaction began.
+    pub number: u64,
 }
 
 /// Publishes whose fate is known.
@@ -162,8 +164,10 @@ impl Channel {
             with_reply_to = self.answerable(properties)?;
             properties = &with_reply_to;
         }
-        if let Some((published, _)) = &mut self.publisher.confirms {
-            *published += 1;
+        match (&mut self.publisher.confirms, &mut self.tx) {
+            (Some((published, _)), _) => *published += 1,
+            (None, Some(tx)) => tx.published += 1,
+            (None, None) => {}
         }
         let view = PropertiesView(properties);
         let delay = if view.has_headers() && !answers { delay(view) } else { None };
@@ -208,7 +212,10 @@ impl Channel {
     fn send_back(&mut self, message: Message) {
         match &mut self.tx {
             Some(tx) => tx.publish(message, Route::default(), true, None),
-            None => self.publisher.returned.push(Returned { message }),
+            None => {
+                let number = self.publisher.confirms.map_or(0, |(published, _)| published);
+                self.publisher.returned.push(Returned { message, number });
+            }
         }
     }
 

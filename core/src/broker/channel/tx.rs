@@ -11,6 +11,8 @@ use crate::message::Message;
 /// What a transactional channel has done since its last commit or rollback.
 #[derive(Default)]
 pub(super) struct Tx {
+    /// How many were published; not all of them need be among `publishes`.
+    pub(super) published: u64,
     publishes: Vec<Publish>,
     settled: Vec<Held>,
 }
@@ -18,6 +20,7 @@ pub(super) struct Tx {
 /// A message and where it was routed to when it was published: bindings that change before the commit
 /// do not matter to it.
 struct Publish {
+    number: u64,
     message: Message,
     route: Route,
     mandatory: bool,
@@ -26,7 +29,7 @@ struct Publish {
 
 impl Tx {
     pub(super) fn publish(&mut self, message: Message, route: Route, mandatory: bool, delay: Option<u64>) {
-        self.publishes.push(Publish { message, route, mandatory, delay });
+        self.publishes.push(Publish { number: self.published, message, route, mandatory, delay });
     }
 }
 
@@ -51,11 +54,11 @@ impl Channel {
     /// `PreconditionFailed` on a channel without transactions; and when a full queue refused a message, all else
     /// having taken effect.
     pub fn tx_commit(&mut self, wakes: &mut Wakes) -> Result<()> {
-        let Tx { publishes, settled } = self.take_tx("tx.commit")?;
-        for Publish { message, route, mandatory, delay } in publishes {
+        let Tx { publishes, settled, .. } = self.take_tx("tx.commit")?;
+        for Publish { number, message, route, mandatory, delay } in publishes {
             let reached = delay.is_some() || route.iter().any(|queue| self.session.vhost.still_has(queue));
             if mandatory && !reached {
-                self.publisher.returned.push(Returned { message: message.clone() });
+                self.publisher.returned.push(Returned { message: message.clone(), number });
             }
             if reached {
                 self.enqueue(message, route, delay, wakes);

@@ -15,12 +15,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use super::connection::Shared;
-use super::consumer::Mailbox;
 use super::errors;
-use super::ledger::{Ledger, Tags};
 use super::publisher::{Outgoing, Publisher, Reply};
 use crate::client::Settle;
+use crate::client::closed::closed;
 use crate::client::driver::{Answer, now};
+use crate::client::ledger::{Ledger, Tags};
+use crate::client::mailbox::Mailbox;
 use crate::error::{Error, Kind, Result};
 
 /// How long closing waits for the confirms of what was published.
@@ -193,9 +194,9 @@ impl State {
     /// The refusal of what is asked of a closed channel.
     pub(super) fn closed_error(&self, operation: &'static str) -> Error {
         match (&*self.reason.lock(), self.connection.end()) {
-            (Some(reason), _) => errors::closed("channel", operation, Some(reason)),
-            (None, Some(end)) => errors::closed("connection", operation, end.as_ref()),
-            (None, None) => errors::closed("channel", operation, None),
+            (Some(reason), _) => closed("channel", operation, Some(reason)),
+            (None, Some(end)) => closed("connection", operation, end.as_ref()),
+            (None, None) => closed("channel", operation, None),
         }
     }
 

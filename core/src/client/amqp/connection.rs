@@ -20,11 +20,12 @@ use tokio::time::timeout;
 use super::address::Address;
 use super::channel::{Channel, State};
 use super::errors;
-use super::in_flight::InFlight;
 use super::methods::Handle;
 use super::tls::ClientTls;
 use crate::client::ConnectOptions;
+use crate::client::closed::closed;
 use crate::client::driver::{Answer, ChannelDriver, ConnectionDriver, ConnectionEvent, Listener, now};
+use crate::client::in_flight::InFlight;
 use crate::client::process::{self, Birthplace};
 use crate::error::{Error, Kind, Result};
 
@@ -287,7 +288,7 @@ impl Shared {
 
 async fn open_channel(shared: Arc<Shared>, lapin: Arc<lapin::Connection>) -> Result<Arc<dyn ChannelDriver>> {
     let channel = lapin.create_channel().await.map_err(|error| match shared.end() {
-        Some(end) => errors::closed("connection", "channel.open", end.as_ref()),
+        Some(end) => closed("connection", "channel.open", end.as_ref()),
         None => errors::translate(&error, "channel.open", ""),
     })?;
     let channel = Channel::start(shared.clone(), channel);
@@ -330,12 +331,12 @@ impl ConnectionDriver for Amqp {
             return now(Err(error));
         }
         if let Some(end) = shared.end() {
-            return now(Err(errors::closed("connection", "channel.open", end.as_ref())));
+            return now(Err(closed("connection", "channel.open", end.as_ref())));
         }
         let opening = shared.runtime.spawn(open_channel(shared.clone(), self.lapin.clone()));
-        Box::pin(async move {
-            opening.await.unwrap_or_else(|_| Err(errors::closed("connection", "channel.open", None)))
-        })
+        Box::pin(
+            async move { opening.await.unwrap_or_else(|_| Err(closed("connection", "channel.open", None))) },
+        )
     }
 
     fn listen(&self, address: &str) -> Answer<SocketAddr> {

@@ -3,7 +3,6 @@
 //! How much waits there is bounded by the prefetch. Without acknowledgements AMQP has no flow control
 //! short of not reading the socket, on which confirms and heartbeats come too: then it is not bounded.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -15,71 +14,17 @@ use bytes::Bytes;
 use futures_core::Stream;
 use lapin::message::Delivery as Incoming;
 use lapin::options::BasicCancelOptions;
-use parking_lot::Mutex;
 
 use super::channel::{Channel, Command};
 use super::values;
 use crate::client::driver::{Answer, Bell, ConsumerDriver, now};
-use crate::client::inbox::Doorbell;
+use crate::client::mailbox::Mailbox;
 use crate::client::{Delivery, Settle};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Body, Message, route_key};
 
 /// How many deliveries are moved at a time.
 const BATCH: usize = 256;
-
-/// Where deliveries wait to be taken.
-#[derive(Debug)]
-pub(super) struct Mailbox {
-    tag: Arc<str>,
-    no_ack: bool,
-    doorbell: Doorbell,
-    content: Mutex<Content>,
-}
-
-#[derive(Debug, Default)]
-struct Content {
-    deliveries: VecDeque<Delivery>,
-    /// Why nothing comes any more.
-    ended: Option<Error>,
-    /// Its user cancels it.
-    cancelled: bool,
-    /// Its user is gone: what still comes goes back.
-    abandoned: bool,
-}
-
-impl Mailbox {
-    /// Says that nothing comes any more. The first reason is kept.
-    pub(super) fn end(&self, error: Error) {
-        let tag = &self.tag;
-        self.content.lock().ended.get_or_insert_with(|| error.on(format!("consumer '{tag}'")));
-        self.doorbell.ring();
-    }
-
-    /// Drops what needs settling.
-    pub(super) fn clear(&self) {
-        if !self.no_ack {
-            self.content.lock().deliveries.clear();
-        }
-    }
-
-    /// Puts back what nobody can take any more, when the user is gone and nothing comes.
-    fn give_back(&self, channel: &Channel) {
-        let mut ledger = channel.state.ledger.lock();
-        let mut content = self.content.lock();
-        if !content.abandoned || content.ended.is_none() || content.deliveries.is_empty() || self.no_ack {
-            return;
-        }
-        let tags: Vec<_> = content.deliveries.drain(..).map(|delivery| (delivery.tag, false)).collect();
-        // Fails when the channel is closed, and then they have gone back already.
-        let _ = channel.send("basic.nack", Command::Settle(ledger.settle(&tags), Settle::Requeue));
-    }
-
-    fn something(&self) -> bool {
-        let content = self.content.lock();
-        !content.deliveries.is_empty() || content.ended.is_some()
-    }
-}
 
 /// A message as lapin gives it.
 pub(super) fn message(incoming: Incoming) -> Message {
@@ -95,27 +40,28 @@ pub(super) struct Consumer {
     mailbox: Arc<Mailbox>,
 }
 
+/// Puts back what nobody can take any more.
+fn give_back(mailbox: &Mailbox, channel: &Channel) {
+    let mut ledger = channel.state.ledger.lock();
+    let tags: Vec<_> = mailbox.leftovers().iter().map(|delivery| (delivery.tag, false)).collect();
+    if !tags.is_empty() {
+        // Fails when the channel is closed, and then they have gone back already.
+        let _ = channel.send("basic.nack", Command::Settle(ledger.settle(&tags), Settle::Requeue));
+    }
+}
+
 impl Consumer {
     /// Starts the task that fills the mailbox; to be called within the runtime.
     pub(super) fn start(channel: Arc<Channel>, stream: lapin::Consumer, no_ack: bool) -> Self {
-        let mailbox = Arc::new(Mailbox {
-            tag: stream.tag().as_str().into(),
-            no_ack,
-            doorbell: Doorbell::default(),
-            content: Mutex::default(),
-        });
+        let mailbox = Mailbox::new(stream.tag().as_str(), no_ack, &Arc::default());
         channel.state.add_mailbox(&mailbox);
         tokio::spawn(fill(stream, channel.clone(), mailbox.clone()));
         Consumer { channel, mailbox }
     }
 
     fn end(&self) -> Answer<()> {
-        {
-            let mut content = self.mailbox.content.lock();
-            if content.ended.is_some() {
-                return now(Ok(()));
-            }
-            content.cancelled = true;
+        if !self.mailbox.cancel() {
+            return now(Ok(()));
         }
         let tag = self.mailbox.tag.clone();
         self.channel.call("basic.cancel", format!("consumer '{tag}'"), move |channel| async move {
@@ -129,19 +75,7 @@ async fn fill(mut stream: lapin::Consumer, channel: Arc<Channel>, mailbox: Arc<M
     let mut come = Vec::new();
     let ended = loop {
         let ended = poll_fn(|cx| drain(&mut stream, &mut come, cx)).await;
-        let mut ledger = channel.state.ledger.lock();
-        let mut content = mailbox.content.lock();
-        let was_empty = content.deliveries.is_empty();
-        for (tag, redelivered, message) in come.drain(..) {
-            if ledger.deliver(tag, mailbox.no_ack) {
-                content.deliveries.push_back(Delivery { tag, redelivered, message });
-            }
-        }
-        let ring = was_empty && !content.deliveries.is_empty();
-        drop((content, ledger));
-        if ring {
-            mailbox.doorbell.ring();
-        }
+        mailbox.put(&channel.state.ledger, come.drain(..));
         if let Some(ended) = ended {
             break ended;
         }
@@ -153,7 +87,7 @@ async fn fill(mut stream: lapin::Consumer, channel: Arc<Channel>, mailbox: Arc<M
             mailbox.end(if error.kind() == Kind::Closed { error } else { closed });
         }
         Ok(()) => {
-            let reason = match mailbox.content.lock().cancelled {
+            let reason = match mailbox.is_cancelled() {
                 _ if !channel.state.is_open() => None,
                 true => Some("the consumer was cancelled"),
                 false => Some("the queue was deleted"),
@@ -162,19 +96,20 @@ async fn fill(mut stream: lapin::Consumer, channel: Arc<Channel>, mailbox: Arc<M
             mailbox.end(reason.map_or_else(|| channel.state.closed_error("basic.consume"), cancelled));
         }
     }
-    mailbox.give_back(&channel);
+    give_back(&mailbox, &channel);
 }
 
 /// Takes what is there; ready with at least one delivery, or with how the stream ended.
 fn drain(
     stream: &mut lapin::Consumer,
-    come: &mut Vec<(u64, bool, Message)>,
+    come: &mut Vec<Delivery>,
     cx: &mut Context<'_>,
 ) -> Poll<Option<lapin::Result<()>>> {
     while come.len() < BATCH {
         match Pin::new(&mut *stream).poll_next(cx) {
             Poll::Ready(Some(Ok(incoming))) => {
-                come.push((incoming.delivery_tag, incoming.redelivered, message(incoming)));
+                let (tag, redelivered) = (incoming.delivery_tag, incoming.redelivered);
+                come.push(Delivery { tag, redelivered, message: message(incoming) });
             }
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
             Poll::Ready(None) => return Poll::Ready(Some(Ok(()))),
@@ -192,26 +127,17 @@ impl ConsumerDriver for Consumer {
 
     fn take(&self, max: usize, into: &mut Vec<Delivery>) -> Result<()> {
         self.channel.state.connection.born.check("basic.consume")?;
-        let mut content = self.mailbox.content.lock();
-        let count = max.min(content.deliveries.len());
-        into.extend(content.deliveries.drain(..count));
-        match &content.ended {
-            Some(error) if count == 0 => Err(error.clone()),
-            _ => Ok(()),
-        }
+        self.mailbox.take(max, into)
     }
 
     fn wait(&self, timeout: Option<Duration>) -> bool {
         // After a fork there is nobody who would ring; taking says why.
         let forked = self.channel.state.connection.born.check("basic.consume").is_err();
-        forked || self.mailbox.doorbell.wait(timeout, || self.mailbox.something())
+        forked || self.mailbox.wait(timeout)
     }
 
     fn on_ready(&self, bell: Bell) {
-        self.mailbox.doorbell.set(0, bell.clone());
-        if self.mailbox.something() {
-            bell();
-        }
+        self.mailbox.on_ready(bell);
     }
 
     fn cancel(&self) -> Answer<()> {
@@ -226,9 +152,8 @@ impl Drop for Consumer {
             std::mem::forget((self.channel.clone(), self.mailbox.clone()));
             return;
         }
-        self.mailbox.doorbell.remove(0);
-        self.mailbox.content.lock().abandoned = true;
-        self.mailbox.give_back(&self.channel);
+        self.mailbox.abandon();
+        give_back(&self.mailbox, &self.channel);
         drop(self.end()); // sent all the same; refused only when the channel is closed
     }
 }

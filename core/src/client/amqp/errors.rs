@@ -28,30 +28,8 @@ pub(super) fn translate(error: &lapin::Error, operation: &'static str, entity: &
     Error::new(kind, operation, reason).on(entity).caused_by(error.clone())
 }
 
-/// What the broker itself said: its reply code and, without the name of the code, its text.
 fn refused(refusal: &AMQPError, operation: &'static str, entity: &str) -> Error {
-    let kind = Kind::from_code(refusal.get_id()).unwrap_or(Kind::InternalError);
-    let text = refusal.get_message().as_str();
-    let reason = text.strip_prefix(kind.name()).and_then(|text| text.strip_prefix(" - ")).unwrap_or(text);
-    Error::new(kind, operation, reason).on(entity)
-}
-
-/// The refusal of an operation on something that is closed already, and why it is.
-pub(super) fn closed(what: &str, operation: &'static str, why: Option<&Error>) -> Error {
-    match why {
-        Some(why) => {
-            let reason = match why.kind() {
-                Kind::Closed => why.reason().into(),
-                _ => format!("the {what} was closed by an error: {}", why.reply_text()),
-            };
-            Error::new(Kind::Closed, operation, reason).caused_by(why.clone())
-        }
-        None => Error::new(Kind::Closed, operation, format!("the {what} is closed")),
-    }
-    .advise(match what {
-        "channel" => "open a new one on an open connection",
-        _ => "open a new one with connect()",
-    })
+    crate::client::closed::refused(refusal.get_id(), refusal.get_message().as_str(), operation, entity)
 }
 
 #[cfg(test)]
@@ -66,10 +44,5 @@ mod tests {
         let error = error.unwrap_or_else(|| panic!("404 is a code of the spec"));
         assert_eq!(error.reply_text(), text);
         assert_eq!(error.to_string(), format!("basic.get queue 'x': {text}"));
-
-        let later = closed("channel", "queue.bind", Some(&error));
-        assert_eq!(later.kind(), Kind::Closed);
-        assert!(later.to_string().contains(text), "{later}");
-        assert_eq!(std::error::Error::source(&later).map(ToString::to_string), Some(error.to_string()));
     }
 }

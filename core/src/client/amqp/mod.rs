@@ -7,9 +7,7 @@
 //! | `channel` | the task that keeps a channel's calls in order, and what is known of the channel |
 //! | `methods` | the channel's calls |
 //! | `publisher` | publishes from the call to the confirm, and which of them came back unrouted |
-//! | `in_flight` | how much may be published and not yet confirmed |
 //! | `consumer` | deliveries on their way to who takes them |
-//! | `ledger` | which deliveries still have to be settled, and with how few frames that is done |
 //! | `tls` | certificates, ours and the broker's |
 //! | `values`, `errors` | properties and errors: ours ⇄ lapin's |
 //!
@@ -21,8 +19,6 @@ mod channel;
 mod connection;
 mod consumer;
 mod errors;
-mod in_flight;
-mod ledger;
 mod methods;
 mod publisher;
 mod tls;

@@ -28,8 +28,8 @@ use lapin::{BasicProperties, Confirmation};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::in_flight::Ticket;
 use super::{errors, values};
+use crate::client::in_flight::Ticket;
 use crate::client::{BatchOutcome, Outcome, Publish};
 use crate::error::{Error, Kind, Result};
 use crate::message::Body;

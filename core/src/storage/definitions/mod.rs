@@ -24,6 +24,7 @@ use redb::Database;
 
 use crate::broker::{Change, Definition, Noted, Record};
 use crate::error::{Error, Kind, Result};
+use crate::inherited::Inherited;
 use tables::Failure;
 
 /// What of the file is kept in memory: it is read once at the start, and later only where something changes.
@@ -73,10 +74,14 @@ impl DefinitionStore {
     /// `ResourceError`, naming the file: it cannot be read or written, it is damaged, or a newer version wrote it.
     pub fn open(path: &Path) -> Result<Self> {
         let at = path.to_owned();
+        let inherited = Mutex::new(None); // the database locks the file
         let open = move || {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false).mode(0o600);
-            let database = Database::builder().set_cache_size(CACHE).create_file(options.open(&at)?)?;
+            let file = options.open(&at)?;
+            let noted = Inherited::by_children(&file);
+            let database = Database::builder().set_cache_size(CACHE).create_file(file)?;
+            *inherited.lock() = Some(noted);
             if let Some(folder) = at.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 std::fs::File::open(folder)?.sync_all()?; // so that a new file is found after a loss of power
             }

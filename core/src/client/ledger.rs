@@ -9,9 +9,9 @@ pub(super) type Tags = SmallVec<[(u64, bool); 4]>;
 
 /// The delivery tags of one channel: consecutive numbers, given by the broker.
 ///
-/// Every frame costs lapin some ten microseconds, so runs of acknowledgements are merged into one with
-/// `multiple`. That settles all tags up to it, also those of deliveries that are still on their way from
-/// lapin to a mailbox; hence `seen`.
+/// Every frame costs a client and its broker time (lapin some ten microseconds), so runs of acknowledgements are
+/// merged into one with `multiple`. That settles all tags up to it, also those of deliveries that are still on
+/// their way to a mailbox; hence `seen`.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// Delivered and not settled.
@@ -102,6 +102,14 @@ impl Ledger {
         let last = self.settle_all()?;
         self.requeued = last;
         Some(last)
+    }
+
+    /// Notes that the broker has forgotten everything; the last tag that there was.
+    pub(super) fn void(&mut self) -> u64 {
+        self.open.clear();
+        self.seen = self.ahead.pop_last().unwrap_or(0).max(self.seen);
+        self.ahead.clear();
+        self.seen
     }
 
     fn settle_all(&mut self) -> Option<u64> {

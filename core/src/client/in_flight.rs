@@ -53,6 +53,13 @@ impl InFlight {
     }
 }
 
+impl InFlight {
+    /// Whether nothing is under way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.now.lock().0 == 0
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut now = self.of.now.lock();

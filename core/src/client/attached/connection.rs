@@ -1,0 +1,297 @@
+//! A connection: channels by their numbers, events, closing.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::channel::{Channel, Held, Reply};
+use super::dial::{Dialled, Socket, dial};
+use super::line::Line;
+use super::methods::Handle;
+use super::reader;
+use super::topology::Topology;
+use crate::client::ConnectOptions;
+use crate::client::closed::{closed, refused};
+use crate::client::driver::{Answer, ChannelDriver, ConnectionDriver, ConnectionEvent, Listener, now};
+use crate::client::in_flight::InFlight;
+use crate::client::mailbox::Load;
+use crate::client::process::{Birthplace, Hosted};
+use crate::error::{Error, Kind, Result};
+use crate::wire::{Method, ShortString, channel, connection};
+
+/// How long closing waits for the channels to be closed.
+const FLUSH: Duration = Duration::from_secs(15);
+
+/// How long the broker may take to say that it closed the connection.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// A connection to the broker of a directory that another process hosts.
+pub(in crate::client) struct Attached {
+    shared: Arc<Shared>,
+}
+
+/// What a connection's channels and its reader know of it.
+pub(super) struct Shared {
+    pub(super) born: Birthplace,
+    pub(super) directory: PathBuf,
+    pub(super) options: ConnectOptions,
+    /// The broker, once this process has taken it over.
+    pub(super) hosted: Mutex<Option<Hosted>>,
+    pub(super) topology: Mutex<Topology>,
+    pub(super) runtime: Runtime,
+    pub(super) line: Arc<Line>,
+    pub(super) in_flight: Arc<InFlight>,
+    /// What waits in the consumers' mailboxes.
+    pub(super) load: Arc<Load>,
+    /// The reader has stopped until less waits.
+    pub(super) paused: AtomicBool,
+    channel_max: u16,
+    channels: Mutex<HashMap<u16, Arc<Channel>>>,
+    /// Set once it is closed: by its user, or with the error that it was lost by.
+    end: Mutex<Option<Option<Error>>>,
+    ended: watch::Sender<bool>,
+    closing: AtomicBool,
+    listeners: Mutex<Vec<Listener>>,
+}
+
+impl Attached {
+    /// Connects to who hosts a directory. To be called on the runtime.
+    ///
+    /// # Errors
+    /// `Unreachable` when nobody listens there; what the broker refuses.
+    pub(in crate::client) async fn open(directory: &Path, options: &ConnectOptions) -> Result<Self> {
+        let Dialled { socket, frame_max, channel_max } = dial(directory, options).await?;
+        let Socket { reader, writer, buffer } = socket;
+        let runtime = Runtime::current();
+        let shared = Arc::new(Shared {
+            born: Birthplace::here(),
+            directory: directory.to_owned(),
+            options: options.clone(),
+            hosted: Mutex::default(),
+            topology: Mutex::default(),
+            line: Line::new(writer, frame_max, runtime.clone()),
+            runtime,
+            in_flight: InFlight::new(options.max_in_flight),
+            load: Arc::default(),
+            paused: AtomicBool::new(false),
+            channel_max: if channel_max == 0 { u16::MAX } else { channel_max },
+            channels: Mutex::default(),
+            end: Mutex::default(),
+            ended: watch::Sender::new(false),
+            closing: AtomicBool::new(false),
+            listeners: Mutex::default(),
+        });
+        shared.runtime.spawn(reader::run(shared.clone(), reader, buffer));
+        Ok(Attached { shared })
+    }
+}
+
+impl Shared {
+    /// How it ended, once it has: `Some(None)` when its user closed it.
+    pub(super) fn end(&self) -> Option<Option<Error>> {
+        self.end.lock().clone()
+    }
+
+    /// Its user closes it.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(SeqCst)
+    }
+
+    fn is_open(&self) -> bool {
+        self.born.check("connection").is_ok() && self.end.lock().is_none()
+    }
+
+    pub(super) fn channel(&self, number: u16) -> Option<Arc<Channel>> {
+        self.channels.lock().get(&number).cloned()
+    }
+
+    /// A channel's number may be used again.
+    pub(super) fn forget(&self, number: u16) {
+        self.channels.lock().remove(&number);
+    }
+
+    pub(super) fn all_channels(&self) -> Vec<Arc<Channel>> {
+        self.channels.lock().values().cloned().collect()
+    }
+
+    /// Has the reader go on, should it have stopped: who awaits something may take nothing before it has it.
+    pub(super) fn awaits_answer(&self) {
+        if self.paused.load(SeqCst) {
+            self.line.attention.notify_one();
+        }
+    }
+
+    /// Whether an answer or a confirm is awaited.
+    pub(super) fn awaits(&self) -> bool {
+        !self.in_flight.is_empty() || self.channels.lock().values().any(|channel| channel.awaits())
+    }
+
+    fn open_channel(self: &Arc<Self>) -> Answer<Arc<dyn ChannelDriver>> {
+        let channel = {
+            let mut channels = self.channels.lock();
+            let Some(number) = (1..=self.channel_max).find(|number| !channels.contains_key(number)) else {
+                let reason = "the connection has as many channels as the broker allows";
+                return now(Err(Error::new(Kind::ResourceError, "channel.open", reason)));
+            };
+            let channel = Channel::new(number, self);
+            channels.insert(number, channel.clone());
+            channel
+        };
+        let held = Arc::new(Held(channel.clone()));
+        let open = Method::ChannelOpen(channel::Open::default());
+        channel.call("channel.open", String::new(), &open, move |reply| match reply {
+            Reply::Method(Method::ChannelOpenOk(_)) => {
+                held.0.opened();
+                Some(Arc::new(Handle(held)) as Arc<dyn ChannelDriver>)
+            }
+            _ => None,
+        })
+    }
+
+    /// Takes a method of the connection itself.
+    pub(super) fn method(&self, method: &Method) -> Result<()> {
+        match method {
+            Method::ConnectionBlocked(blocked) => {
+                self.tell(&ConnectionEvent::Blocked(blocked.reason.as_str().into()));
+            }
+            Method::ConnectionUnblocked(_) => self.tell(&ConnectionEvent::Unblocked),
+            Method::ConnectionClose(close) => {
+                self.line.add(|out| out.method(0, &Method::ConnectionCloseOk(connection::CloseOk {})));
+                self.line.flush();
+                let id = u32::from(close.class_id) << 16 | u32::from(close.method_id);
+                for channel in self.all_channels() {
+                    channel.blame(id, close.reply_code, &close.reply_text, false);
+                }
+                return Err(refused(close.reply_code, &close.reply_text, "connection", ""));
+            }
+            Method::ConnectionCloseOk(_) => self.finish(None),
+            other => {
+                let reason = format!("{} was not expected", other.name());
+                return Err(Error::new(Kind::UnexpectedFrame, "connection", reason));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn tell(&self, event: &ConnectionEvent) {
+        let listeners = self.listeners.lock().clone();
+        listeners.iter().for_each(|listener| listener(event.clone()));
+    }
+
+    /// Notes once how it ended; while it is being closed, only that counts. Tells listeners and everybody who waits.
+    pub(super) fn finish(&self, how: Option<Error>) {
+        let how = how.filter(|_| !self.closing.load(SeqCst));
+        {
+            let mut end = self.end.lock();
+            if end.is_some() {
+                return;
+            }
+            *end = Some(how.clone());
+        }
+        self.line.finish();
+        self.tell(&ConnectionEvent::Closed(how));
+        let channels = std::mem::take(&mut *self.channels.lock());
+        channels.values().for_each(|channel| channel.shut());
+        self.listeners.lock().clear();
+        drop(self.hosted.lock().take());
+        self.ended.send_replace(true);
+        self.line.attention.notify_one();
+    }
+
+    /// Closes the channels, each when what was published on it is confirmed, and then the connection.
+    async fn close(self: Arc<Self>) {
+        if self.closing.swap(true, SeqCst) {
+            return;
+        }
+        let closing: Vec<_> =
+            self.all_channels().into_iter().map(|channel| self.runtime.spawn(channel.close())).collect();
+        let flushed = async {
+            for closed in closing {
+                let _ = closed.await;
+            }
+        };
+        let _ = timeout(FLUSH, flushed).await; // a broker that blocks the connection does not answer
+        if self.end().is_none() {
+            let close = connection::Close {
+                reply_code: 200,
+                reply_text: ShortString::truncated("OK"),
+                ..connection::Close::default()
+            };
+            self.line.add(|out| out.method(0, &Method::ConnectionClose(close)));
+            self.line.flush();
+            let mut ended = self.ended.subscribe();
+            self.paused.store(false, SeqCst);
+            self.line.attention.notify_one();
+            let _ = timeout(GOODBYE, ended.wait_for(|ended| *ended)).await;
+        }
+        self.finish(None);
+    }
+}
+
+impl ConnectionDriver for Attached {
+    fn transport(&self) -> &'static str {
+        "local"
+    }
+
+    fn is_open(&self) -> bool {
+        self.shared.is_open()
+    }
+
+    fn channel(&self) -> Answer<Arc<dyn ChannelDriver>> {
+        if let Err(error) = self.shared.born.check("channel.open") {
+            return now(Err(error));
+        }
+        match self.shared.end() {
+            Some(end) => now(Err(closed("connection", "channel.open", end.as_ref()))),
+            None => self.shared.open_channel(),
+        }
+    }
+
+    fn listen(&self, address: &str) -> Answer<SocketAddr> {
+        let reason = "another process hosts this directory's broker";
+        now(Err(Error::new(Kind::Unsupported, "listen", reason)
+            .on(format!("'{address}'"))
+            .advise("listen in the process that opened the directory first")))
+    }
+
+    fn on_event(&self, listener: Listener) {
+        self.shared.listeners.lock().push(listener);
+    }
+
+    fn close(&self) -> Answer<()> {
+        if self.shared.born.check("close").is_err() {
+            return now(Ok(()));
+        }
+        let closing = self.shared.runtime.spawn(self.shared.clone().close());
+        Box::pin(async move {
+            let _ = closing.await;
+            Ok(())
+        })
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        if self.shared.born.check("close").is_err() {
+            // In the child of a fork the locks inside may be held for ever.
+            std::mem::forget(self.shared.clone());
+            return;
+        }
+        self.shared.runtime.spawn(self.shared.clone().close());
+    }
+}
+
+impl fmt::Debug for Attached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("transport", &"local").field("open", &self.is_open()).finish()
+    }
+}

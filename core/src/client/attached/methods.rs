@@ -1,0 +1,517 @@
+//! The calls of a channel.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use tokio::sync::oneshot;
+
+use super::channel::{Held, Reply};
+use super::consumer::Consumer;
+use super::window::{Load, Mode, Reply as Told};
+use crate::broker::Binding;
+use crate::client::driver::{
+    Answer, BatchOutcome, BatchPublishing, ChannelDriver, ConsumerDriver, Outcome, Publishing, now,
+};
+use crate::client::{ConsumeOptions, ExchangeOptions, Get, Publish, QueueInfo, QueueOptions, Settle};
+use crate::error::{Error, Kind, Result};
+use crate::server::output::Output;
+use crate::wire::{Method, PropertiesView, ShortString, basic, confirm, exchange, queue, tx};
+
+/// Bytes of a batch that are encoded before they are written.
+const PIECE: usize = 128 << 10;
+
+/// A handle of a channel.
+#[derive(Debug)]
+pub(super) struct Handle(pub(super) Arc<Held>);
+
+/// Goes on with a value, or answers with the error at once.
+macro_rules! or_now {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return now(Err(error)),
+        }
+    };
+}
+
+/// Reads one kind of answer.
+macro_rules! answer {
+    ($pattern:pat => $value:expr) => {
+        |reply| match reply {
+            Reply::Method($pattern) => Some($value),
+            _ => None,
+        }
+    };
+}
+
+fn too_long(operation: &'static str, what: &str, length: usize) -> Error {
+    let reason = format!("the {what} is {length} bytes long, AMQP takes at most 255");
+    Error::new(Kind::InvalidArgument, operation, reason)
+}
+
+fn short(operation: &'static str, what: &str, text: &str) -> Result<ShortString> {
+    ShortString::try_from(text).map_err(|_| too_long(operation, what, text.len()))
+}
+
+fn queue_name(operation: &'static str, name: &str) -> Result<ShortString> {
+    short(operation, "queue name", name)
+}
+
+fn exchange_name(operation: &'static str, name: &str) -> Result<ShortString> {
+    short(operation, "exchange name", name)
+}
+
+fn on_queue(name: &str) -> String {
+    format!("queue '{name}'")
+}
+
+fn on_exchange(name: &str) -> String {
+    format!("exchange '{name}'")
+}
+
+/// Both ends of a binding.
+fn ends(what: &str, binding: &Binding<'_>) -> String {
+    format!("{what} '{}' and exchange '{}'", binding.destination, binding.source)
+}
+
+/// Destination, source and key of a binding.
+fn bound(operation: &'static str, binding: &Binding<'_>) -> Result<(ShortString, ShortString, ShortString)> {
+    Ok((
+        short(operation, "destination's name", binding.destination)?,
+        exchange_name(operation, binding.source)?,
+        short(operation, "routing key", binding.routing_key)?,
+    ))
+}
+
+/// Refuses what cannot be encoded.
+fn check(publish: &Publish<'_>) -> Result<()> {
+    let operation = "basic.publish";
+    for (what, name) in [("exchange name", publish.exchange), ("routing key", publish.routing_key)] {
+        if name.len() > ShortString::MAX {
+            return Err(too_long(operation, what, name.len()));
+        }
+    }
+    if publish.properties != PropertiesView::EMPTY.0 {
+        PropertiesView(publish.properties).validate().map_err(|error| {
+            let reason = format!("malformed properties: {error}");
+            Error::new(Kind::InvalidArgument, operation, reason).caused_by(error)
+        })?;
+    }
+    Ok(())
+}
+
+impl Handle {
+    /// Publishes on a transactional channel: no confirm comes. What was published when this is ready.
+    fn publish_in_transaction<T: Send + 'static>(
+        &self,
+        batch: &mut dyn Iterator<Item = Publish<'_>>,
+        outcome: T,
+    ) -> Result<std::result::Result<T, Answer<T>>> {
+        let channel = &self.0.0;
+        let line = &channel.connection.line;
+        for publish in batch {
+            check(&publish)?;
+            let _entered = line.enter();
+            let publish = Publish { mandatory: true, ..publish };
+            line.add(|out| out.publish(channel.number, publish, line.frame_max()));
+        }
+        line.flush();
+        let Some(room) = line.crowded() else { return Ok(Ok(outcome)) };
+        let channel = channel.clone();
+        Ok(Err(Box::pin(async move {
+            room.await.map_err(|_| channel.closed_error("basic.publish"))?;
+            Ok(outcome)
+        })))
+    }
+
+    /// Calls a method whose effect may end with the host, and which is then repeated.
+    fn note(
+        &self,
+        operation: &'static str,
+        entity: String,
+        method: Method,
+        is_answer: impl Fn(&Method) -> bool + Send + 'static,
+    ) -> Answer<()> {
+        let (channel, noted) = (self.0.0.clone(), method.clone());
+        self.0.0.call(operation, entity, &method, move |reply| match reply {
+            Reply::Method(reply) if is_answer(&reply) => {
+                channel.connection.topology.lock().add(noted);
+                Some(())
+            }
+            _ => None,
+        })
+    }
+
+    /// What publishing means here; asks for confirms at the first publish.
+    fn mode(&self) -> Mode {
+        let channel = &self.0.0;
+        let _entered = channel.connection.line.enter();
+        let mut window = channel.window.lock();
+        if window.mode == Mode::Fresh {
+            window.mode = Mode::Confirmed;
+            // An error closes the channel, and what is published is told so.
+            let select = Method::ConfirmSelect(confirm::Select { nowait: true });
+            channel.connection.line.add(|out| out.method(channel.number, &select));
+        }
+        window.mode
+    }
+}
+
+impl ChannelDriver for Handle {
+    fn is_open(&self) -> bool {
+        self.0.0.is_open()
+    }
+
+    fn declare_queue(&self, name: &str, passive: bool, options: QueueOptions) -> Answer<QueueInfo> {
+        let operation = "queue.declare";
+        let QueueOptions { durable, exclusive, auto_delete, arguments } = options;
+        let method = Method::QueueDeclare(queue::Declare {
+            queue: or_now!(queue_name(operation, name)),
+            passive,
+            durable,
+            exclusive,
+            auto_delete,
+            nowait: false,
+            arguments,
+        });
+        let (channel, declare) = (self.0.0.clone(), method.clone());
+        self.0.0.call(operation, on_queue(name), &method, move |reply| match reply {
+            Reply::Method(Method::QueueDeclareOk(declared)) => {
+                channel.connection.topology.lock().queue(declare, &declared.queue);
+                Some(QueueInfo {
+                    name: declared.queue.as_str().into(),
+                    messages: declared.message_count.into(),
+                    unacked: 0, // not told at the wire
+                    consumers: declared.consumer_count.into(),
+                })
+            }
+            _ => None,
+        })
+    }
+
+    fn delete_queue(&self, name: &str, if_unused: bool, if_empty: bool) -> Answer<u64> {
+        let operation = "queue.delete";
+        let queue = or_now!(queue_name(operation, name));
+        let method = Method::QueueDelete(queue::Delete { queue, if_unused, if_empty, nowait: false });
+        self.0.0.connection.topology.lock().forget_queue(name);
+        let deleted = answer!(Method::QueueDeleteOk(deleted) => deleted.message_count.into());
+        self.0.0.call(operation, on_queue(name), &method, deleted)
+    }
+
+    fn purge_queue(&self, name: &str) -> Answer<u64> {
+        let operation = "queue.purge";
+        let method =
+            Method::QueuePurge(queue::Purge { queue: or_now!(queue_name(operation, name)), nowait: false });
+        let purged = answer!(Method::QueuePurgeOk(purged) => purged.message_count.into());
+        self.0.0.call(operation, on_queue(name), &method, purged)
+    }
+
+    fn declare_exchange(
+        &self,
+        name: &str,
+        kind: &str,
+        passive: bool,
+        options: ExchangeOptions,
+    ) -> Answer<()> {
+        let operation = "exchange.declare";
+        let ExchangeOptions { durable, auto_delete, internal, arguments, .. } = options;
+        let method = Method::ExchangeDeclare(exchange::Declare {
+            exchange: or_now!(exchange_name(operation, name)),
+            r#type: or_now!(short(operation, "exchange type", kind)),
+            passive,
+            durable,
+            auto_delete,
+            internal,
+            nowait: false,
+            arguments,
+        });
+        self.note(operation, on_exchange(name), method, |reply| matches!(reply, Method::ExchangeDeclareOk(_)))
+    }
+
+    fn delete_exchange(&self, name: &str, if_unused: bool) -> Answer<()> {
+        let operation = "exchange.delete";
+        let exchange = or_now!(exchange_name(operation, name));
+        self.0.0.connection.topology.lock().forget_exchange(name);
+        let method = Method::ExchangeDelete(exchange::Delete { exchange, if_unused, nowait: false });
+        self.0.0.call(operation, on_exchange(name), &method, answer!(Method::ExchangeDeleteOk(_) => ()))
+    }
+
+    fn bind_queue(&self, binding: Binding<'_>) -> Answer<()> {
+        let (queue, exchange, routing_key) = or_now!(bound("queue.bind", &binding));
+        let arguments = binding.arguments.clone();
+        let method =
+            Method::QueueBind(queue::Bind { queue, exchange, routing_key, nowait: false, arguments });
+        self.note("queue.bind", ends("queue", &binding), method, |reply| {
+            matches!(reply, Method::QueueBindOk(_))
+        })
+    }
+
+    fn unbind_queue(&self, binding: Binding<'_>) -> Answer<()> {
+        let (queue, exchange, routing_key) = or_now!(bound("queue.unbind", &binding));
+        self.0.0.connection.topology.lock().unbind_queue(&binding);
+        let arguments = binding.arguments.clone();
+        let method = Method::QueueUnbind(queue::Unbind { queue, exchange, routing_key, arguments });
+        let unbound = answer!(Method::QueueUnbindOk(_) => ());
+        self.0.0.call("queue.unbind", ends("queue", &binding), &method, unbound)
+    }
+
+    fn bind_exchange(&self, binding: Binding<'_>) -> Answer<()> {
+        let (destination, source, routing_key) = or_now!(bound("exchange.bind", &binding));
+        let arguments = binding.arguments.clone();
+        let bind = exchange::Bind { destination, source, routing_key, nowait: false, arguments };
+        let entity = ends("exchange", &binding);
+        self.note("exchange.bind", entity, Method::ExchangeBind(bind), |reply| {
+            matches!(reply, Method::ExchangeBindOk(_))
+        })
+    }
+
+    fn unbind_exchange(&self, binding: Binding<'_>) -> Answer<()> {
+        let (destination, source, routing_key) = or_now!(bound("exchange.unbind", &binding));
+        self.0.0.connection.topology.lock().unbind_exchange(&binding);
+        let arguments = binding.arguments.clone();
+        let unbind = exchange::Unbind { destination, source, routing_key, nowait: false, arguments };
+        let unbound = answer!(Method::ExchangeUnbindOk(_) => ());
+        self.0.0.call("exchange.unbind", ends("exchange", &binding), &Method::ExchangeUnbind(unbind), unbound)
+    }
+
+    fn qos(&self, count: u16, global: bool) -> Answer<()> {
+        let method = Method::BasicQos(basic::Qos { prefetch_size: 0, prefetch_count: count, global });
+        self.0.0.prefetch.lock()[usize::from(global)] = Some(count);
+        self.0.0.call("basic.qos", String::new(), &method, answer!(Method::BasicQosOk(_) => ()))
+    }
+
+    fn publish(&self, publish: Publish<'_>) -> Result<Publishing> {
+        let channel = &self.0.0;
+        channel.check("basic.publish")?;
+        check(&publish)?;
+        if self.mode() == Mode::Transactional {
+            let outcome = Outcome { confirmed: false, routed: true };
+            return Ok(match self.publish_in_transaction(&mut std::iter::once(publish), outcome)? {
+                Ok(outcome) => Publishing::Done(outcome),
+                Err(answer) => Publishing::Pending(answer),
+            });
+        }
+        let connection = &channel.connection;
+        let ticket = connection.in_flight.enter(1, publish.body.len())?;
+        let (told, answered) = oneshot::channel();
+        {
+            let _entered = connection.line.enter();
+            let mut window = channel.window.lock();
+            if window.shut {
+                return Err(channel.closed_error("basic.publish"));
+            }
+            let mut load = Load::default();
+            window.number(&mut load, publish.exchange, publish.routing_key);
+            let mut encoded = Output::default();
+            encoded.publish(
+                channel.number,
+                Publish { mandatory: true, ..publish },
+                connection.line.frame_max(),
+            );
+            load.frames = encoded.into_frames();
+            connection.line.add(|out| load.frames.iter().for_each(|frames| out.append(frames)));
+            window.launch(1, load, Told::One(told), ticket);
+        }
+        connection.line.flush();
+        connection.awaits_answer();
+        Ok(Publishing::Pending(channel.await_answer("basic.publish", answered)))
+    }
+
+    fn publish_all(&self, batch: &mut dyn Iterator<Item = Publish<'_>>) -> Result<BatchPublishing> {
+        let channel = &self.0.0;
+        channel.check("basic.publish")?;
+        if self.mode() == Mode::Transactional {
+            let outcome = BatchOutcome::default();
+            return Ok(match self.publish_in_transaction(batch, outcome)? {
+                Ok(outcome) => BatchPublishing::Done(outcome),
+                Err(answer) => BatchPublishing::Pending(answer),
+            });
+        }
+        let batch: Vec<Publish<'_>> = batch.collect();
+        batch.iter().try_for_each(check)?;
+        let bytes = batch.iter().map(|publish| publish.body.len()).sum();
+        let connection = &channel.connection;
+        let ticket = connection.in_flight.enter(batch.len(), bytes)?;
+        let (told, answered) = oneshot::channel();
+        let count = batch.len() as u64;
+        let nothing = {
+            let _entered = connection.line.enter();
+            let mut window = channel.window.lock();
+            if window.shut {
+                return Err(channel.closed_error("basic.publish"));
+            }
+            let mut load = Load::default();
+            for publish in &batch {
+                window.number(&mut load, publish.exchange, publish.routing_key);
+            }
+            let mut batch = batch.into_iter().peekable();
+            while batch.peek().is_some() {
+                let mut piece = Output::default();
+                while piece.len() < PIECE
+                    && let Some(publish) = batch.next()
+                {
+                    let publish = Publish { mandatory: true, ..publish };
+                    piece.publish(channel.number, publish, connection.line.frame_max());
+                }
+                let piece = piece.into_frames();
+                connection.line.add(|out| piece.iter().for_each(|frames| out.append(frames)));
+                connection.line.flush();
+                load.frames.extend(piece);
+            }
+            // Nobody looks at a confirm before: the window is held.
+            window.launch(count, load, Told::All(told), ticket)
+        };
+        if let Some(flight) = nothing {
+            flight.land(None);
+        }
+        connection.awaits_answer();
+        Ok(BatchPublishing::Pending(channel.await_answer("basic.publish", answered)))
+    }
+
+    fn consume(&self, options: &ConsumeOptions<'_>) -> Answer<Arc<dyn ConsumerDriver>> {
+        let operation = "basic.consume";
+        let ConsumeOptions { no_ack, exclusive, ref arguments, .. } = *options;
+        let consume = basic::Consume {
+            queue: or_now!(queue_name(operation, options.queue)),
+            consumer_tag: or_now!(short(operation, "consumer tag", options.tag)),
+            no_local: false,
+            no_ack,
+            exclusive,
+            nowait: false,
+            arguments: arguments.clone(),
+        };
+        let method = Method::BasicConsume(consume.clone());
+        let (mine, prefetch) = (self.0.clone(), self.0.0.prefetch.lock()[0]);
+        self.0.0.call(operation, on_queue(options.queue), &method, move |reply| match reply {
+            Reply::Method(Method::BasicConsumeOk(basic::ConsumeOk { consumer_tag })) => {
+                let consume = basic::Consume { consumer_tag, ..consume };
+                Some(Arc::new(Consumer::new(mine, consume, prefetch)) as Arc<dyn ConsumerDriver>)
+            }
+            _ => None,
+        })
+    }
+
+    fn get(&self, name: &str, no_ack: bool) -> Answer<Option<Get>> {
+        let operation = "basic.get";
+        let method = Method::BasicGet(basic::Get { queue: or_now!(queue_name(operation, name)), no_ack });
+        let channel = self.0.0.clone();
+        self.0.0.call(operation, on_queue(name), &method, move |reply| match reply {
+            Reply::Got(got) => {
+                channel.ledger.lock().deliver(got.tag, no_ack);
+                Some(Some(got))
+            }
+            Reply::Method(Method::BasicGetEmpty(_)) => Some(None),
+            Reply::Method(_) => None,
+        })
+    }
+
+    fn settle(&self, tags: &[(u64, bool)], how: Settle) -> Result<()> {
+        self.0.0.settle(tags, how)
+    }
+
+    /// By a `basic.nack` of everything known: `basic.recover` has no tag, so that what is in the mailboxes could not be
+    /// told from what came after it.
+    fn recover(&self) -> Answer<()> {
+        let channel = &self.0.0;
+        or_now!(channel.check("basic.recover"));
+        let entered = channel.connection.line.enter();
+        let mut ledger = channel.ledger.lock();
+        if let Some(last) = ledger.requeue_all() {
+            for consumer in channel.consumers.lock().values() {
+                consumer.mailbox.clear();
+            }
+            channel.send_settled(&[(last, true)], Settle::Requeue);
+        }
+        drop((ledger, entered));
+        channel.connection.line.flush();
+        now(Ok(()))
+    }
+
+    fn tx_select(&self) -> Answer<()> {
+        let channel = &self.0.0;
+        {
+            let mut window = channel.window.lock();
+            if window.mode == Mode::Fresh {
+                window.mode = Mode::Transactional;
+                channel.ledger.lock().begin();
+            }
+        }
+        let selected = answer!(Method::TxSelectOk(_) => ());
+        channel.call("tx.select", String::new(), &Method::TxSelect(tx::Select {}), selected)
+    }
+
+    fn tx_commit(&self) -> Answer<Vec<usize>> {
+        let channel = &self.0.0;
+        let is_transactional = channel.window.lock().mode == Mode::Transactional;
+        if is_transactional {
+            channel.ledger.lock().begin();
+        }
+        let committed = channel.clone();
+        channel.call("tx.commit", String::new(), &Method::TxCommit(tx::Commit {}), move |reply| match reply {
+            Reply::Method(Method::TxCommitOk(_)) => Some(committed.window.lock().committed()),
+            _ => None,
+        })
+    }
+
+    fn tx_rollback(&self) -> Answer<()> {
+        let channel = &self.0.0;
+        let is_transactional = channel.window.lock().mode == Mode::Transactional;
+        if is_transactional {
+            channel.ledger.lock().roll_back();
+        }
+        let rolled_back = answer!(Method::TxRollbackOk(_) => ());
+        channel.call("tx.rollback", String::new(), &Method::TxRollback(tx::Rollback {}), rolled_back)
+    }
+
+    fn close(&self) -> Answer<()> {
+        let channel = &self.0.0;
+        if channel.connection.born.check("channel.close").is_err() {
+            return now(Ok(()));
+        }
+        // On the runtime, so that it happens although nobody waits for it.
+        let closing = channel.connection.runtime.spawn(channel.clone().close());
+        Box::pin(async move {
+            let _ = closing.await;
+            Ok(())
+        })
+    }
+}
+
+impl super::channel::Channel {
+    pub(super) fn settle(&self, tags: &[(u64, bool)], how: Settle) -> Result<()> {
+        self.check(match how {
+            Settle::Ack => "basic.ack",
+            Settle::Reject | Settle::Requeue => "basic.nack",
+        })?;
+        {
+            let _entered = self.connection.line.enter();
+            // Held while the frames are added, so that they keep the order of the ledger.
+            let mut ledger = self.ledger.lock();
+            let tags = ledger.settle(tags);
+            self.send_settled(&tags, how);
+        }
+        self.connection.line.flush();
+        Ok(())
+    }
+
+    fn send_settled(&self, tags: &[(u64, bool)], how: Settle) {
+        let base = self.tag_base.load(SeqCst);
+        // What went with a host that is gone comes again.
+        let known = tags.iter().filter_map(|&(tag, multiple)| match tag.checked_sub(base) {
+            Some(tag) if tag > 0 || base == 0 => Some((tag, multiple)),
+            _ => None,
+        });
+        self.connection.line.add(|out| {
+            for (tag, multiple) in known {
+                match how {
+                    Settle::Ack => out.ack(self.number, tag, multiple),
+                    Settle::Reject | Settle::Requeue => {
+                        let requeue = how == Settle::Requeue;
+                        let nack = basic::Nack { delivery_tag: tag, multiple, requeue };
+                        out.method(self.number, &Method::BasicNack(nack));
+                    }
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,34 @@
+//! `local:` in a process that does not host the directory's broker: AMQP frames through our own codec, over the
+//! socket in the directory.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `dial` | from a directory to a socket whose handshake is done |
+//! | `line` | the writing half: frames gathered by any thread, written by whoever finds nobody else at it |
+//! | `reader` | the task that reads: frames to their channels |
+//! | `revival` | from a host that is gone to the next one |
+//! | `topology` | what was declared that ends with its host |
+//! | `connection` | channels by their numbers, events, closing |
+//! | `channel` | a channel: calls that await their answers, and how it ends |
+//! | `incoming` | what comes on a channel: answers, deliveries, confirms |
+//! | `methods` | the channel's calls |
+//! | `window` | publishes from the call to the confirm, and which of them no queue took |
+//! | `consumer` | from the mailbox to who takes |
+//!
+//! No message has a task or, in a batch, a future of its own. A publish is encoded straight into the connection's
+//! buffer; the calling thread also writes it, as long as it is alone, and leaves it to others under load.
+//! What one read brings is sorted into the mailboxes in one go.
+
+mod channel;
+mod connection;
+mod consumer;
+mod dial;
+mod incoming;
+mod line;
+mod methods;
+mod reader;
+mod revival;
+mod topology;
+mod window;
+
+pub(super) use connection::Attached;

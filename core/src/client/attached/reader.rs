@@ -1,0 +1,120 @@
+//! The task that reads a connection, from one host's socket and then from the next one's.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use bytes::{Buf, BytesMut};
+
+use super::connection::Shared;
+use super::revival::revive;
+use crate::error::{Error, Kind, Result};
+use crate::server::socket::Reader;
+use crate::wire::{FrameKind, Method, next_frame};
+
+/// The read buffer of a connection at rest, and how far it grows under load.
+const BUFFER_MIN: usize = 8 << 10;
+const BUFFER_MAX: usize = 1 << 20;
+/// Bytes of deliveries that nobody takes, beyond which the socket is left alone: consumers without a prefetch limit
+/// have no other bound. Not while somebody waits for an answer or a confirm, as he may take nothing before he has it.
+const LOAD_MAX: usize = 64 << 20;
+
+/// Reads until the connection ends for good.
+pub(super) async fn run(shared: Arc<Shared>, mut reader: Reader, mut buffer: BytesMut) {
+    let end = loop {
+        match read(&shared, reader, buffer).await {
+            Some(End::HostGone(why)) if !shared.is_closing() => match revive(&shared).await {
+                Ok(again) => (reader, buffer) = again,
+                Err(error) => break Some(error.caused_by(why)),
+            },
+            Some(End::HostGone(error) | End::Broken(error)) => break Some(error),
+            None => break None,
+        }
+    };
+    shared.finish(end);
+}
+
+/// Why the reading of a socket ended.
+enum End {
+    /// Somebody else may host the broker now.
+    HostGone(Error),
+    /// It would go no better with another.
+    Broken(Error),
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
+        // What a server says that stops; other reasons for it concern this connection.
+        match error.kind() == Kind::ConnectionForced && error.reason().ends_with("'shutdown'") {
+            true => End::HostGone(error),
+            false => End::Broken(error),
+        }
+    }
+}
+
+/// Reads until the socket or the connection ends. It does not look for more before it sleeps, as the server does: the
+/// threads that wait for what it brings need the processor (round trips over a third process took 113 µs so, and 85
+/// without).
+async fn read(shared: &Arc<Shared>, mut reader: Reader, mut buffer: BytesMut) -> Option<End> {
+    let line = shared.line.clone();
+    let mut size = BUFFER_MIN;
+    let mut failed = batch(shared, &mut buffer).err().map(End::from);
+    while failed.is_none() && shared.end().is_none() {
+        let paused = shared.load.bytes() > LOAD_MAX && !shared.awaits();
+        shared.paused.store(paused, SeqCst);
+        // Looked at once more, now that whoever begins to wait tells us.
+        let paused = paused && !shared.awaits();
+        if buffer.capacity() - buffer.len() < size / 2 {
+            buffer.reserve(size);
+        }
+        tokio::select! {
+            biased;
+            read = reader.read(&mut buffer), if !paused => match read {
+                Ok(0) => failed = Some(lost("the process that hosts the broker has ended")),
+                Ok(count) => {
+                    size = match count * 2 > size {
+                        true => (size * 2).min(BUFFER_MAX),
+                        false => (size / 2).max(BUFFER_MIN),
+                    };
+                    failed = batch(shared, &mut buffer).err().map(End::from);
+                    if buffer.is_empty() && buffer.capacity() > size * 4 {
+                        buffer = BytesMut::new(); // a connection at rest keeps no large buffer
+                    }
+                }
+                Err(error) => failed = Some(lost(error)),
+            },
+            () = line.attention.notified() => {
+                if line.has_failed() {
+                    failed = Some(lost("it takes no more"));
+                }
+            }
+            () = shared.load.relief.notified(), if paused => {}
+            drained = line.drained(), if line.is_full() => {
+                failed = drained.err().map(lost);
+            }
+        }
+    }
+    failed
+}
+
+fn lost(why: impl Display) -> End {
+    End::HostGone(Error::new(Kind::Closed, "connection", format!("the connection was lost: {why}")))
+}
+
+/// Takes all complete frames out of the buffer.
+fn batch(shared: &Arc<Shared>, buffer: &mut BytesMut) -> Result<()> {
+    let mut at = 0;
+    while let Some(frame) = next_frame(&buffer[at..], 0)? {
+        if let Some(channel) = shared.channel(frame.channel) {
+            at += channel.frames(&buffer[at..])?;
+            continue;
+        }
+        at += frame.total_len();
+        // What comes on a channel that is closed is not heard.
+        if frame.channel == 0 && frame.kind == FrameKind::Method {
+            shared.method(&Method::decode(frame.payload)?)?;
+        }
+    }
+    buffer.advance(at);
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! Who is at the other end of a connection.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+/// Where a client is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Peer {
+    /// Behind a network address.
+    Address(SocketAddr),
+    /// On this machine, with this process number.
+    Process(i32),
+}
+
+impl Peer {
+    /// Whether it is on this machine.
+    pub(super) fn is_local(self) -> bool {
+        match self {
+            Peer::Address(address) => address.ip().to_canonical().is_loopback(),
+            Peer::Process(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Address(address) => address.fmt(f),
+            Peer::Process(number) => write!(f, "process {number}"),
+        }
+    }
+}
+
+/// What is known of a client's user before it logs in.
+#[derive(Debug)]
+pub(super) enum Identity {
+    Unknown,
+    /// The user whom its certificate names, or why it names none.
+    Certificate(Result<String, &'static str>),
+    /// It runs as the user who owns the broker: it may do what a program may that the broker lives in.
+    Owner,
+}
