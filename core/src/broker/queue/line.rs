@@ -47,6 +47,8 @@ struct Kept {
     end: u64,
     /// The journal knows that those below may have been delivered.
     delivered: u64,
+    /// Those below may have been delivered by an earlier process.
+    before: u64,
     /// Runs of deliveries, one after the other, that left nothing waiting.
     keeping_up: u32,
     /// The mark of what was delivered is never ahead.
@@ -85,6 +87,7 @@ impl Line {
             budget,
             end: next,
             delivered,
+            before: delivered,
             keeping_up: 0,
             exact: false,
             opened: next,
@@ -106,6 +109,7 @@ impl Line {
             budget,
             end: 0,
             delivered: 0,
+            before: 0,
             keeping_up: 0,
             exact: false,
             opened: 0,
@@ -321,19 +325,20 @@ impl Line {
     pub(super) fn mark_delivered(&mut self) {
         let Some(kept) = self.kept.as_mut().filter(|kept| kept.durable) else { return };
         let waiting = !self.fresh.is_empty() || kept.backlog.is_some();
-        if self.head > kept.delivered {
+        let end = self.head.max(kept.before);
+        if end > kept.delivered {
             kept.keeping_up = if waiting { 0 } else { kept.keeping_up + 1 };
             // Of messages that are not kept there is nothing to know.
             let matters = kept.delivered < kept.end;
             let ahead = if matters && !kept.exact && kept.keeping_up > STEADY { AHEAD } else { 0 };
-            kept.delivered = self.head + ahead;
+            kept.delivered = end + ahead;
             if matters {
                 kept.journal.delivered(kept.delivered);
             }
-        } else if waiting && self.head < kept.delivered {
+        } else if waiting && end < kept.delivered {
             kept.keeping_up = 0;
-            kept.delivered = self.head;
-            kept.journal.delivered(self.head);
+            kept.delivered = end;
+            kept.journal.delivered(end);
         }
     }
 

@@ -176,6 +176,26 @@ fn where_each_message_is_delivered_as_it_comes_the_disk_need_not_be_told_each_ti
 }
 
 #[test]
+fn what_was_delivered_before_a_restart_stays_marked_as_long_as_it_is_there() {
+    let mut site = Site::new();
+    site.queue("q", &[]);
+    site.consume("q", false);
+    // So much that it is not all read at once.
+    let bodies: Vec<Vec<u8>> = (0..10).map(|number| vec![number; 100 << 10]).collect();
+    bodies.iter().for_each(|body| site.send("q", body));
+    assert_eq!(take(&site.reader).len(), 10);
+    for _ in 0..2 {
+        site.restart();
+        site.send("q", b"new");
+    }
+    let drained = site.drain("q");
+    let redelivered = drained.iter().filter(|(_, redelivered)| *redelivered).map(|(body, _)| body.clone());
+    let redelivered: Vec<_> = redelivered.map(|body| (body.len(), body[0])).collect();
+    assert_eq!(redelivered, bodies.iter().map(|body| (body.len(), body[0])).collect::<Vec<_>>());
+    assert_eq!(drained.len(), 12);
+}
+
+#[test]
 fn what_nobody_has_to_acknowledge_is_gone_when_it_is_delivered() {
     let mut site = Site::new();
     site.queue("q", &[]);
