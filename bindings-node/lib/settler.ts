@@ -1,5 +1,5 @@
 // Acknowledgements are kept here and handed over in batches: with the next take, when the event loop comes
-// round, and on close. One native call each would cost more than all the rest of a message.
+// round, on close, and when the process ends. One native call each would cost more than all the rest of a message.
 
 import { WarrenError } from './errors'
 import { How, type NativeChannel, native } from './native'
@@ -13,6 +13,9 @@ export function flushAll(): void {
   scheduled = false
   for (const settler of dirty) settler.flush()
 }
+
+// The event loop does not come round again when the program ends itself.
+process.on('exit', flushAll)
 
 /** Settles the deliveries of one channel. */
 export class Settler {

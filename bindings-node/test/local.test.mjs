@@ -60,6 +60,27 @@ test('connections of one process share the directory', async () => {
   )
 })
 
+test('what was acknowledged just before process.exit() does not come again', async () => {
+  const url = await directory()
+  await opened(url, async (mq) => {
+    const tasks = await mq.queue('tasks', { durable: true })
+    for (const n of [0, 1]) await tasks.send({ n })
+  })
+  const hasty = `
+    import { connect } from ${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)}
+    const mq = await connect(process.argv[1])
+    const message = await (await mq.queue('tasks', { durable: true })).get()
+    message.ack()
+    process.exit(0)
+  `
+  const child = spawn(process.execPath, ['--input-type=module', '-e', hasty, url], { stdio: 'inherit' })
+  assert.deepEqual(await once(child, 'exit'), [0, null])
+  await opened(url, async (mq) => {
+    const tasks = await mq.queue('tasks', { durable: true })
+    assert.deepEqual((await tasks.get()).json(), { n: 1 })
+  })
+})
+
 /** What another process does that has the directory open until its standard input ends. */
 const OTHER = `
   import { connect } from ${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)}

@@ -23,6 +23,33 @@ pub(super) fn now<T: Send + 'static>(value: Result<T>) -> Answer<T> {
     Box::pin(std::future::ready(value))
 }
 
+/// Goes on with a value, or answers with the error at once.
+macro_rules! or_now {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return $crate::client::driver::now(Err(error)),
+        }
+    };
+}
+
+pub(super) use or_now;
+
+/// A queue, as errors name it.
+pub(super) fn on_queue(name: &str) -> String {
+    format!("queue '{name}'")
+}
+
+/// An exchange, as errors name it.
+pub(super) fn on_exchange(name: &str) -> String {
+    format!("exchange '{name}'")
+}
+
+/// Both ends of a binding, as errors name them.
+pub(super) fn ends(what: &str, binding: &Binding<'_>) -> String {
+    format!("{what} '{}' and exchange '{}'", binding.destination, binding.source)
+}
+
 /// What happened to a published message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {

@@ -17,7 +17,10 @@ use super::consumer::{Consumer, message};
 use super::publisher::{Batch, Outgoing, Reply};
 use super::values::{self, short};
 use crate::broker::Binding;
-use crate::client::driver::{Answer, BatchPublishing, ChannelDriver, ConsumerDriver, Publishing, now};
+use crate::client::driver::{
+    Answer, BatchPublishing, ChannelDriver, ConsumerDriver, Publishing, ends, now, on_exchange, on_queue,
+    or_now,
+};
 use crate::client::{ConsumeOptions, ExchangeOptions, Get, Publish, QueueInfo, QueueOptions, Settle};
 use crate::error::Result;
 
@@ -25,30 +28,12 @@ use crate::error::Result;
 #[derive(Debug)]
 pub(super) struct Handle(pub(super) Arc<Channel>);
 
-/// Goes on with a value, or answers with the error at once.
-macro_rules! or_now {
-    ($result:expr) => {
-        match $result {
-            Ok(value) => value,
-            Err(error) => return now(Err(error)),
-        }
-    };
-}
-
 fn queue_name(operation: &'static str, name: &str) -> Result<ShortString> {
     short(operation, "queue name", name)
 }
 
 fn exchange_name(operation: &'static str, name: &str) -> Result<ShortString> {
     short(operation, "exchange name", name)
-}
-
-fn queue(name: &str) -> String {
-    format!("queue '{name}'")
-}
-
-fn exchange(name: &str) -> String {
-    format!("exchange '{name}'")
 }
 
 /// A binding as lapin has it: destination, source, key and arguments.
@@ -65,11 +50,6 @@ impl Bound {
     }
 }
 
-/// Both ends of a binding.
-fn ends(what: &str, binding: &Binding<'_>) -> String {
-    format!("{what} '{}' and exchange '{}'", binding.destination, binding.source)
-}
-
 impl ChannelDriver for Handle {
     fn is_open(&self) -> bool {
         self.0.state.is_open()
@@ -77,7 +57,7 @@ impl ChannelDriver for Handle {
 
     fn declare_queue(&self, name: &str, passive: bool, options: QueueOptions) -> Answer<QueueInfo> {
         let operation = "queue.declare";
-        let entity = queue(name);
+        let entity = on_queue(name);
         let name = or_now!(queue_name(operation, name));
         let arguments = values::table(&options.arguments);
         let QueueOptions { durable, exclusive, auto_delete, .. } = options;
@@ -95,7 +75,7 @@ impl ChannelDriver for Handle {
 
     fn delete_queue(&self, name: &str, if_unused: bool, if_empty: bool) -> Answer<u64> {
         let operation = "queue.delete";
-        let entity = queue(name);
+        let entity = on_queue(name);
         let name = or_now!(queue_name(operation, name));
         let options = QueueDeleteOptions { if_unused, if_empty, nowait: false };
         self.0.call(operation, entity, move |channel| async move {
@@ -105,7 +85,7 @@ impl ChannelDriver for Handle {
 
     fn purge_queue(&self, name: &str) -> Answer<u64> {
         let operation = "queue.purge";
-        let entity = queue(name);
+        let entity = on_queue(name);
         let name = or_now!(queue_name(operation, name));
         self.0.call(operation, entity, move |channel| async move {
             channel.queue_purge(name, QueuePurgeOptions::default()).await.map(u64::from)
@@ -120,7 +100,7 @@ impl ChannelDriver for Handle {
         options: ExchangeOptions,
     ) -> Answer<()> {
         let operation = "exchange.declare";
-        let entity = exchange(name);
+        let entity = on_exchange(name);
         let name = or_now!(exchange_name(operation, name));
         let kind = or_now!(short(operation, "exchange type", kind));
         let arguments = values::table(&options.arguments);
@@ -133,7 +113,7 @@ impl ChannelDriver for Handle {
 
     fn delete_exchange(&self, name: &str, if_unused: bool) -> Answer<()> {
         let operation = "exchange.delete";
-        let entity = exchange(name);
+        let entity = on_exchange(name);
         let name = or_now!(exchange_name(operation, name));
         let options = ExchangeDeleteOptions { if_unused, nowait: false };
         self.0.call(
@@ -199,7 +179,7 @@ impl ChannelDriver for Handle {
 
     fn consume(&self, options: &ConsumeOptions<'_>) -> Answer<Arc<dyn ConsumerDriver>> {
         let operation = "basic.consume";
-        let entity = queue(options.queue);
+        let entity = on_queue(options.queue);
         let name = or_now!(queue_name(operation, options.queue));
         let tag = or_now!(short(operation, "consumer tag", options.tag));
         let arguments = values::table(&options.arguments);
@@ -214,7 +194,7 @@ impl ChannelDriver for Handle {
 
     fn get(&self, name: &str, no_ack: bool) -> Answer<Option<Get>> {
         let operation = "basic.get";
-        let entity = queue(name);
+        let entity = on_queue(name);
         let name = or_now!(queue_name(operation, name));
         let state = self.0.state.clone();
         self.0.call(operation, entity, move |channel| async move {

@@ -10,7 +10,8 @@ use super::consumer::Consumer;
 use super::window::{Load, Mode, Reply as Told};
 use crate::broker::Binding;
 use crate::client::driver::{
-    Answer, BatchOutcome, BatchPublishing, ChannelDriver, ConsumerDriver, Outcome, Publishing, now,
+    Answer, BatchOutcome, BatchPublishing, ChannelDriver, ConsumerDriver, Outcome, Publishing, ends, now,
+    on_exchange, on_queue, or_now,
 };
 use crate::client::{ConsumeOptions, ExchangeOptions, Get, Publish, QueueInfo, QueueOptions, Settle};
 use crate::error::{Error, Kind, Result};
@@ -23,16 +24,6 @@ const PIECE: usize = 128 << 10;
 /// A handle of a channel.
 #[derive(Debug)]
 pub(super) struct Handle(pub(super) Arc<Held>);
-
-/// Goes on with a value, or answers with the error at once.
-macro_rules! or_now {
-    ($result:expr) => {
-        match $result {
-            Ok(value) => value,
-            Err(error) => return now(Err(error)),
-        }
-    };
-}
 
 /// Reads one kind of answer.
 macro_rules! answer {
@@ -59,19 +50,6 @@ fn queue_name(operation: &'static str, name: &str) -> Result<ShortString> {
 
 fn exchange_name(operation: &'static str, name: &str) -> Result<ShortString> {
     short(operation, "exchange name", name)
-}
-
-fn on_queue(name: &str) -> String {
-    format!("queue '{name}'")
-}
-
-fn on_exchange(name: &str) -> String {
-    format!("exchange '{name}'")
-}
-
-/// Both ends of a binding.
-fn ends(what: &str, binding: &Binding<'_>) -> String {
-    format!("{what} '{}' and exchange '{}'", binding.destination, binding.source)
 }
 
 /// Destination, source and key of a binding.
