@@ -178,10 +178,17 @@ test('a fanout exchange brings an event to every service', async () => {
 
 test('services and clients find each other again after a cut', async () => {
   const proxy = await Proxy.to(URL)
-  await server({ urls: [proxy.url] }, sum)
+  let channel
+  const adder = onMessage('sum', (numbers, context) => {
+    channel = context.getChannelRef()
+    return numbers.reduce((a, b) => a + b, 0)
+  })
+  await server({ urls: [proxy.url] }, adder)
   const client = await caller({ urls: [proxy.url] })
   assert.equal(await ask(client, 'sum', [1, 2]), 3)
   for (let times = 0; times < 2; times++) {
+    // An answer whose confirm is cut off is an error that the service does not catch.
+    await channel.waitForConfirms()
     const noticed = firstValueFrom(client.status.pipe(first((status) => status === 'disconnected')))
     proxy.cut()
     await noticed
