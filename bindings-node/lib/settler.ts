@@ -14,9 +14,6 @@ export function flushAll(): void {
   for (const settler of dirty) settler.flush()
 }
 
-// The event loop does not come round again when the program ends itself.
-process.on('exit', flushAll)
-
 /** Settles the deliveries of one channel. */
 export class Settler {
   readonly #tags = new Float64Array(CAPACITY)
