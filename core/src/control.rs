@@ -4,18 +4,16 @@
 //! `failed ` and a text for people.
 
 use std::ffi::OsStr;
-use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{Builder, JoinHandle};
 
+use crate::doorway;
 use crate::error::{Error, Kind, Result};
 use crate::storage::backup::Copied;
 
@@ -41,13 +39,7 @@ impl Control {
         directory: &Path,
         backup: impl Fn(&Path) -> Result<Copied> + Send + 'static,
     ) -> io::Result<Self> {
-        let path = directory.join(NAME);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {} // one of a process that was killed
-        }
-        let listener = at(directory, |path| UnixListener::bind(path))?;
-        std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        let listener = doorway::listen(directory, NAME)?;
         let stopping = Arc::<AtomicBool>::default();
         let answer = {
             let stopping = stopping.clone();
@@ -71,7 +63,7 @@ impl Drop for Control {
     fn drop(&mut self) {
         self.stopping.store(true, Relaxed);
         // Wakes it; it is gone already where nobody answers.
-        let woken = at(&self.directory, |path| UnixStream::connect(path)).is_ok();
+        let woken = doorway::connect(&self.directory, NAME).is_ok();
         let _ = std::fs::remove_file(self.directory.join(NAME));
         if let Some(thread) = self.thread.take_if(|_| woken) {
             let _ = thread.join();
@@ -98,7 +90,8 @@ fn answer(mut stream: UnixStream, backup: impl Fn(&Path) -> Result<Copied>) -> i
 /// `Unreachable` when nobody answers, `ResourceError` with the reason that it gives.
 pub(crate) fn ask_backup(directory: &Path, target: &Path) -> Result<String> {
     let ask = || {
-        let mut stream = at(directory, |path| UnixStream::connect(path))?;
+        let mut stream = doorway::connect(directory, NAME)?;
+        stream.set_nonblocking(false)?;
         stream.write_all(&[BACKUP, target.as_os_str().as_bytes()].concat())?;
         stream.shutdown(Shutdown::Write)?;
         let mut answer = String::new();
@@ -116,14 +109,4 @@ pub(crate) fn ask_backup(directory: &Path, target: &Path) -> Result<String> {
         Some(("failed", reason)) => Err(error(Kind::ResourceError, reason)),
         _ => Err(error(Kind::ResourceError, "the process that has it ended meanwhile")),
     }
-}
-
-/// A socket's name has 107 bytes at most; through a descriptor of its directory that is enough for any.
-fn at<T>(directory: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
-    let path = directory.join(NAME);
-    if path.as_os_str().len() < 100 {
-        return act(&path);
-    }
-    let directory = File::open(directory)?;
-    act(&Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(NAME))
 }

@@ -10,7 +10,7 @@
 //! | [`server`] | AMQP connections: handshake, read loop, and the writing half that every publisher may use |
 //! | [`client`] | one client API over the transports `inproc:`, `local:` and `amqp:`; the language modules are its fronts |
 //! | [`host`], `control` | a broker that lives in a directory; what other processes may ask of it |
-//! | `inherited` | descriptors that a forked child must not keep |
+//! | `doorway`, `fork` | sockets in a directory, for other processes of the same user; what a forked child must not keep |
 //! | [`cli`] | the `warrenmq` command |
 //! | [`error`], [`clock`], [`auth`], [`memory`], [`disk`] | the one error type; time; users and what they may do; what messages cost; space on the disk |
 //!
@@ -32,9 +32,10 @@ pub mod client;
 pub mod clock;
 mod control;
 pub mod disk;
+mod doorway;
 pub mod error;
+mod fork;
 pub mod host;
-mod inherited;
 pub mod memory;
 pub mod message;
 pub mod routing;

@@ -6,7 +6,6 @@
 
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashMap;
@@ -15,17 +14,14 @@ use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
 use crate::broker::{Broker, Options};
 use crate::error::{Error, Kind, Result};
+use crate::fork;
 use crate::host::Host;
-use crate::inherited;
 use crate::server::round;
 use crate::server::{Limits, LocalServer};
 
-/// Forks between the first process and this one.
-static FORKS: AtomicUsize = AtomicUsize::new(0);
-
 /// One for each process of a line of forks. An array rather than one place behind a lock, because a lock
 /// that another thread held at the moment of the fork would stay locked in the child for ever.
-static PROCESSES: [OnceLock<Process>; 32] = [const { OnceLock::new() }; 32];
+static PROCESSES: [OnceLock<Process>; fork::PROCESSES] = [const { OnceLock::new() }; fork::PROCESSES];
 
 #[derive(Default)]
 struct Process {
@@ -39,8 +35,7 @@ struct Process {
 const WORKERS: usize = 2;
 
 fn process() -> &'static Process {
-    let generation = FORKS.load(Relaxed).min(PROCESSES.len() - 1);
-    PROCESSES[generation].get_or_init(Process::default)
+    PROCESSES[fork::place()].get_or_init(Process::default)
 }
 
 /// The broker of this name in this process; an empty name is always a new one.
@@ -167,8 +162,7 @@ pub fn runtime() -> Result<Handle> {
 /// other processes.
 #[must_use]
 pub fn after_fork() -> Vec<RawFd> {
-    FORKS.fetch_add(1, Relaxed);
-    inherited::after_fork()
+    fork::after_fork()
 }
 
 /// The process in which something was opened.
@@ -177,12 +171,12 @@ pub(super) struct Birthplace(usize);
 
 impl Birthplace {
     pub(super) fn here() -> Self {
-        Birthplace(FORKS.load(Relaxed))
+        Birthplace(fork::generation())
     }
 
     /// Refuses what was opened before a fork.
     pub(super) fn check(self, operation: &'static str) -> Result<()> {
-        if self.0 == FORKS.load(Relaxed) {
+        if self.0 == fork::generation() {
             return Ok(());
         }
         let reason = "this connection was opened before the process forked, and belongs to the parent";

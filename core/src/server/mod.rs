@@ -3,7 +3,6 @@
 //! | file | holds |
 //! |---|---|
 //! | here | the listener: who may connect at all, and the end of everything |
-//! | `doorway` | the socket in a broker's directory, for other processes of the same user |
 //! | `socket`, `tls` | a socket's two halves: plain, between processes, or with TLS |
 //! | `peer` | who is at the other end |
 //! | `certificates`, `distinguished_name` | what a TLS listener shows and trusts; the user whom a certificate names |
@@ -26,7 +25,6 @@ mod certificates;
 mod channel;
 mod connection;
 mod distinguished_name;
-pub(crate) mod doorway;
 mod handshake;
 pub(crate) mod identity;
 mod link;
@@ -50,8 +48,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::broker::Broker;
+use crate::doorway;
 use crate::error::{Error, Kind, Result};
-use crate::inherited::Inherited;
+use crate::fork::Inherited;
 use crate::wire::term::Term;
 use crate::wire::{Frame, ShortString, Value};
 use handshake::Visitor;
@@ -129,7 +128,12 @@ impl LocalServer {
     /// # Errors
     /// `ResourceError` when the socket cannot be made.
     pub fn listen(broker: Arc<Broker>, directory: &Path, limits: Limits) -> Result<Self> {
-        let listener = doorway::listen(directory).map_err(|error| {
+        let listen = || {
+            let listener = doorway::listen(directory, doorway::AMQP)?;
+            listener.set_nonblocking(true)?;
+            UnixListener::from_std(listener)
+        };
+        let listener = listen().map_err(|error| {
             Error::new(Kind::ResourceError, "listen", format!("the socket cannot be made: {error}"))
                 .on(directory.display().to_string())
                 .caused_by(error)

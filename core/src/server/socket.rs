@@ -1,5 +1,5 @@
-//! A connection's socket, plain, with TLS or between processes: one half that the connection's task reads, and one that any thread
-//! may write to without waiting.
+//! A connection's socket, plain, with TLS or between processes: one half that the connection's task reads, and one
+//! that any thread may write to without waiting.
 //!
 //! The kind is decided once, when a connection is accepted. A plain socket pays one branch per system call for it.
 
@@ -14,7 +14,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpStream, UnixStream, unix};
 
 use super::tls;
-use crate::inherited::Inherited;
+use crate::fork::Inherited;
 
 /// The reading half.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::error::{Error, Kind, Result};
-use crate::inherited::Inherited;
+use crate::fork::Inherited;
 
 /// The version of the layout that is written; older ones are read.
 const FORMAT: u32 = 1;

@@ -8,8 +8,8 @@ use tokio::net::UnixStream;
 
 use crate::client::ConnectOptions;
 use crate::client::closed::refused;
+use crate::doorway;
 use crate::error::{Error, Kind, Result};
-use crate::server::doorway;
 use crate::server::identity::NUMBERED_RETURNS;
 use crate::server::socket::{self, Reader, Writer};
 use crate::wire::frame::PROTOCOL_HEADER;
@@ -47,7 +47,8 @@ pub(super) struct Socket {
 /// # Errors
 /// `Unreachable` when nobody listens there, or goes away before the connection is open; what the other side refuses.
 pub(super) async fn dial(directory: &Path, options: &ConnectOptions) -> Result<Dialled> {
-    let socket = doorway::connect(directory).and_then(UnixStream::from_std).map_err(unreachable)?;
+    let socket =
+        doorway::connect(directory, doorway::AMQP).and_then(UnixStream::from_std).map_err(unreachable)?;
     let (reader, writer) = socket::unix(socket);
     Socket { reader, writer, buffer: BytesMut::with_capacity(1024) }.shake_hands(options).await
 }

@@ -24,7 +24,7 @@ use redb::Database;
 
 use crate::broker::{Change, Definition, Noted, Record};
 use crate::error::{Error, Kind, Result};
-use crate::inherited::Inherited;
+use crate::fork::Inherited;
 use tables::Failure;
 
 /// What of the file is kept in memory: it is read once at the start, and later only where something changes.

@@ -1,4 +1,4 @@
-//! Descriptors that a forked child must not keep.
+//! Which process this is in a line of forks, and the descriptors that a forked child must not keep.
 //!
 //! A lock is free, and a socket ended, only when every process that has it has closed it: a child that outlives its
 //! parent would keep others from taking a directory over, and from noticing that the parent is gone.
@@ -8,11 +8,24 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
+/// Processes in a line of forks that have a [`place`] of their own.
+pub(crate) const PROCESSES: usize = 32;
+
 /// Forks between the first process and this one.
 static FORKS: AtomicUsize = AtomicUsize::new(0);
 
-/// One list for each process of a line of forks: that of the parent may have been locked at the moment of the fork.
-static OPEN: [Mutex<Vec<RawFd>>; 32] = [const { Mutex::new(Vec::new()) }; 32];
+/// One list for each process: that of the parent may have been locked at the moment of the fork.
+static OPEN: [Mutex<Vec<RawFd>>; PROCESSES] = [const { Mutex::new(Vec::new()) }; PROCESSES];
+
+/// How many forks there are between the first process and this one.
+pub(crate) fn generation() -> usize {
+    FORKS.load(Relaxed)
+}
+
+/// This process's place among [`PROCESSES`].
+pub(crate) fn place() -> usize {
+    generation().min(PROCESSES - 1)
+}
 
 /// A descriptor on the list, until this is dropped, which must be before it is closed.
 #[derive(Debug)]
@@ -24,7 +37,7 @@ pub(crate) struct Inherited {
 impl Inherited {
     pub(crate) fn by_children(descriptor: impl AsFd) -> Self {
         let descriptor = descriptor.as_fd().as_raw_fd();
-        let process = FORKS.load(Relaxed).min(OPEN.len() - 1);
+        let process = place();
         OPEN[process].lock().push(descriptor);
         Inherited { descriptor, process }
     }
@@ -32,7 +45,7 @@ impl Inherited {
 
 impl Drop for Inherited {
     fn drop(&mut self) {
-        if self.process == FORKS.load(Relaxed).min(OPEN.len() - 1) {
+        if self.process == place() {
             let mut open = OPEN[self.process].lock();
             if let Some(index) = open.iter().position(|open| *open == self.descriptor) {
                 open.swap_remove(index);
@@ -43,7 +56,8 @@ impl Drop for Inherited {
 
 /// In the child of a fork, what the parent had open. None when the parent was just changing that.
 pub(crate) fn after_fork() -> Vec<RawFd> {
-    let parent = FORKS.fetch_add(1, Relaxed).min(OPEN.len() - 1);
+    let parent = place();
+    FORKS.fetch_add(1, Relaxed);
     OPEN[parent].try_lock().map(|mut open| std::mem::take(&mut *open)).unwrap_or_default()
 }
 

@@ -1,30 +1,27 @@
-//! The socket in a broker's directory, by which other processes of the same user come in.
+//! Sockets in a broker's directory, by which other processes of the same user come in.
 //!
 //! A socket's name holds 108 bytes, and paths are longer than that: so it is made and found through
 //! `/proc/self/fd`, by way of the opened directory.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::net::sockopt::socket_peercred;
-use tokio::net::UnixListener;
 
-/// The socket's name in the directory.
-const NAME: &str = "socket";
-/// Its name until it is ready.
-const NEW: &str = "socket.new";
+/// The socket on which AMQP is spoken.
+pub(crate) const AMQP: &str = "socket";
 /// Bytes that wait in the kernel for a slow reader: few system calls for bodies of some KiB.
 const BUFFER: usize = 1 << 20;
 
-/// Puts a socket in a directory whose lock the caller has, for its owner alone (mode 0600), in place of one that was
-/// left behind: nobody removes it, so that nobody can remove that of who comes next. Must be called on a tokio runtime.
-pub(super) fn listen(directory: &Path) -> io::Result<UnixListener> {
+/// Puts a socket of this name in a directory whose lock the caller has, for its owner alone (mode 0600), in place of
+/// one that was left behind.
+pub(crate) fn listen(directory: &Path, name: &str) -> io::Result<UnixListener> {
     let directory = opened(directory)?;
-    let new = within(&directory, NEW);
+    let new = within(&directory, &format!("{name}.new"));
     match std::fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -32,29 +29,30 @@ pub(super) fn listen(directory: &Path) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(&new)?;
     // Found only when it listens and has its mode.
     std::fs::set_permissions(&new, PermissionsExt::from_mode(0o600))?;
-    std::fs::rename(&new, within(&directory, NAME))?;
+    std::fs::rename(&new, within(&directory, name))?;
     Ok(listener)
 }
 
-/// Connects to the socket in a directory, without waiting: `WouldBlock` when too many wait there already.
-pub(crate) fn connect(directory: &Path) -> io::Result<UnixStream> {
+/// Connects to the socket of this name in a directory, without waiting, now or later: `WouldBlock` when too many wait
+/// there already.
+pub(crate) fn connect(directory: &Path, name: &str) -> io::Result<UnixStream> {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
     let directory = opened(directory)?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    connect(&socket, &SocketAddrUnix::new(within(&directory, NAME))?)?;
+    connect(&socket, &SocketAddrUnix::new(within(&directory, name))?)?;
     widen(&socket);
     Ok(UnixStream::from(socket))
 }
 
 /// Gives a socket room for what its other end has not read yet.
-pub(super) fn widen(socket: impl std::os::fd::AsFd) {
+pub(crate) fn widen(socket: impl AsFd) {
     // The kernel takes what its administrator allows; any size works.
     let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, BUFFER);
 }
 
 /// The process number of who has connected. None when it belongs to another user, who is not to come in.
-pub(super) fn admit(socket: &tokio::net::UnixStream) -> io::Result<Option<i32>> {
+pub(crate) fn admit(socket: impl AsFd) -> io::Result<Option<i32>> {
     let peer = socket_peercred(socket)?;
     let ours = peer.uid == rustix::process::geteuid() || peer.uid.is_root();
     Ok(ours.then(|| peer.pid.as_raw_nonzero().get()))
