@@ -12,6 +12,7 @@ use super::Delivery;
 use super::driver::Bell;
 use super::inbox::Doorbell;
 use super::ledger::Ledger;
+use super::process::Birthplace;
 use crate::error::{Error, Kind, Result};
 
 /// What a consumer has got and nobody has taken yet.
@@ -22,6 +23,7 @@ pub(super) struct Mailbox {
     doorbell: Doorbell,
     content: Mutex<Content>,
     load: Arc<Load>,
+    born: Birthplace,
 }
 
 /// How many bytes wait in all mailboxes of a connection.
@@ -55,9 +57,9 @@ struct Content {
 }
 
 impl Mailbox {
-    pub(super) fn new(tag: &str, no_ack: bool, load: &Arc<Load>) -> Arc<Self> {
+    pub(super) fn new(tag: &str, no_ack: bool, load: &Arc<Load>, born: Birthplace) -> Arc<Self> {
         let (doorbell, content) = (Doorbell::default(), Mutex::default());
-        Arc::new(Mailbox { tag: tag.into(), no_ack, doorbell, content, load: load.clone() })
+        Arc::new(Mailbox { tag: tag.into(), no_ack, doorbell, content, load: load.clone(), born })
     }
 
     /// Puts deliveries in and notes them in the ledger, save those that were requeued meanwhile.
@@ -82,8 +84,9 @@ impl Mailbox {
     /// Takes up to `max`.
     ///
     /// # Errors
-    /// Why nothing comes any more, once all was taken.
+    /// Why nothing comes any more, once all was taken; `Forked` in the child of a fork.
     pub(super) fn take(&self, max: usize, into: &mut Vec<Delivery>) -> Result<()> {
+        self.born.check("basic.consume")?;
         let mut content = self.content.lock();
         let count = max.min(content.deliveries.len());
         let before = into.len();
@@ -148,7 +151,8 @@ impl Mailbox {
     }
 
     pub(super) fn wait(&self, timeout: Option<Duration>) -> bool {
-        self.doorbell.wait(timeout, || self.has_something())
+        // After a fork there is nobody who would ring; taking says why.
+        self.born.check("basic.consume").is_err() || self.doorbell.wait(timeout, || self.has_something())
     }
 
     pub(super) fn on_ready(&self, bell: Bell) {

@@ -53,7 +53,8 @@ fn give_back(mailbox: &Mailbox, channel: &Channel) {
 impl Consumer {
     /// Starts the task that fills the mailbox; to be called within the runtime.
     pub(super) fn start(channel: Arc<Channel>, stream: lapin::Consumer, no_ack: bool) -> Self {
-        let mailbox = Mailbox::new(stream.tag().as_str(), no_ack, &Arc::default());
+        let born = channel.state.connection.born;
+        let mailbox = Mailbox::new(stream.tag().as_str(), no_ack, &Arc::default(), born);
         channel.state.add_mailbox(&mailbox);
         tokio::spawn(fill(stream, channel.clone(), mailbox.clone()));
         Consumer { channel, mailbox }
@@ -126,14 +127,11 @@ impl ConsumerDriver for Consumer {
     }
 
     fn take(&self, max: usize, into: &mut Vec<Delivery>) -> Result<()> {
-        self.channel.state.connection.born.check("basic.consume")?;
         self.mailbox.take(max, into)
     }
 
     fn wait(&self, timeout: Option<Duration>) -> bool {
-        // After a fork there is nobody who would ring; taking says why.
-        let forked = self.channel.state.connection.born.check("basic.consume").is_err();
-        forked || self.mailbox.wait(timeout)
+        self.mailbox.wait(timeout)
     }
 
     fn on_ready(&self, bell: Bell) {

@@ -30,7 +30,8 @@ impl Channel {
 impl Consumer {
     /// One that the broker has registered: `consume` has its tag.
     pub(super) fn new(channel: Arc<Held>, consume: basic::Consume, prefetch: Option<u16>) -> Self {
-        let mailbox = Mailbox::new(&consume.consumer_tag, consume.no_ack, &channel.0.connection.load);
+        let connection = &channel.0.connection;
+        let mailbox = Mailbox::new(&consume.consumer_tag, consume.no_ack, &connection.load, connection.born);
         let subscription = Subscription { mailbox: mailbox.clone(), consume, prefetch };
         channel.0.consumers.lock().insert(mailbox.tag.clone(), subscription);
         Consumer { channel, mailbox }
@@ -59,14 +60,11 @@ impl ConsumerDriver for Consumer {
     }
 
     fn take(&self, max: usize, into: &mut Vec<Delivery>) -> Result<()> {
-        self.channel.0.connection.born.check("basic.consume")?;
         self.mailbox.take(max, into)
     }
 
     fn wait(&self, timeout: Option<Duration>) -> bool {
-        // After a fork there is nobody who would ring; taking says why.
-        let forked = self.channel.0.connection.born.check("basic.consume").is_err();
-        forked || self.mailbox.wait(timeout)
+        self.mailbox.wait(timeout)
     }
 
     fn on_ready(&self, bell: Bell) {
