@@ -153,14 +153,21 @@ impl Lines {
     fn overflow(&mut self, line: usize, bytes: usize) {
         let Some(overflow) = &mut self.overflow else { return };
         let budget = overflow.budget();
-        if self.lines[line].is_kept() || !budget.is_spent(bytes) {
+        if !budget.is_spent(bytes) {
+            // To ask is to add up what all threads hold: not for each message.
+            self.ask_from = (bytes + budget.least()).min(budget.line);
             return;
         }
-        match overflow.open(line as u8) {
-            Some(journal) => self.lines[line].overflow(journal, budget),
-            None => self.ask_from = bytes * 2, // not for each message
+        if !self.lines[line].is_kept() {
+            match overflow.open(line as u8) {
+                Some(journal) => self.lines[line].overflow(journal, budget),
+                None => self.ask_from = bytes * 2,
+            }
+            self.kept = true;
         }
-        self.kept = true;
+        if self.lines.iter().all(Line::is_kept) {
+            self.ask_from = usize::MAX; // they look for themselves from now on
+        }
     }
 
     /// The queue is deleted.
