@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::duplicates::Id;
+use super::duplicates::{self, Id};
 use super::rules::Overflow;
 use super::{NEVER, Queue, Reason, State, Wakes};
 use crate::message::Message;
@@ -41,11 +41,10 @@ impl Queue {
     /// (`maybe_deliver_or_enqueue`): a queue for one message takes ten when a consumer takes them from it.
     fn admit(self: &Arc<Self>, state: &mut State, message: Message, wakes: &mut Wakes) -> bool {
         let now = self.timers.now();
-        let id = match state.duplicates.as_mut().map(|duplicates| duplicates.look(&message, now)) {
-            Some(Id::Known) => return true,
-            Some(Id::New(id)) => Some(id),
-            Some(Id::None) | None => None,
-        };
+        let id = duplicates::look(&mut state.duplicates, &message, now);
+        if let Id::Known = id {
+            return true;
+        }
         let rules = &state.rules;
         if rules.overflow != Overflow::DropHead
             && rules.too_much(state.lines.len() + 1, state.lines.bytes() + message.body().len() as u64)
@@ -59,9 +58,7 @@ impl Queue {
         let ttl = own.into_iter().chain(rules.message_ttl).min();
         let expires = ttl.map_or(NEVER, |ttl| now.saturating_add(ttl));
         let position = state.lines.push(message, expires);
-        if let Some((duplicates, id)) = state.duplicates.as_mut().zip(id) {
-            duplicates.remember(id, now, position);
-        }
+        duplicates::remember(&mut state.duplicates, id, now, position);
         self.dispatch(state, wakes);
         self.trim(state, wakes);
         if expires <= now {

@@ -48,12 +48,24 @@ struct Seen {
 }
 
 /// What is known of a message.
-pub(in crate::broker) enum Id {
-    /// It has no id.
+pub(super) enum Id {
+    /// It has no id, or the queue does not ask for it.
     None,
     Known,
     /// To be remembered once the message has its position.
     New(Bytes),
+}
+
+/// What a queue knows of this message.
+pub(super) fn look(duplicates: &mut Option<Box<Duplicates>>, message: &Message, now: u64) -> Id {
+    duplicates.as_mut().map_or(Id::None, |duplicates| duplicates.look(message, now))
+}
+
+/// Remembers the id of a message that was taken.
+pub(super) fn remember(duplicates: &mut Option<Box<Duplicates>>, id: Id, now: u64, position: Position) {
+    if let (Some(duplicates), Id::New(id)) = (duplicates, id) {
+        duplicates.remember(id, now, position);
+    }
 }
 
 impl Duplicates {
@@ -96,8 +108,7 @@ impl Duplicates {
         }))
     }
 
-    /// What is known of this message.
-    pub(in crate::broker) fn look(&mut self, message: &Message, now: u64) -> Id {
+    fn look(&mut self, message: &Message, now: u64) -> Id {
         let Some(header) = message.properties().header(&self.header) else { return Id::None };
         if let Some(ttl) = self.ttl {
             while self.order.front().is_some_and(|seen| seen.since.saturating_add(ttl) <= now) {
@@ -112,8 +123,7 @@ impl Duplicates {
         }
     }
 
-    /// Remembers the id of a message that was taken.
-    pub(in crate::broker) fn remember(&mut self, id: Bytes, now: u64, position: Position) {
+    fn remember(&mut self, id: Bytes, now: u64, position: Position) {
         while self.order.len() >= self.size {
             self.forget_oldest();
         }

@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering::Relaxed;
 pub(in crate::broker) use offset::{Offset, milliseconds};
 pub(in crate::broker) use older::Ahead;
 
-use super::duplicates::Id;
+use super::duplicates::{self, Id};
 use super::keep::Budget;
 use super::lapse::RETRY;
 use super::lines::Entry;
@@ -169,21 +169,15 @@ impl Queue {
         wakes: &mut Wakes,
     ) {
         let now = self.timers.now();
-        let State { log, duplicates, .. } = state;
+        let State { log, duplicates: known, .. } = state;
         let Some(log) = log else { return };
         for message in messages {
-            let Some(duplicates) = duplicates else {
-                log.push(message, now);
+            let id = duplicates::look(known, &message, now);
+            if let Id::Known = id {
                 continue;
-            };
-            match duplicates.look(&message, now) {
-                Id::Known => {}
-                Id::None => log.push(message, now),
-                Id::New(id) => {
-                    duplicates.remember(id, now, log.end());
-                    log.push(message, now);
-                }
             }
+            duplicates::remember(known, id, now, log.end());
+            log.push(message, now);
         }
         self.retain(state, now);
         self.read_on(state, wakes);
