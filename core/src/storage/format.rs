@@ -59,8 +59,8 @@
 //! have higher bits:
 //! ```text
 //! bit 62           ids of a queue with de-duplication: instead of the time of expiry the one at which it was seen;
-//!                  the routing key "placed"; the body is 8 bytes of the message's position (line in the highest 8 bits,
-//!                  number in the others), then the header's value as AMQP encodes it. Without that key, the value only.
+//!                  the body is 8 bytes of the message's position (line in the highest 8 bits, number in the others),
+//!                  then the header's value as AMQP encodes it
 //! bit 62 and 61    messages of a queue that is not durable which do not fit into memory; given up at the next start
 //! bit 63           delayed messages of a virtual host: instead of the time of expiry the one at which it is due
 //! ```

@@ -22,8 +22,6 @@ use crate::wire::table::{Table, Value};
 
 /// Ids that are remembered when no number was given.
 const CACHE_SIZE: usize = 1024;
-/// In a journal, the routing key of ids that stand behind the 8 bytes of a position.
-const PLACED: &str = "placed";
 
 /// The ids that were seen, oldest first.
 pub(in crate::broker) struct Duplicates {
@@ -129,7 +127,7 @@ impl Duplicates {
         }
         if let Some(journal) = &self.journal {
             let body = [&position.to_le_bytes(), &id[..]].concat();
-            let message = Message::new(&route_key("", PLACED), &[0, 0], Body::Slice(&body));
+            let message = Message::new(&route_key("", ""), &[0, 0], Body::Slice(&body));
             journal.append(self.next, now, &message);
         }
         self.add(Seen { since: now, number: self.next, id });
@@ -152,11 +150,7 @@ impl Duplicates {
 
 /// The id that a record of a journal has, if its message is before the end of its line.
 fn id_of(record: &Message, ends: &[u64]) -> Option<Bytes> {
-    let body = record.body();
-    if record.routing_key() != PLACED {
-        return Some(Bytes::copy_from_slice(body)); // as the first version wrote them
-    }
-    let (position, id) = body.split_first_chunk()?;
+    let (position, id) = record.body().split_first_chunk()?;
     let position = Position::from_le_bytes(*position);
     let written = ends.get(line(position)).is_some_and(|end| number(position) < *end);
     written.then(|| Bytes::copy_from_slice(id))
