@@ -33,7 +33,7 @@ pub(crate) mod output;
 mod peer;
 pub(crate) mod round;
 pub(crate) mod socket;
-mod tls;
+pub(crate) mod tls;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -286,7 +286,9 @@ async fn admit(
         let (reader, writer) = socket::plain(socket);
         return Ok(Visitor { reader, writer, peer, identity: Identity::Unknown });
     };
-    match timeout_at(deadline, tls::handshake(&socket, tls.config.clone())).await {
+    let session = rustls::ServerConnection::new(tls.config.clone())
+        .map_err(|error| tls::explain(std::io::Error::other(error)))?;
+    match timeout_at(deadline, tls::handshake(&socket, session.into())).await {
         Ok(Ok(session)) => {
             let certificate = session.peer_certificates().and_then(<[_]>::first);
             let identity = Identity::Certificate(tls.user(certificate));

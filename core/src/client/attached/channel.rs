@@ -90,7 +90,7 @@ impl Channel {
             number,
             connection: connection.clone(),
             calls: Mutex::default(),
-            window: Mutex::default(),
+            window: Mutex::new(Window::new(connection.numbers_returns)),
             ledger: Mutex::default(),
             consumers: Mutex::default(),
             tag_base: AtomicU64::new(0),
@@ -353,7 +353,10 @@ impl Drop for Held {
 
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Channel").field("transport", &"local").field("open", &self.is_open()).finish()
+        f.debug_struct("Channel")
+            .field("transport", &self.connection.peer.transport())
+            .field("open", &self.is_open())
+            .finish()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
@@ -14,9 +14,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::channel::{Channel, Held, Reply};
-use super::dial::{Dialled, Socket, dial};
+use super::dial::dial;
+use super::handshake::{Dialled, Socket};
 use super::line::Line;
 use super::methods::Handle;
+use super::peer::Peer;
 use super::reader;
 use super::topology::Topology;
 use crate::client::ConnectOptions;
@@ -34,7 +36,7 @@ const FLUSH: Duration = Duration::from_secs(15);
 /// How long the broker may take to say that it closed the connection.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// A connection to the broker of a directory that another process hosts.
+/// A connection to a broker in another process.
 pub(in crate::client) struct Attached {
     shared: Arc<Shared>,
 }
@@ -42,7 +44,7 @@ pub(in crate::client) struct Attached {
 /// What a connection's channels and its reader know of it.
 pub(super) struct Shared {
     pub(super) born: Birthplace,
-    pub(super) directory: PathBuf,
+    pub(super) peer: Peer,
     pub(super) options: ConnectOptions,
     /// The broker, once this process has taken it over.
     pub(super) hosted: Mutex<Option<Hosted>>,
@@ -55,6 +57,10 @@ pub(super) struct Shared {
     /// The reader has stopped until less waits.
     pub(super) paused: AtomicBool,
     channel_max: u16,
+    /// Seconds between signs of life; 0 is without.
+    pub(super) heartbeat: u16,
+    /// The broker says which message it was that no queue took.
+    pub(super) numbers_returns: bool,
     channels: Mutex<HashMap<u16, Arc<Channel>>>,
     /// Set once it is closed: by its user, or with the error that it was lost by.
     end: Mutex<Option<Option<Error>>>,
@@ -69,12 +75,22 @@ impl Attached {
     /// # Errors
     /// `Unreachable` when nobody listens there; what the broker refuses.
     pub(in crate::client) async fn open(directory: &Path, options: &ConnectOptions) -> Result<Self> {
-        let Dialled { socket, frame_max, channel_max } = dial(directory, options).await?;
+        let dialled = dial(directory, options).await?;
+        Ok(Self::start(Peer::Host(directory.to_owned()), dialled, options))
+    }
+
+    /// Goes on with a connection to a broker at this place, as errors name it. To be called on the runtime.
+    pub(in crate::client) fn to_broker(place: String, dialled: Dialled, options: &ConnectOptions) -> Self {
+        Self::start(Peer::Broker(place), dialled, options)
+    }
+
+    fn start(peer: Peer, dialled: Dialled, options: &ConnectOptions) -> Self {
+        let Dialled { socket, frame_max, channel_max, heartbeat, numbers_returns } = dialled;
         let Socket { reader, writer, buffer } = socket;
         let runtime = Runtime::current();
         let shared = Arc::new(Shared {
             born: Birthplace::here(),
-            directory: directory.to_owned(),
+            peer,
             options: options.clone(),
             hosted: Mutex::default(),
             topology: Mutex::default(),
@@ -84,6 +100,8 @@ impl Attached {
             load: Arc::default(),
             paused: AtomicBool::new(false),
             channel_max: if channel_max == 0 { u16::MAX } else { channel_max },
+            heartbeat,
+            numbers_returns,
             channels: Mutex::default(),
             end: Mutex::default(),
             ended: watch::Sender::new(false),
@@ -91,7 +109,7 @@ impl Attached {
             listeners: Mutex::default(),
         });
         shared.runtime.spawn(reader::run(shared.clone(), reader, buffer));
-        Ok(Attached { shared })
+        Attached { shared }
     }
 }
 
@@ -171,7 +189,7 @@ impl Shared {
                 for channel in self.all_channels() {
                     channel.blame(id, close.reply_code, &close.reply_text, false);
                 }
-                return Err(refused(close.reply_code, &close.reply_text, "connection", ""));
+                return Err(refused(close.reply_code, &close.reply_text, "connection", &self.peer.place()));
             }
             Method::ConnectionCloseOk(_) => self.finish(None),
             other => {
@@ -239,7 +257,7 @@ impl Shared {
 
 impl ConnectionDriver for Attached {
     fn transport(&self) -> &'static str {
-        "local"
+        self.shared.peer.transport()
     }
 
     fn is_open(&self) -> bool {
@@ -257,10 +275,7 @@ impl ConnectionDriver for Attached {
     }
 
     fn listen(&self, address: &str) -> Answer<SocketAddr> {
-        let reason = "another process hosts this directory's broker";
-        now(Err(Error::new(Kind::Unsupported, "listen", reason)
-            .on(format!("'{address}'"))
-            .advise("listen in the process that opened the directory first")))
+        now(Err(self.shared.peer.cannot_listen().on(format!("'{address}'"))))
     }
 
     fn on_event(&self, listener: Listener) {
@@ -292,6 +307,9 @@ impl Drop for Attached {
 
 impl fmt::Debug for Attached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("transport", &"local").field("open", &self.is_open()).finish()
+        f.debug_struct("Connection")
+            .field("transport", &self.transport())
+            .field("open", &self.is_open())
+            .finish()
     }
 }
