@@ -13,6 +13,7 @@
 //! | `output` | frames on their way to the socket |
 //! | `round` | what small requests make deliverable goes out together |
 //! | `attention` | looking for the next request before going to sleep |
+//! | `resume` | how a client of ours says with which publishes a channel goes on |
 //! | `identity` | what the broker says of itself |
 //! | `loopback` | a connection without a socket, for tests |
 //!
@@ -31,6 +32,7 @@ mod link;
 mod loopback;
 pub(crate) mod output;
 mod peer;
+pub(crate) mod resume;
 pub(crate) mod round;
 pub(crate) mod socket;
 pub(crate) mod tls;

@@ -21,14 +21,17 @@ use super::methods::Handle;
 use super::peer::Peer;
 use super::reader;
 use super::topology::Topology;
+use super::window::Window;
 use crate::client::ConnectOptions;
 use crate::client::closed::{closed, refused};
-use crate::client::driver::{Answer, ChannelDriver, ConnectionDriver, ConnectionEvent, Listener, now};
+use crate::client::driver::{
+    Answer, ChannelDriver, ConnectionDriver, ConnectionEvent, Listener, now, or_now,
+};
 use crate::client::in_flight::InFlight;
 use crate::client::mailbox::Load;
 use crate::client::process::{Birthplace, Hosted};
 use crate::error::{Error, Kind, Result};
-use crate::wire::{Method, ShortString, channel, connection};
+use crate::wire::{Method, ShortString, connection};
 
 /// How long closing waits for the channels to be closed.
 const FLUSH: Duration = Duration::from_secs(15);
@@ -160,12 +163,12 @@ impl Shared {
                 let reason = "the connection has as many channels as the broker allows";
                 return now(Err(Error::new(Kind::ResourceError, "channel.open", reason)));
             };
-            let channel = Channel::new(number, self);
+            let channel = or_now!(Channel::new(number, self));
             channels.insert(number, channel.clone());
             channel
         };
         let held = Arc::new(Held(channel.clone()));
-        let open = Method::ChannelOpen(channel::Open::default());
+        let open = channel.open(&Window::default());
         channel.call("channel.open", String::new(), &open, move |reply| match reply {
             Reply::Method(Method::ChannelOpenOk(_)) => {
                 held.0.opened();

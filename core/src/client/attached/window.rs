@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::mem;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
@@ -56,6 +57,8 @@ pub(super) struct Flight {
     places: SmallVec<[(u64, Arc<Place>); 1]>,
     /// What was sent, should it have to be sent again.
     frames: VecDeque<Bytes>,
+    /// When that was.
+    sent: Instant,
     reply: Reply,
     ticket: Ticket,
 }
@@ -183,7 +186,8 @@ impl Window {
         let end = self.published + 1;
         let (unrouted, refused) = (Vec::new(), BTreeSet::new());
         let Load { places, frames } = load;
-        let flight = Flight { first: end - count, end, unrouted, refused, places, frames, reply, ticket };
+        let (first, sent) = (end - count, Instant::now());
+        let flight = Flight { first, end, unrouted, refused, places, frames, sent, reply, ticket };
         if count == 0 {
             return Some(flight);
         }
@@ -255,6 +259,12 @@ impl Window {
         self.shut = true;
         self.idle.clear();
         mem::take(&mut self.flights)
+    }
+
+    /// What is not settled: after which number, how many messages, and how long ago the first of them was sent.
+    pub(super) fn unsettled(&self) -> (u64, u64, Duration) {
+        let age = self.flights.front().map_or(Duration::ZERO, |flight| flight.sent.elapsed());
+        (self.settled, self.flights.back().map_or(0, |flight| flight.end - 1 - self.settled), age)
     }
 
     /// What is to be sent again to a broker that knows nothing of what is under way, and begins to count anew.
