@@ -116,6 +116,9 @@ impl Channel {
 
     /// The method that opens it, and says with which publishes it goes on.
     pub(super) fn open(&self, window: &Window) -> Method {
+        if !self.connection.peer.has_successors() {
+            return Method::ChannelOpen(channel::Open::default());
+        }
         let (sequence, again, age) = window.unsettled();
         let settled = Origin { publisher: self.publisher, sequence };
         Method::ChannelOpen(channel::Open { out_of_band: resume::encode(settled, again, age) })
