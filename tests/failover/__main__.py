@@ -5,6 +5,7 @@ import random
 import shutil
 import sys
 
+from failover.judge import RULES
 from failover.trial import UPHEAVALS, Trial
 from support import brokers
 
@@ -20,13 +21,18 @@ def main():
     parser.add_argument(
         "--upheaval", dest="upheavals", action="append", choices=UPHEAVALS, help="only this one [any]"
     )  # fmt: skip
+    parser.add_argument(
+        "--despite", action="append", choices=RULES, default=[], help="count what is against this rule, and go on"
+    )
     parser.add_argument("--keep", action="store_true", help="keep directory and logs also when nothing was wrong")
     arguments = parser.parse_args()
 
     root = brokers.temporary()
     upheavals = tuple(arguments.upheavals or UPHEAVALS)
     print(f"seed {arguments.seed}, in {root}")
-    trial = Trial(root, arguments.rounds, arguments.seed, arguments.bound, arguments.pause, upheavals).run()
+    trial = Trial(
+        root, arguments.rounds, arguments.seed, arguments.bound, arguments.pause, upheavals, tuple(arguments.despite)
+    ).run()
     print(trial.report())
     if trial.passed and not arguments.keep:
         shutil.rmtree(root)

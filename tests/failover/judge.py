@@ -1,10 +1,10 @@
 """All that the members noted, and what of it must not be.
 
-* **lost**: a message was confirmed, nobody saw it, and it is not there when the queues are drained. One that is not
-  persistent may be lost when a host was killed since, not when hosts were closed.
+* **lost**: a message was confirmed, nobody saw it, and it is not there when the queues are drained.
+* **dropped**: so was one that is not persistent, though no host was killed since: those that are closed hand over.
 * **unrouted**: a message was confirmed though a queue that it belongs to did not take it.
-* **doubled**: a message comes as new for the second time; or to a process that has had it before; or it comes again in a
-  calm time though nobody gave it back.
+* **doubled**: a message comes as new for the second time; or to a process that has had it before; or it comes again
+  in a calm time though nobody gave it back.
 * **late**: a message comes again though its ack was certainly written, or it was taken when all was drained.
 * **phantom**: a message that nobody published, or whose content differs.
 * **disordered**: a queue's lone consumer gets a publisher's messages, each for the first time, in another order.
@@ -26,7 +26,7 @@ from collections import Counter, defaultdict, deque
 GRACE = 1.0  # seconds in which a host writes the acks that it was told
 SLACK = 3.0  # seconds beyond its time-out that a busy machine may make a call take
 ALLOWED = {"TIMEOUT", "CLOSED", "NO_ROUTE", "UNROUTABLE"}  # of calls whose host or server goes
-RULES = ("lost", "unrouted", "doubled", "late", "phantom", "disordered")
+RULES = ("lost", "dropped", "unrouted", "doubled", "late", "phantom", "disordered")
 RULES += ("stuck", "unheard", "overdue", "wrong", "broken")
 SHOWN = 10  # contradictions of a kind that are told in full
 PROGRESS = {"confirmed", "take", "answer", "echo"}
@@ -35,7 +35,18 @@ PROGRESS = {"confirmed", "take", "answer", "echo"}
 class Entry:
     """A message in one queue."""
 
-    __slots__ = ("number", "at", "persistent", "confirmed", "takers", "fresh", "acked", "written", "latest", "given_back")
+    __slots__ = (
+        "number",
+        "at",
+        "persistent",
+        "confirmed",
+        "takers",
+        "fresh",
+        "acked",
+        "written",
+        "latest",
+        "given_back",
+    )
 
     def __init__(self, number, at, persistent):
         self.number, self.at, self.persistent = number, at, persistent
@@ -69,12 +80,8 @@ class Judge:
         self._consumers = defaultdict(dict)  # by member and role
         self._calls = {}  # by (member, role, number): (since, timeout, what it had been stopped for)
         self._stopped = Counter()  # by member: seconds
-        self._closed = set()  # publishers whose messages are all gone
+        self._closed = set()  # (queue, publisher) whose messages are all gone
         self._calm = None  # since when
-
-    @property
-    def sound(self):
-        return not any(self.counts[rule] for rule in RULES)
 
     # --- what the coordinator knows ---
 
@@ -145,7 +152,7 @@ class Judge:
 
     def _note_take(self, member, at, role, queue, publisher, number, redelivered, back):
         what = f"{publisher} {number} of {queue} to {role}"
-        if publisher in self._closed:
+        if (queue, publisher) in self._closed:
             return self.contradict("late", f"{what}, after all was drained")
         entry = self._queues[queue].get((publisher, number))
         if not entry:
@@ -170,9 +177,9 @@ class Judge:
         self._newest[queue, publisher] = max(newest, number)
 
     def _missing(self, queue, publisher, entry):
-        excused = not entry.persistent and self.kills[-1] > entry.at
-        if entry.confirmed and not entry.takers and not excused:
-            self.contradict("lost", f"{publisher} {entry.number} of {queue}")
+        if entry.confirmed and not entry.takers and (entry.persistent or self.kills[-1] < entry.at):
+            rule = "lost" if entry.persistent else "dropped"
+            self.contradict(rule, f"{publisher} {entry.number} of {queue}, published at {entry.at:.3f}")
 
     def _repeat(self, member, at, entry, redelivered, what):
         self.counts["again"] += bool(entry.takers)
@@ -214,5 +221,5 @@ class Judge:
 
     def _note_drained(self, member, at, _, queue):
         for (publisher, _), entry in self._queues.pop(queue, {}).items():
-            self._closed.add(publisher)
+            self._closed.add((queue, publisher))
             self._missing(queue, publisher, entry)

@@ -77,5 +77,3 @@ class Member:
 
     def last_words(self):
         return self.log.read_text(errors="replace")[-2000:]
-
-

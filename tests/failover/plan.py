@@ -16,40 +16,32 @@ TOPOLOGY = {"queues": QUEUES, "exchanges": EXCHANGES, "bindings": BINDINGS}
 CALL_TIMEOUT = 2.0  # seconds
 
 
-def publish(name, key="", queues=(), *, exchange="", window=1, way="many", ranks=0, transient=False):
-    """Publishes numbered messages, `window` at most at a time: each awaited (`one`), as a batch (`many`), or all begun
-    before the first is awaited (`burst`)."""
-    routes = {key: list(queues or [key])}
-    return {"do": "publish", "name": name, "exchange": exchange, "routes": routes} | {
-        "window": window, "way": way, "ranks": ranks, "persistent": not transient,
-    }  # fmt: skip
+def publish(key, *, exchange="", routes=None, window=1, way="many", ranks=0, persistent=True):
+    """Publishes numbered messages, up to `window` at a time: each awaited (`one`), as a batch (`many`), or all begun
+    before the first is awaited (`burst`). `routes` has for each routing key the queues that it leads to."""
+    return {
+        **{"do": "publish", "name": key, "exchange": exchange, "routes": routes or {key: [key]}},
+        **{"window": window, "way": way, "ranks": ranks, "persistent": persistent},
+    }
 
 
-def fan(name, **how):
-    return publish(name, "", ["left", "right"], exchange="both", **how)
+def fan(**how):
+    return publish("both", exchange="both", routes={"": ["left", "right"]}, **how)
 
 
-def topic(name, **how):
-    role = publish(name, exchange="news", **how)
-    return role | {"routes": {"sky.blue": ["every"], "sky.red": ["red", "every"]}}
+def topic(**how):
+    return publish("news", exchange="news", routes={"sky.blue": ["every"], "sky.red": ["red", "every"]}, **how)
 
 
-def consume(name, queue, way="each", prefetch=50):
+def consume(queue, way="each", prefetch=50):
     """Acknowledges each (`each`), or many at once (`late`), or gives some back before (`returns`)."""
-    return {"do": "consume", "name": name, "queue": queue, "way": way, "prefetch": prefetch}
+    return {"do": "consume", "name": queue, "queue": queue, "way": way, "prefetch": prefetch}
 
 
-def serve(name):
-    return {"do": "serve", "name": name, "queue": "double"}
-
-
-def call(name):
-    return {"do": "call", "name": name, "queue": "double", "timeout": CALL_TIMEOUT}
-
-
-def own(name):
-    """Sends itself messages through an exclusive queue that is bound to an exchange."""
-    return {"do": "own", "name": name, "exchange": "news"}
+SERVE = {"do": "serve", "name": "double", "queue": "double"}
+CALL = {"do": "call", "name": "double", "queue": "double", "timeout": CALL_TIMEOUT}
+# Sends itself messages through an exclusive queue that is bound to an exchange.
+OWN = {"do": "own", "name": "own", "exchange": "news"}
 
 
 @dataclass(frozen=True)
@@ -61,36 +53,40 @@ class Part:
     roles: tuple
 
 
-def _parts(language, roles):
-    letter = language[0]
-    return [
-        Part(f"{language}{number}", language, tuple(make(f"{letter}.{word}") for word, make in group.items()))
-        for number, group in enumerate(roles, 1)
-    ]
+def _parts(language, *groups):
+    for number, roles in enumerate(groups, 1):
+        name = f"{language}{number}"
+        named = (role | {"name": f"{name}.{role['do']}.{role['name']}"} for role in roles)
+        yield Part(name, language, tuple(named))
 
 
 def cast():
-    """Twenty processes, half of them Node and half Python."""
-    return _parts("python", [
-        {"one": lambda name: publish(name, "solo", way="one")},
-        {"many": lambda name: publish(name, "solo", window=50), "ranks": lambda name: publish(name, "ranks", ranks=4)},
-        {"fan": lambda name: fan(name, window=20)},
-        {"topic": lambda name: topic(name, window=10), "call": call},
-        {"wide": lambda name: publish(name, "shared", window=100)},
-        {"shared": lambda name: consume(name, "shared", "late"), "serve": serve},
-        {"left": lambda name: consume(name, "left"), "own": own},
-        {"every": lambda name: consume(name, "every", "returns")},
-        {"shared": lambda name: consume(name, "shared", "returns", prefetch=10), "call": call},
-        {"deep": lambda name: publish(name, "deep", window=5), "memory": lambda name: consume(name, "memory", "late")},
-    ]) + _parts("node", [
-        {"one": lambda name: publish(name, "solo", way="one"), "deep": lambda name: publish(name, "deep", window=5)},
-        {"burst": lambda name: publish(name, "solo", window=50, way="burst")},
-        {"fan": lambda name: fan(name, window=20, way="burst")},
-        {"topic": lambda name: topic(name, window=10), "call": call},
-        {"wide": lambda name: publish(name, "shared", window=100), "own": own},
-        {"solo": lambda name: consume(name, "solo"), "serve": serve},
-        {"right": lambda name: consume(name, "right", "late"), "call": call},
-        {"red": lambda name: consume(name, "red")},
-        {"shared": lambda name: consume(name, "shared"), "memory": lambda name: publish(name, "memory", transient=True)},
-        {"ranks": lambda name: consume(name, "ranks", "each"), "ranked": lambda name: publish(name, "ranks", ranks=4)},
-    ])  # fmt: skip
+    """Twenty processes, half of them Python and half Node."""
+    return [
+        *_parts(
+            "python",
+            [publish("solo", way="one")],
+            [publish("solo", window=50), publish("ranks", ranks=4)],
+            [fan(window=20)],
+            [topic(window=10), CALL],
+            [publish("shared", window=100)],
+            [consume("shared", "late"), SERVE],
+            [consume("left"), OWN],
+            [consume("every", "returns")],
+            [consume("shared", "returns", prefetch=10), CALL],
+            [publish("deep", window=5), consume("memory", "late")],
+        ),
+        *_parts(
+            "node",
+            [publish("solo", way="one"), publish("deep", window=5)],
+            [publish("solo", window=50, way="burst")],
+            [fan(window=20, way="burst")],
+            [topic(window=10), CALL],
+            [publish("shared", window=100), OWN],
+            [consume("solo"), SERVE],
+            [consume("right", "late"), CALL],
+            [consume("red")],
+            [consume("shared"), publish("memory", persistent=False)],
+            [consume("ranks"), publish("ranks", ranks=4)],
+        ),
+    ]
