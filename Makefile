@@ -84,6 +84,11 @@ BROKER ?= warrenmq
 crash: build-rust $(BUILD)/venv ## Kill a broker under load, again and again, and count; KILLS=500 SEED=1 BROKER=warrenmq
 	cd tests && python -m crash --broker $(BROKER) --kills $(KILLS) $(if $(SEED),--seed $(SEED)) $(CRASH)
 
+ROUNDS ?= 300
+.PHONY: failover
+failover: build-python build-node tests/node_modules ## Kill, stop and restart processes that share a directory; ROUNDS=300 SEED=1
+	cd tests && python -m failover --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED)) $(FAILOVER)
+
 # --- look after ---
 
 .PHONY: lint bench fuzz fuzz-methods clean

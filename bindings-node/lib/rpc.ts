@@ -13,6 +13,8 @@ import { Settler } from './settler'
 const REPLY_QUEUE = 'amq.rabbitmq.reply-to'
 const DEFAULT_TIMEOUT = 30_000
 const DEFAULT_PREFETCH = 100
+/** What a declaration fails with when the queue is there, of another kind, or nothing for us to declare. */
+const ANOTHERS = new Set(['PRECONDITION_FAILED', 'ACCESS_REFUSED'])
 
 interface Pending {
   queue: string
@@ -176,10 +178,10 @@ export class Server implements AsyncDisposable {
         native.declareQueue(channel, queue, passive, durable, false, false, undefined),
       )
     try {
-      await declare(true)
+      await declare(false) // each server does, so that with `local:` each brings it back when the host is gone
     } catch (error) {
-      if (!(error instanceof WarrenError) || error.code !== 'NOT_FOUND') throw error
-      await declare(false)
+      if (!(error instanceof WarrenError) || !ANOTHERS.has(error.code)) throw error
+      await declare(true)
     }
     const server = new Server(door, queue, handler, prefetch)
     await server.#consumer.started

@@ -14,7 +14,7 @@ from ._events import Listeners
 from ._native import Consumer, Message
 from ._options import Arguments, Body, Event, ExchangeType, Properties, hide_password, plain
 from ._serving import Handler, Server
-from .errors import Error, NotFound
+from .errors import AccessRefused, Error, PreconditionFailed
 
 
 def connect(url: str, *, name: str | None = None, timeout: float = 10.0) -> Connection:
@@ -399,9 +399,10 @@ class Connection(_Declarer):
         'hello world'
         """
         try:
-            requests = self.queue(queue, passive=True, durable=durable)
-        except NotFound:
+            # Each server declares it, so that with `local:` each brings it back when the host is gone.
             requests = self.queue(queue, durable=durable)
+        except (PreconditionFailed, AccessRefused):  # it is there, of another kind, or nothing for us to declare
+            requests = self.queue(queue, passive=True, durable=durable)
         consumers = [requests.consume(prefetch) for _ in range(workers)]
         return Server(consumers, self.exchange(""), handler)
 

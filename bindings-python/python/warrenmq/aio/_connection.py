@@ -15,7 +15,7 @@ from .._connection import QueueInfo
 from .._events import Listeners
 from .._native import Answer, BatchReceipt, Message, Receipt
 from .._options import Arguments, Body, Event, ExchangeType, Properties, hide_password, plain
-from ..errors import Error, NotFound
+from ..errors import AccessRefused, Error, PreconditionFailed
 from ._consumer import Consumer
 from ._serving import Handler, Server
 
@@ -408,9 +408,10 @@ class Connection(_Declarer):
         its own. An exception becomes an error of the caller's. A request is acknowledged after its reply.
         """
         try:
-            requests = await self.queue(queue, passive=True, durable=durable)
-        except NotFound:
+            # Each server declares it, so that with `local:` each brings it back when the host is gone.
             requests = await self.queue(queue, durable=durable)
+        except (PreconditionFailed, AccessRefused):  # it is there, of another kind, or nothing for us to declare
+            requests = await self.queue(queue, passive=True, durable=durable)
         return Server(await requests.consume(prefetch), await self.exchange(""), handler)
 
     def on(self, event: Event, function: Callable[[Any], Awaitable[object] | object]) -> None:

@@ -78,6 +78,8 @@ struct Call {
     operation: &'static str,
     entity: String,
     give: Box<dyn FnOnce(Result<Reply>) + Send>,
+    /// Made by the connection to restore the channel, anew each time that the host is gone.
+    restores: bool,
 }
 
 /// An answer of the broker.
@@ -172,7 +174,13 @@ impl Channel {
             if calls.shut {
                 return now(Err(self.closed_error(operation)));
             }
-            calls.waiting.push_back(Call { method: method.clone(), operation, entity, give });
+            calls.waiting.push_back(Call {
+                method: method.clone(),
+                operation,
+                entity,
+                give,
+                restores: false,
+            });
             self.connection.line.add(|out| out.method(self.number, method));
         }
         self.connection.line.flush();
@@ -235,6 +243,7 @@ impl Channel {
         self.tag_base.store(ledger.void(), SeqCst);
         consumers.values().for_each(|consumer| drop(consumer.mailbox.clear()));
 
+        calls.waiting.retain(|call| !call.restores); // a host that is gone before it has answered these
         let mut methods = Vec::new();
         if self.opened.load(SeqCst) {
             let qos = |count: u16, global| {
@@ -251,7 +260,8 @@ impl Channel {
         }
         for method in methods.into_iter().rev() {
             let operation = method.name();
-            calls.waiting.push_front(Call { method, operation, entity: String::new(), give: Box::new(drop) });
+            let give = Box::new(drop);
+            calls.waiting.push_front(Call { method, operation, entity: String::new(), give, restores: true });
         }
         line.add(|out| {
             calls.waiting.iter().for_each(|call| out.method(self.number, &call.method));

@@ -41,4 +41,7 @@ mod revival;
 mod topology;
 mod window;
 
+#[cfg(test)]
+mod tests;
+
 pub(super) use connection::Attached;

@@ -1,0 +1,1 @@
+"""Failover trials: processes of two languages share a directory, and those that host it come and go. See README.md."""
