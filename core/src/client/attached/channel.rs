@@ -78,6 +78,8 @@ struct Call {
     operation: &'static str,
     entity: String,
     give: Box<dyn FnOnce(Result<Reply>) + Send>,
+    /// Nobody asked for it: it takes up where another host was, for as long as the one does that it is sent to.
+    restores: bool,
 }
 
 /// An answer of the broker.
@@ -171,7 +173,13 @@ impl Channel {
             if calls.shut {
                 return now(Err(self.closed_error(operation)));
             }
-            calls.waiting.push_back(Call { method: method.clone(), operation, entity, give });
+            calls.waiting.push_back(Call {
+                method: method.clone(),
+                operation,
+                entity,
+                give,
+                restores: false,
+            });
             self.connection.line.add(|out| out.method(self.number, method));
         }
         self.connection.line.flush();
@@ -248,9 +256,10 @@ impl Channel {
             }
             methods.extend(each.map(|count| qos(count, false)));
         }
+        calls.waiting.retain(|call| !call.restores);
         for method in methods.into_iter().rev() {
-            let operation = method.name();
-            calls.waiting.push_front(Call { method, operation, entity: String::new(), give: Box::new(drop) });
+            let (operation, entity, give) = (method.name(), String::new(), Box::new(drop));
+            calls.waiting.push_front(Call { method, operation, entity, give, restores: true });
         }
         line.add(|out| {
             calls.waiting.iter().for_each(|call| out.method(self.number, &call.method));
