@@ -35,8 +35,8 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub(super) struct Channel {
     pub(super) number: u16,
     pub(super) connection: Arc<Shared>,
-    /// Tells its publishes from those of all others, over hosts.
-    publisher: NonZeroU64,
+    /// Tells its publishes from those of all others, over hosts, where one takes another's place.
+    publisher: Option<NonZeroU64>,
     calls: Mutex<Calls>,
     pub(super) window: Mutex<Window>,
     /// Taken before the mailboxes' locks, never after.
@@ -78,7 +78,7 @@ struct Call {
     operation: &'static str,
     entity: String,
     give: Box<dyn FnOnce(Result<Reply>) + Send>,
-    /// Made by the connection to restore the channel, anew each time that the host is gone.
+    /// Nobody asked for it: it takes up where another host was, for as long as the one does that it is sent to.
     restores: bool,
 }
 
@@ -101,7 +101,7 @@ impl Channel {
         Ok(Arc::new(Channel {
             number,
             connection: connection.clone(),
-            publisher: NonZeroU64::MIN | random,
+            publisher: connection.peer.has_successors().then_some(NonZeroU64::MIN | random),
             calls: Mutex::default(),
             window: Mutex::new(Window::new(connection.numbers_returns)),
             ledger: Mutex::default(),
@@ -118,12 +118,11 @@ impl Channel {
 
     /// The method that opens it, and says with which publishes it goes on.
     pub(super) fn open(&self, window: &Window) -> Method {
-        if !self.connection.peer.has_successors() {
-            return Method::ChannelOpen(channel::Open::default());
-        }
-        let (sequence, again, age) = window.unsettled();
-        let settled = Origin { publisher: self.publisher, sequence };
-        Method::ChannelOpen(channel::Open { out_of_band: resume::encode(settled, again, age) })
+        let open = self.publisher.map(|publisher| {
+            let (sequence, again, age) = window.unsettled();
+            channel::Open { out_of_band: resume::encode(Origin { publisher, sequence }, again, age) }
+        });
+        Method::ChannelOpen(open.unwrap_or_default())
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -243,7 +242,6 @@ impl Channel {
         self.tag_base.store(ledger.void(), SeqCst);
         consumers.values().for_each(|consumer| drop(consumer.mailbox.clear()));
 
-        calls.waiting.retain(|call| !call.restores); // a host that is gone before it has answered these
         let mut methods = Vec::new();
         if self.opened.load(SeqCst) {
             let qos = |count: u16, global| {
@@ -258,10 +256,10 @@ impl Channel {
             }
             methods.extend(each.map(|count| qos(count, false)));
         }
+        calls.waiting.retain(|call| !call.restores);
         for method in methods.into_iter().rev() {
-            let operation = method.name();
-            let give = Box::new(drop);
-            calls.waiting.push_front(Call { method, operation, entity: String::new(), give, restores: true });
+            let (operation, entity, give) = (method.name(), String::new(), Box::new(drop));
+            calls.waiting.push_front(Call { method, operation, entity, give, restores: true });
         }
         line.add(|out| {
             calls.waiting.iter().for_each(|call| out.method(self.number, &call.method));
