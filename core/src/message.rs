@@ -32,6 +32,7 @@ struct Head {
     route: u16,
     /// Length of the properties: flags and list.
     properties: u32,
+    sent_again: bool,
     /// The body when it is longer than [`INLINE_BODY`].
     body: Option<Box<Bytes>>,
     /// What this message was counted with in [`memory`].
@@ -106,6 +107,17 @@ pub fn route_names(route: &[u8]) -> (&str, &str) {
 impl Message {
     /// A message with this route (see [`route_key`]), encoded properties (flags and list; not empty) and body.
     pub fn new(route: &[u8], properties: &[u8], body: Body<'_>) -> Self {
+        Self::made(route, properties, body, false)
+    }
+
+    /// The same of a message that its publisher sends again, as he does not know what became of it: it may have been
+    /// delivered before, and says so whenever it is delivered, as do messages that are made of it.
+    pub fn sent_again(route: &[u8], properties: &[u8], body: Body<'_>) -> Self {
+        Self::made(route, properties, body, true)
+    }
+
+    #[inline(always)]
+    fn made(route: &[u8], properties: &[u8], body: Body<'_>, sent_again: bool) -> Self {
         let (inline, kept) = match body {
             Body::Slice(slice) if slice.len() > INLINE_BODY => {
                 (&[][..], Some(Box::new(Bytes::copy_from_slice(slice))))
@@ -122,8 +134,13 @@ impl Message {
         let footprint =
             size_of::<Head>() + 16 + bytes.len() + kept.as_ref().map_or(0, |body| body.len() + 64);
         memory::take(footprint);
-        let head =
-            Head { route: route.len() as u16, properties: properties.len() as u32, body: kept, footprint };
+        let head = Head {
+            route: route.len() as u16,
+            properties: properties.len() as u32,
+            sent_again,
+            body: kept,
+            footprint,
+        };
         Message(ThinArc::from_header_and_slice(head, &bytes))
     }
 
@@ -162,6 +179,11 @@ impl Message {
         self.properties().delivery_mode() == Some(2)
     }
 
+    /// Whether its publisher sent it again ([`Message::sent_again`]).
+    pub fn is_sent_again(&self) -> bool {
+        self.head().sent_again
+    }
+
     /// The body.
     pub fn body(&self) -> &[u8] {
         match &self.head().body {
@@ -184,7 +206,7 @@ impl Message {
 
     /// The same message with other properties, encoded as flags and list.
     pub fn with_properties(&self, properties: &[u8]) -> Message {
-        Message::new(self.route(), properties, self.shared_body())
+        Message::made(self.route(), properties, self.shared_body(), self.is_sent_again())
     }
 
     /// The body for another message: a long one is shared.

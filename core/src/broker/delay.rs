@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 pub(super) use held::Held;
 
 use super::outbox::Wakes;
+use super::store::{Origin, Origins};
 use super::timers::{NEVER, Timed, Timers};
 use super::vhost::Vhost;
 use crate::error::{Error, Kind, Result};
@@ -77,16 +78,21 @@ impl Delayed {
     }
 
     /// Keeps a message for `delay` milliseconds. True when it is to survive the broker.
-    pub(super) fn hold(self: &Arc<Self>, message: Message, delay: u64) -> bool {
+    pub(super) fn hold(self: &Arc<Self>, message: Message, delay: u64, origin: Option<Origin>) -> bool {
         let due = self.timers.now().saturating_add(delay);
         // Receivers see that the delay is over: the plug-in turns the number's sign.
         let message = message.with_headers(|headers| {
             headers.insert("x-delay", Value::I64(-i64::try_from(delay).unwrap_or(i64::MAX)));
         });
         let mut state = self.state.lock();
-        let kept = state.held.add(message, due, delay);
+        let kept = state.held.add(message, due, delay, origin);
         self.arm(&mut state);
         kept
+    }
+
+    /// The origins of what is kept, be it that it has been routed since; none when this message would not be kept.
+    pub(super) fn origins(&self, message: &Message) -> Option<Arc<dyn Origins>> {
+        self.state.lock().held.origins().filter(|_| message.is_persistent())
     }
 
     /// A message that was taken out is elsewhere, or nowhere.

@@ -67,7 +67,7 @@ use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 
 pub use alarms::Alarm;
-pub use channel::{Binding, Channel, Confirmed, ConsumeOptions, Got, Publish, Registered, Returned};
+pub use channel::{Binding, Channel, Confirmed, ConsumeOptions, Got, Publish, Registered, Resume, Returned};
 pub use definitions::{
     BindingDefinition, Definitions, DestinationType, ExchangeDefinition, Parameter, QueueDefinition,
     UserDefinition, VhostDefinition,

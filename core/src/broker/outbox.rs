@@ -297,6 +297,7 @@ impl State {
         redelivered: bool,
     ) -> (u64, bool) {
         let tag = self.track(consumer, position, &entry);
+        let redelivered = redelivered || entry.message.is_sent_again();
         let message = entry.into_shown(false);
         self.bytes += message.body().len();
         (tag, self.push(Event::Deliver(Delivery { tag, consumer, redelivered, message })))

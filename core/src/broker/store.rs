@@ -1,8 +1,10 @@
 //! What a broker needs of a store. [`crate::storage`] implements it; tests have their own.
 
 use std::fmt::Debug;
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::error::Result;
 use crate::message::Message;
@@ -52,15 +54,50 @@ pub(super) fn read_all(journal: &dyn Journal, found: Recovered, take: impl FnMut
     Ok(())
 }
 
+/// Which publish a message came by: whose, and the how manieth of his.
+///
+/// Clients tell it that go on with another broker of the same store when theirs is killed, and then send again what was
+/// not confirmed: kept with a message, it says which of that had been stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// No two publishers have one number: it is random.
+    pub publisher: NonZeroU64,
+    /// Counts the publishes of the publisher, from 1.
+    pub sequence: u64,
+}
+
+impl Origin {
+    /// That of the publisher's publish `count` later.
+    #[must_use]
+    pub fn plus(self, count: u64) -> Self {
+        Origin { sequence: self.sequence.wrapping_add(count), ..self }
+    }
+}
+
+/// The origins of what a line had when its broker was started.
+pub trait Origins: Send + Sync + Debug {
+    /// Whether a message of this origin was stored, be it settled since or not. It, too, is on the disk when
+    /// [`Store::when_stored`] next calls. Unknown are messages that were not written before they were settled, and
+    /// those of which all that stood near them was settled, too.
+    ///
+    /// Publishes up to `settled` are known to the publisher to be settled, and all others were made after `since`:
+    /// nothing older need be looked at. Waits for the disk.
+    ///
+    /// # Errors
+    /// `ResourceError` when the disk fails.
+    fn contain(&self, origin: Origin, settled: u64, since: SystemTime) -> Result<bool>;
+}
+
 /// Who waits for the disk.
 pub type Waiter = Box<dyn FnOnce(Result<()>) + Send>;
 
-/// The messages of one line of a queue. Called under the queue's lock, but for [`Journal::remove`]; only
-/// [`Journal::read`] waits for the disk.
+/// The messages of one line of a queue. Called under the queue's lock, but for [`Journal::remove`] and
+/// [`Journal::origins`]; only [`Journal::read`] waits for the disk.
 pub trait Journal: Send + Sync + Debug {
     /// Adds a message under a number greater than all before it. There may be gaps: messages that are not kept.
     /// `expires` is in milliseconds since 1970, [`u64::MAX`] for never.
-    fn append(&self, number: u64, expires: u64, message: &Message);
+    /// Its origin is kept with it, if it has one.
+    fn append(&self, number: u64, expires: u64, message: &Message, origin: Option<Origin>);
 
     /// These numbers are settled, in ascending order. Those that were never appended are passed over.
     fn remove(&self, numbers: &[Range<u64>]);
@@ -82,6 +119,10 @@ pub trait Journal: Send + Sync + Debug {
     /// # Errors
     /// `ResourceError` when the disk fails.
     fn read(&self, from: u64, bytes: usize, into: &mut Vec<Stored>) -> Result<u64>;
+
+    /// The origins of what was here when the line was opened. What is learnt of them is forgotten when nobody has it
+    /// any more.
+    fn origins(self: Arc<Self>) -> Arc<dyn Origins>;
 }
 
 /// A message as a journal has it.

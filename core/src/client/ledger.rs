@@ -9,7 +9,7 @@ pub(super) type Tags = SmallVec<[(u64, bool); 4]>;
 
 /// The delivery tags of one channel: consecutive numbers, given by the broker.
 ///
-/// Every frame costs a client and its broker time (lapin some ten microseconds), so runs of acknowledgements are
+/// Every frame costs a client and its broker time, so runs of acknowledgements are
 /// merged into one with `multiple`. That settles all tags up to it, also those of deliveries that are still on
 /// their way to a mailbox; hence `seen`.
 #[derive(Debug, Default)]
@@ -85,7 +85,7 @@ impl Ledger {
                     self.open.remove(&tag);
                     frames.push((tag, false));
                 }
-                // At the wire 0 means all; lapin takes that for leave to drop what it has buffered.
+                // At the wire 0 means all, also what is on its way and not noted yet.
                 (true, 0) => frames.extend(self.settle_all().map(|last| (last, true))),
                 (true, _) => {
                     self.open = self.open.split_off(&(tag + 1));

@@ -50,8 +50,6 @@ struct Content {
     deliveries: VecDeque<Delivery>,
     /// Why nothing comes any more.
     ended: Option<Error>,
-    /// Its user cancels it.
-    cancelled: bool,
     /// Its user is gone: what still comes goes back.
     abandoned: bool,
 }
@@ -110,15 +108,9 @@ impl Mailbox {
         self.end(Error::new(Kind::Closed, "basic.consume", reason));
     }
 
-    /// Notes that its user cancels it; false when it has ended already.
-    pub(super) fn cancel(&self) -> bool {
-        let mut content = self.content.lock();
-        content.cancelled |= content.ended.is_none();
-        content.ended.is_none()
-    }
-
-    pub(super) fn is_cancelled(&self) -> bool {
-        self.content.lock().cancelled
+    /// Nothing comes any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.content.lock().ended.is_some()
     }
 
     /// Notes that its user is gone.

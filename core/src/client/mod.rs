@@ -6,9 +6,9 @@
 //! | `url` | which transport, broker, user and virtual host a URL names |
 //! | `driver` | what a transport provides |
 //! | `embedded` | `inproc:`, and `local:` in the process that hosts — no task and no copy in between |
-//! | `attached` | `local:` in all other processes — AMQP frames of our own over the directory's socket |
+//! | `attached` | a broker in another process — AMQP frames of our own: `local:` over the directory's socket |
 //! | `local` | which of the two |
-//! | `amqp` | `amqp:`, `amqps:` — any AMQP 0-9-1 broker, through lapin |
+//! | `amqp` | `amqp:`, `amqps:` — the same over TCP, to any AMQP 0-9-1 broker |
 //! | `inbox`, `mailbox` | who is told that deliveries wait; where those from another process do |
 //! | `ledger` | which deliveries still have to be settled, and with how few frames that is done |
 //! | `in_flight` | how much may be published and not yet confirmed |
@@ -86,7 +86,7 @@ impl Connection {
         match url {
             Url::Inproc { name } => Ok(Connection(Arc::new(embedded::Embedded::open(&name, options)?))),
             Url::Local { path } => local::open(path, options.clone()).await.map(Connection),
-            Url::Amqp { url } => Ok(Connection(Arc::new(amqp::Amqp::open(&url, options).await?))),
+            Url::Amqp { url } => amqp::open(&url, options.clone()).await.map(Connection),
         }
     }
 

@@ -8,13 +8,14 @@ use bytes::BytesMut;
 
 use super::link::{Announcer, Link, Port};
 use super::output::Output;
-use crate::broker::{self, ConsumeOptions, Returned, Session, Settle, Wakes};
+use crate::broker::{self, ConsumeOptions, Resume, Returned, Session, Settle, Wakes};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Body, RouteKey};
 use crate::wire::hot::{AckRef, ContentHeaderRef, PublishRef, method_id};
 use crate::wire::{
     Frame, FrameKind, Method, PropertiesView, ShortString, access, basic, channel, confirm, queue, tx,
 };
+use arrange::aside;
 
 /// What a body's buffer may be allocated with before the bytes are there.
 const TRUSTED: u64 = 1 << 20;
@@ -67,9 +68,17 @@ pub(super) enum Next {
 }
 
 impl Channel {
-    pub(super) fn open(number: u16, session: &Session, link: &Arc<Link>) -> Result<Self> {
+    pub(super) fn open(
+        number: u16,
+        session: &Session,
+        link: &Arc<Link>,
+        resume: Option<Resume>,
+    ) -> Result<Self> {
         let announcer = Announcer::default();
-        let broker = session.channel(Box::new(announcer.clone()))?;
+        let mut broker = session.channel(Box::new(announcer.clone()))?;
+        if let Some(resume) = resume {
+            broker.resume(resume);
+        }
         let port = Port::new(number, broker.outbox().clone());
         announcer.set(link, &port);
         Ok(Channel {
@@ -205,10 +214,12 @@ impl Channel {
     }
 
     fn complete(&mut self, body: Body<'_>, wakes: &mut Wakes) -> Result<()> {
-        let content = &mut self.content;
+        let Channel { broker, content, .. } = self;
         content.expects = Expects::Method;
-        self.broker.publish_routed(&content.route, content.mandatory, &content.properties, body, wakes)?;
-        Ok(())
+        let waits = broker.is_sent_again();
+        let Content { route, mandatory, properties, .. } = content;
+        let publish = || broker.publish_routed(route, *mandatory, properties, body, wakes);
+        if waits { aside(publish) } else { publish() }.map(drop)
     }
 
     // --- the end of a batch ---
@@ -437,7 +448,7 @@ mod tests {
         let socket = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let link = Link::new(crate::server::socket::plain(socket).1);
         let session = Broker::new(Options::default()).open("/", "guest").unwrap();
-        let channel = Channel::open(1, &session, &link).unwrap();
+        let channel = Channel::open(1, &session, &link, None).unwrap();
         let outbox = Arc::downgrade(channel.broker.outbox());
         drop(channel);
         assert!(outbox.upgrade().is_none(), "port, outbox and announcer hold each other");

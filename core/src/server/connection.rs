@@ -15,7 +15,7 @@ use super::handshake::{Client, Greeted, Tuned};
 use super::link::Link;
 use super::peer::Peer;
 use super::socket::{Reader, Writer};
-use super::{Limits, frame_error, reply_text, round, unexpected_frame};
+use super::{Limits, frame_error, reply_text, resume, round, unexpected_frame};
 use crate::broker::{Session, Wakes};
 use crate::error::{Error, Kind, Result, Scope};
 use crate::wire::{Frame, FrameKind, Method, ShortString, channel, connection, method_id, next_frame};
@@ -376,7 +376,7 @@ impl Connection {
                 Err(Error::new(Kind::UnexpectedFrame, "frame", reason).on(format!("channel {on}")))
             }
             (_, Some(channel::Open::ID)) => {
-                self.open_channel(on)?;
+                self.open_channel(on, frame.payload)?;
                 Ok(ControlFlow::Continue(()))
             }
             _ => Err(Error::new(Kind::ChannelError, "frame", "expected 'channel.open'")
@@ -384,7 +384,7 @@ impl Connection {
         }
     }
 
-    fn open_channel(&mut self, number: u16) -> Result<()> {
+    fn open_channel(&mut self, number: u16, payload: &[u8]) -> Result<()> {
         let max = self.tuned.channel_max;
         let open = self.channels.len();
         if max != 0 && open >= usize::from(max) {
@@ -393,7 +393,11 @@ impl Connection {
             return Err(Error::new(Kind::NotAllowed, "channel.open", reason));
         }
         if let Some(session) = &self.session {
-            self.channels.insert(number, Box::new(Channel::open(number, session, &self.link)?));
+            let resume = match self.client.is_owner.then(|| Method::decode(payload)).transpose()? {
+                Some(Method::ChannelOpen(open)) => resume::decode(&open.out_of_band),
+                _ => None,
+            };
+            self.channels.insert(number, Box::new(Channel::open(number, session, &self.link, resume)?));
             self.link.send(number, &Method::ChannelOpenOk(channel::OpenOk::default()));
         }
         Ok(())

@@ -49,14 +49,17 @@ pub(super) struct Tuned {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Client {
     pub(super) capabilities: Table,
+    /// It came in by a directory's socket, and has the rights of a program that the broker lives in.
+    pub(super) is_owner: bool,
 }
 
 impl Client {
     fn new(properties: &Table) -> Self {
-        match properties.get("capabilities") {
-            Some(Value::Table(capabilities)) => Client { capabilities: capabilities.clone() },
-            _ => Client::default(),
-        }
+        let capabilities = match properties.get("capabilities") {
+            Some(Value::Table(capabilities)) => capabilities.clone(),
+            _ => Table::default(),
+        };
+        Client { capabilities, is_owner: false }
     }
 
     pub(super) fn has(&self, capability: &str) -> bool {
@@ -211,8 +214,9 @@ impl Greeter {
             Some(Method::ConnectionStartOk(start)) => start,
             other => return unexpected(other, "connection.start-ok"),
         };
-        let client = Client::new(&start.client_properties);
+        let mut client = Client::new(&start.client_properties);
         let Some(user) = self.login(&start, &client, broker).await? else { return Ok(None) };
+        client.is_owner = matches!(user, User::Owner);
 
         self.send(&Method::ConnectionTune(connection::Tune {
             channel_max: limits.channel_max,

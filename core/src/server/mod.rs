@@ -13,6 +13,7 @@
 //! | `output` | frames on their way to the socket |
 //! | `round` | what small requests make deliverable goes out together |
 //! | `attention` | looking for the next request before going to sleep |
+//! | `resume` | how a client of ours says with which publishes a channel goes on |
 //! | `identity` | what the broker says of itself |
 //! | `loopback` | a connection without a socket, for tests |
 //!
@@ -31,9 +32,10 @@ mod link;
 mod loopback;
 pub(crate) mod output;
 mod peer;
+pub(crate) mod resume;
 pub(crate) mod round;
 pub(crate) mod socket;
-mod tls;
+pub(crate) mod tls;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -286,7 +288,9 @@ async fn admit(
         let (reader, writer) = socket::plain(socket);
         return Ok(Visitor { reader, writer, peer, identity: Identity::Unknown });
     };
-    match timeout_at(deadline, tls::handshake(&socket, tls.config.clone())).await {
+    let session = rustls::ServerConnection::new(tls.config.clone())
+        .map_err(|error| tls::explain(std::io::Error::other(error)))?;
+    match timeout_at(deadline, tls::handshake(&socket, session.into())).await {
         Ok(Ok(session)) => {
             let certificate = session.peer_certificates().and_then(<[_]>::first);
             let identity = Identity::Certificate(tls.user(certificate));

@@ -27,7 +27,10 @@ pub(crate) enum Reader {
 /// The writing half.
 #[derive(Debug)]
 pub(crate) enum Writer {
-    Plain(OwnedWriteHalf),
+    Plain {
+        _inherited: Inherited,
+        socket: OwnedWriteHalf,
+    },
     Unix {
         _inherited: Inherited,
         socket: unix::OwnedWriteHalf,
@@ -38,9 +41,10 @@ pub(crate) enum Writer {
 }
 
 /// Both halves of a plain socket.
-pub(super) fn plain(socket: TcpStream) -> (Reader, Writer) {
+pub(crate) fn plain(socket: TcpStream) -> (Reader, Writer) {
+    let _inherited = Inherited::by_children(&socket);
     let (reader, writer) = socket.into_split();
-    (Reader::Plain(reader), Writer::Plain(writer))
+    (Reader::Plain(reader), Writer::Plain { _inherited, socket: writer })
 }
 
 /// Both halves of a socket between processes.
@@ -51,7 +55,7 @@ pub(crate) fn unix(socket: UnixStream) -> (Reader, Writer) {
 }
 
 /// Both halves of a socket whose TLS handshake is done.
-pub(super) fn secured(socket: TcpStream, session: rustls::ServerConnection) -> (Reader, Writer) {
+pub(crate) fn secured(socket: TcpStream, session: rustls::Connection) -> (Reader, Writer) {
     let (reader, writer) = socket.into_split();
     let session = Arc::new(Mutex::new(session));
     (Reader::Tls(tls::Reader::new(reader, session.clone())), Writer::Tls(tls::Writer::new(writer, session)))
@@ -73,7 +77,7 @@ impl Writer {
     /// Writes as much as the socket takes without waiting.
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Writer::Plain(socket) => socket.try_write(bytes),
+            Writer::Plain { socket, .. } => socket.try_write(bytes),
             Writer::Unix { socket, .. } => socket.try_write(bytes),
             Writer::Tls(socket) => socket.try_write(&[IoSlice::new(bytes)]),
             Writer::Memory(written) => {
@@ -86,7 +90,7 @@ impl Writer {
     /// The same, of several pieces.
     pub(crate) fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Writer::Plain(socket) => socket.try_write_vectored(pieces),
+            Writer::Plain { socket, .. } => socket.try_write_vectored(pieces),
             Writer::Unix { socket, .. } => socket.try_write_vectored(pieces),
             Writer::Tls(socket) => socket.try_write(pieces),
             Writer::Memory(written) => {
@@ -102,7 +106,7 @@ impl Writer {
     pub(crate) fn flush(&self) -> io::Result<()> {
         match self {
             Writer::Tls(socket) => socket.flush(),
-            Writer::Plain(_) | Writer::Unix { .. } | Writer::Memory(_) => Ok(()),
+            Writer::Plain { .. } | Writer::Unix { .. } | Writer::Memory(_) => Ok(()),
         }
     }
 
@@ -110,14 +114,14 @@ impl Writer {
     pub(crate) fn holds_back(&self) -> bool {
         match self {
             Writer::Tls(socket) => socket.holds_back(),
-            Writer::Plain(_) | Writer::Unix { .. } | Writer::Memory(_) => false,
+            Writer::Plain { .. } | Writer::Unix { .. } | Writer::Memory(_) => false,
         }
     }
 
     /// Waits until the socket takes bytes.
     pub(crate) async fn writable(&self) -> io::Result<()> {
         match self {
-            Writer::Plain(socket) => socket.writable().await,
+            Writer::Plain { socket, .. } => socket.writable().await,
             Writer::Unix { socket, .. } => socket.writable().await,
             Writer::Tls(socket) => socket.writable().await,
             Writer::Memory(_) => Ok(()),
@@ -147,7 +151,7 @@ impl Writer {
             socket.close_notify();
         }
         let socket = match self {
-            Writer::Plain(socket) => AsRef::<TcpStream>::as_ref(socket).as_fd(),
+            Writer::Plain { socket, .. } => AsRef::<TcpStream>::as_ref(socket).as_fd(),
             Writer::Unix { socket, .. } => AsRef::<UnixStream>::as_ref(socket).as_fd(),
             Writer::Tls(socket) => socket.tcp().as_fd(),
             Writer::Memory(_) => return,
@@ -164,7 +168,7 @@ impl Writer {
 
     fn tcp(&self) -> Option<&TcpStream> {
         match self {
-            Writer::Plain(socket) => Some(socket.as_ref()),
+            Writer::Plain { socket, .. } => Some(socket.as_ref()),
             Writer::Tls(socket) => Some(socket.tcp()),
             Writer::Unix { .. } | Writer::Memory(_) => None,
         }

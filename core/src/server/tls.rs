@@ -7,17 +7,18 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::Connection;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::error::{Error, Kind};
+use crate::fork::Inherited;
 
 /// Room for what one read brings: a record of the longest kind, and a bit.
 const READ: usize = 18 << 10;
 
-type Session = Arc<Mutex<ServerConnection>>;
+type Session = Arc<Mutex<Connection>>;
 
 /// The reading half.
 #[derive(Debug)]
@@ -31,16 +32,16 @@ pub(crate) struct Reader {
 /// The writing half.
 #[derive(Debug)]
 pub(crate) struct Writer {
+    _inherited: Inherited,
     socket: OwnedWriteHalf,
     session: Session,
 }
 
-/// Does the handshake.
+/// Does the handshake, as a server or as a client.
 ///
 /// # Errors
-/// `InvalidData` when what the client says is no TLS, or none that we take; it was told so if it can hear it.
-pub(super) async fn handshake(socket: &TcpStream, config: Arc<ServerConfig>) -> io::Result<ServerConnection> {
-    let mut session = ServerConnection::new(config).map_err(io::Error::other)?;
+/// `InvalidData` when what the other side says is no TLS, or none that we take; it was told so if it can hear it.
+pub(crate) async fn handshake(socket: &TcpStream, mut session: Connection) -> io::Result<Connection> {
     while session.is_handshaking() || session.wants_write() {
         if session.wants_write() {
             match session.write_tls(&mut Unwaiting(socket)) {
@@ -125,7 +126,7 @@ impl Reader {
 }
 
 /// Takes decrypted bytes out of the session; true at the end of the stream.
-fn opened(session: &mut ServerConnection, buffer: &mut BytesMut) -> io::Result<bool> {
+fn opened(session: &mut Connection, buffer: &mut BytesMut) -> io::Result<bool> {
     let mut reader = session.reader();
     loop {
         match reader.fill_buf() {
@@ -143,7 +144,7 @@ fn opened(session: &mut ServerConnection, buffer: &mut BytesMut) -> io::Result<b
 
 impl Writer {
     pub(super) fn new(socket: OwnedWriteHalf, session: Session) -> Self {
-        Writer { socket, session }
+        Writer { _inherited: Inherited::by_children(AsRef::<TcpStream>::as_ref(&socket)), socket, session }
     }
 
     /// Encrypts and writes as much as the socket takes. What was taken may not have left yet: see
@@ -163,7 +164,7 @@ impl Writer {
         self.push(&mut self.session.lock())
     }
 
-    fn push(&self, session: &mut ServerConnection) -> io::Result<()> {
+    fn push(&self, session: &mut Connection) -> io::Result<()> {
         while session.wants_write() {
             session.write_tls(&mut Unwaiting(self.tcp()))?;
         }

@@ -114,7 +114,7 @@ impl Check<'_> {
         let mut header = [0; HEADER];
         file.read_at(&mut header, 0).map_err(failed("read", &path))?;
         let seed = match SegmentId::read_header(&header) {
-            Header::Segment(inside) => inside.seed(),
+            Header::Segment(inside, _) => inside.seed(),
             Header::Newer(version) => {
                 self.find(
                     &path,

@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A file system.
 pub trait Disk: Send + Sync + Debug {
@@ -42,6 +43,8 @@ pub trait File: Send + Sync + Debug {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Its length in bytes.
     fn size(&self) -> io::Result<u64>;
+    /// When it was last written to.
+    fn modified(&self) -> io::Result<SystemTime>;
     /// Cuts it off or fills it with zeros.
     fn set_size(&self, size: u64) -> io::Result<()>;
     /// Returns when its contents are on the disk. `NotFound` when somebody removed the file: what is on the disk is
@@ -136,6 +139,10 @@ impl File for std::fs::File {
 
     fn size(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+
+    fn modified(&self) -> io::Result<SystemTime> {
+        self.metadata()?.modified()
     }
 
     fn set_size(&self, size: u64) -> io::Result<()> {

@@ -29,8 +29,9 @@
 //!         24  4  length of the properties
 //!         28  2  length of the route
 //!         30  1  kind: 1 message, 2 seal
-//!         31  1  0
-//!         32     message: route (exchange and routing key, two short strings), properties (flags and list), body
+//!         31  1  flags: 1 an origin follows the body, 2 its publisher sent it again
+//!         32     message: route (exchange and routing key, two short strings), properties (flags and list), body,
+//!                and its origin if it has one: 8 bytes publisher, 8 bytes which of the publisher's messages it is
 //! seal           a record whose number is the one after the last message's; after its head:
 //!         32  8  records
 //!         40  8  bytes of their bodies
@@ -38,6 +39,8 @@
 //!       last  4  length of the whole seal
 //!             4  "SEAL"
 //! ```
+//! In version 1 there are no flags. Nothing is added to a segment of version 1.
+//!
 //! The number of a message that is missing between two others was never kept, or was settled before it was written.
 //!
 //! **Acks**: entries of 16 bytes, each valid by itself, so that no garbage is ever taken for one.
@@ -65,12 +68,14 @@
 //! bit 63           delayed messages of a virtual host: instead of the time of expiry the one at which it is due
 //! ```
 
+use std::num::NonZeroU64;
 use std::ops::Range;
 
-use crate::message::Message;
+use crate::broker::store::Origin;
+use crate::message::{Body, Message};
 
-/// The version that is written.
-pub(super) const VERSION: u16 = 1;
+/// The version that is written; older ones are read.
+pub(super) const VERSION: u16 = 2;
 /// Bytes of a segment's header.
 pub(super) const HEADER: usize = 40;
 /// Bytes of a record before its payload.
@@ -84,6 +89,10 @@ const MAGIC: &[u8; 8] = b"WARRENSG";
 const SEAL: &[u8; 4] = b"SEAL";
 /// Length and checksum, which the length does not count.
 const PREFIX: usize = 8;
+const HAS_ORIGIN: u8 = 1;
+const SENT_AGAIN: u8 = 2;
+/// Bytes of an origin.
+const ORIGIN: usize = 16;
 const SEAL_FIXED: usize = HEAD + 16;
 /// Bytes at the end of a seal that say that it is one.
 pub(super) const SEAL_TAIL: usize = 8;
@@ -100,7 +109,8 @@ pub(super) struct SegmentId {
 /// What a header says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Header {
-    Segment(SegmentId),
+    /// With the version of its format.
+    Segment(SegmentId, u16),
     /// A later version of WarrenMQ wrote it.
     Newer(u16),
     Damaged,
@@ -160,12 +170,15 @@ impl SegmentId {
             return Header::Damaged;
         }
         match u16_at(header, 8) {
-            VERSION => Header::Segment(SegmentId {
-                queue: u64_at(header, 24),
-                line: header[10],
-                first: u64_at(header, 16),
-                stamp: u32_at(header, 12),
-            }),
+            version @ 1..=VERSION => {
+                let id = SegmentId {
+                    queue: u64_at(header, 24),
+                    line: header[10],
+                    first: u64_at(header, 16),
+                    stamp: u32_at(header, 12),
+                };
+                Header::Segment(id, version)
+            }
             newer => Header::Newer(newer),
         }
     }
@@ -208,6 +221,9 @@ pub(super) struct Head {
     pub(super) properties: usize,
     pub(super) route: usize,
     pub(super) seal: bool,
+    has_origin: bool,
+    /// Its publisher sent it again.
+    pub(super) sent_again: bool,
 }
 
 impl Head {
@@ -221,25 +237,63 @@ impl Head {
             properties: u32_at(bytes, 24) as usize,
             route: u16_at(bytes, 28) as usize,
             seal: bytes[30] == 2,
+            has_origin: bytes[31] & HAS_ORIGIN != 0,
+            sent_again: bytes[31] & SENT_AGAIN != 0,
         };
         let kind = bytes[30] == 1 || bytes[30] == 2;
-        (kind && HEAD + head.route + head.properties <= head.size).then_some(head)
+        (kind && HEAD + head.route + head.properties + head.tail() <= head.size).then_some(head)
+    }
+
+    /// Bytes behind the body.
+    fn tail(&self) -> usize {
+        if self.has_origin { ORIGIN } else { 0 }
     }
 
     pub(super) fn body(&self) -> usize {
-        self.size - HEAD - self.route - self.properties
+        self.size - HEAD - self.route - self.properties - self.tail()
+    }
+
+    /// The message of a record of which this is the head.
+    pub(super) fn message(&self, record: &[u8]) -> Message {
+        let (route, rest) = record[HEAD..].split_at(self.route);
+        let (properties, rest) = rest.split_at(self.properties);
+        let body = Body::Slice(&rest[..self.body()]);
+        match self.sent_again {
+            true => Message::sent_again(route, properties, body),
+            false => Message::new(route, properties, body),
+        }
+    }
+
+    /// The origin in a record of which this is the head.
+    pub(super) fn origin(&self, record: &[u8]) -> Option<Origin> {
+        let at = self.size - self.tail();
+        let publisher = NonZeroU64::new(u64_at(record.get(at..at + ORIGIN)?, 0))?;
+        Some(Origin { publisher, sequence: u64_at(record, at + 8) })
     }
 }
 
 /// Adds a message as a record; its checksum is still missing ([`put_checksum`]).
-pub(super) fn put_message(into: &mut Vec<u8>, number: u64, expires: u64, message: &Message) {
+pub(super) fn put_message(
+    into: &mut Vec<u8>,
+    number: u64,
+    expires: u64,
+    message: &Message,
+    origin: Option<Origin>,
+) {
     let (route, properties, body) = (message.route(), message.encoded_properties(), message.body());
-    let size = HEAD + route.len() + properties.len() + body.len();
+    let tail = if origin.is_some() { ORIGIN } else { 0 };
+    let size = HEAD + route.len() + properties.len() + body.len() + tail;
+    let mut head = head(size, number, expires, properties.len(), route.len(), 1);
+    head[31] = u8::from(origin.is_some()) * HAS_ORIGIN | u8::from(message.is_sent_again()) * SENT_AGAIN;
     into.reserve(size);
-    into.extend_from_slice(&head(size, number, expires, properties.len(), route.len(), 1));
+    into.extend_from_slice(&head);
     into.extend_from_slice(route);
     into.extend_from_slice(properties);
     into.extend_from_slice(body);
+    if let Some(Origin { publisher, sequence }) = origin {
+        into.extend_from_slice(&publisher.get().to_le_bytes());
+        into.extend_from_slice(&sequence.to_le_bytes());
+    }
 }
 
 fn head(size: usize, number: u64, expires: u64, properties: usize, route: usize, kind: u8) -> [u8; HEAD] {
@@ -379,7 +433,7 @@ mod tests {
         {
             assert_eq!(SegmentId::parse(7, other), None, "{other}");
         }
-        assert_eq!(SegmentId::read_header(&ID.header()), Header::Segment(ID));
+        assert_eq!(SegmentId::read_header(&ID.header()), Header::Segment(ID, VERSION));
         for byte in 0..32 {
             let mut header = ID.header();
             header[byte] ^= 1;

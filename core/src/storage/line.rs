@@ -5,6 +5,7 @@
 
 mod ahead;
 mod extents;
+mod origins;
 mod reading;
 mod writing;
 
@@ -24,12 +25,13 @@ use super::format::{self, Entry, SegmentId};
 use super::records::Window;
 use super::segment::Segment;
 use crate::broker::is_overflow;
-use crate::broker::store::{Journal, Recovered, Stored};
+use crate::broker::store::{self, Journal, Origin, Recovered, Stored};
 use crate::error::Result;
 use crate::memory;
 use crate::message::Message;
 pub(super) use ahead::ReadAhead;
 pub(super) use extents::Extent;
+use origins::Origins;
 use reading::Reader;
 
 /// Bytes that may wait before the committer is told to hurry.
@@ -60,6 +62,8 @@ pub(super) struct Line {
     mark: Mutex<Option<Arc<dyn File>>>,
     /// It could not be written when it was last tried.
     unmarked: AtomicBool,
+    /// Where somebody asks for them.
+    origins: Mutex<Weak<Origins>>,
 }
 
 /// What was asked for and is not written yet.
@@ -69,6 +73,8 @@ struct Pending {
     records: Vec<u8>,
     settled: Vec<Range<u64>>,
     returned: Vec<(u64, u16)>,
+    /// Segments that an earlier process wrote to and may not have synced.
+    unsure: Vec<SegmentId>,
     /// The next free number.
     end: u64,
     /// The committer knows that there is something.
@@ -154,6 +160,7 @@ impl Line {
             pending: Mutex::new(Pending { end: next, ..Pending::default() }),
             mark: Mutex::default(),
             unmarked: AtomicBool::new(false),
+            origins: Mutex::default(),
         });
         Ok((line, recovered))
     }
@@ -263,11 +270,11 @@ fn read_mark(shared: &Shared, folder: &Path, line: u8) -> Result<Option<u64>> {
 }
 
 impl Journal for Line {
-    fn append(&self, number: u64, expires: u64, message: &Message) {
+    fn append(&self, number: u64, expires: u64, message: &Message, origin: Option<Origin>) {
         let mut pending = self.pending.lock();
         debug_assert!(number >= pending.end, "{number} comes after {}", pending.end);
         let before = pending.records.len();
-        format::put_message(&mut pending.records, number, expires, message);
+        format::put_message(&mut pending.records, number, expires, message, origin);
         memory::take(pending.records.len() - before);
         pending.end = number + 1;
         self.touch(&mut pending);
@@ -302,6 +309,15 @@ impl Journal for Line {
 
     fn read(&self, from: u64, bytes: usize, into: &mut Vec<Stored>) -> Result<u64> {
         self.read_on(from, bytes, into)
+    }
+
+    fn origins(self: Arc<Self>) -> Arc<dyn store::Origins> {
+        let mut known = self.origins.lock();
+        known.upgrade().unwrap_or_else(|| {
+            let origins = Arc::new(Origins::of(self.clone()));
+            *known = Arc::downgrade(&origins);
+            origins
+        })
     }
 }
 

@@ -91,13 +91,10 @@ impl<'a> Records<'a> {
         Ok(Some(Found::Message(record)))
     }
 
-    /// Route, properties and body of the record that was found last.
-    pub(super) fn payload(&self, record: &Record) -> (&[u8], &[u8], &[u8]) {
-        let from = (record.at - self.window.from) as usize + HEAD;
-        let rest = &self.window.bytes[from..from + record.head.size - HEAD];
-        let (route, rest) = rest.split_at(record.head.route);
-        let (properties, body) = rest.split_at(record.head.properties);
-        (route, properties, body)
+    /// The bytes of the record that was found last.
+    pub(super) fn bytes_of(&self, record: &Record) -> &[u8] {
+        let from = (record.at - self.window.from) as usize;
+        &self.window.bytes[from..from + record.head.size]
     }
 
     /// The head of the record there; none when there is no valid one.

@@ -24,6 +24,8 @@ pub(super) struct Segment {
     pub(super) id: SegmentId,
     /// What the checksums begin with.
     pub(super) seed: u32,
+    /// Of its format.
+    version: u16,
     /// The number after the last.
     pub(super) end: u64,
     /// Bytes of header and records.
@@ -58,6 +60,7 @@ impl Segment {
         Segment {
             id,
             seed: id.seed(),
+            version: VERSION,
             end: id.first,
             size: HEADER as u64,
             sealed: false,
@@ -97,6 +100,14 @@ impl Segment {
         }
     }
 
+    /// The last place that is known at or before this offset: the least number that may be there, and its offset.
+    pub(super) fn place_before(&self, offset: u64) -> (u64, u64) {
+        match self.index.partition_point(|(_, at)| *at <= offset) {
+            0 => (self.id.first, HEADER as u64),
+            after => self.index[after - 1],
+        }
+    }
+
     /// Remembers that the record of this number is there, unless the place before it is near.
     pub(super) fn learn(&mut self, number: u64, at: u64) {
         let behind = self.index.partition_point(|(_, known)| *known <= at);
@@ -111,7 +122,7 @@ impl Segment {
     pub(super) fn takes(&self, batch: &Batch, number: u64, size: usize, limit: u64) -> bool {
         let used = self.size + batch.size;
         let room = used == HEADER as u64 || used + size as u64 <= limit;
-        !self.sealed && room && number - self.id.first < SPAN
+        !self.sealed && self.version == VERSION && room && number - self.id.first < SPAN
     }
 
     /// Notes a record that is about to be written.
@@ -189,7 +200,7 @@ impl Segment {
         file.read_at(&mut header, 0).map_err(failed("read", &path))?;
         let mut segment = Segment::new(id);
         match SegmentId::read_header(&header) {
-            Header::Segment(inside) => segment.seed = inside.seed(),
+            Header::Segment(inside, version) => (segment.seed, segment.version) = (inside.seed(), version),
             Header::Newer(version) => return Err(newer(&path, version)),
             Header::Damaged if size <= HEADER as u64 => return Ok(None),
             Header::Damaged => {

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
@@ -134,6 +135,7 @@ fn greets(port: u16) -> bool {
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     sockets: Arc<Mutex<Vec<TcpStream>>>,
+    frozen: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -142,7 +144,8 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("its address").port();
         let sockets = Arc::<Mutex<Vec<TcpStream>>>::default();
-        let (broker, kept) = (broker.to_string(), sockets.clone());
+        let frozen = Arc::<AtomicBool>::default();
+        let (broker, kept, holds) = (broker.to_string(), sockets.clone(), frozen.clone());
         thread::spawn(move || {
             for client in listener.incoming() {
                 let (Ok(client), Ok(server)) = (client, TcpStream::connect(&broker)) else { return };
@@ -150,11 +153,17 @@ impl Proxy {
                 let (from_client, to_server) = ends();
                 let (to_client, from_server) = ends();
                 kept.lock().expect("no panic").extend([client, server]);
-                thread::spawn(move || pass(from_client, to_server));
-                thread::spawn(move || pass(from_server, to_client));
+                thread::spawn(move || pass(from_client, to_server, &AtomicBool::new(false)));
+                let frozen = holds.clone();
+                thread::spawn(move || pass(from_server, to_client, &frozen));
             }
         });
-        Proxy { port, sockets }
+        Proxy { port, sockets, frozen }
+    }
+
+    /// Passes on nothing to the client any more.
+    pub(crate) fn freeze(&self) {
+        self.frozen.store(true, SeqCst);
     }
 
     /// Cuts what goes through it.
@@ -165,7 +174,12 @@ impl Proxy {
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream) {
-    let _ = std::io::copy(&mut from, &mut to);
+fn pass(mut from: TcpStream, mut to: TcpStream, frozen: &AtomicBool) {
+    let mut buffer = [0; 16 << 10];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        if !frozen.load(SeqCst) && to.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
     let _ = to.shutdown(Shutdown::Both);
 }

@@ -55,6 +55,7 @@ pub(crate) const ALL: &[Scenario<str>] = scenarios![
 
 pub(crate) const AMQP: &[Scenario<str>] = scenarios![
     the_end_of_the_connection_is_told_once_to_everybody,
+    a_broker_without_a_sign_of_life_is_given_up,
     a_wrong_password_is_refused_and_not_shown,
     an_unknown_virtual_host_is_refused,
     who_cannot_be_reached_is_named,
@@ -622,6 +623,18 @@ fn the_end_of_the_connection_is_told_once_to_everybody(url: &str) {
     assert!(closing.elapsed() < Duration::from_secs(2), "closing hangs");
     let events = events.lock().unwrap().clone();
     assert!(matches!(&events[..], [ConnectionEvent::Closed(Some(_))]), "{events:?}");
+}
+
+fn a_broker_without_a_sign_of_life_is_given_up(url: &str) {
+    let (_, broker) = url.rsplit_once('/').unwrap();
+    let proxy = Proxy::before(broker.rsplit_once('@').map_or(broker, |(_, broker)| broker));
+    let (_connection, channel, name) = queue(&format!("amqp://127.0.0.1:{}?heartbeat=1", proxy.port));
+    let consumer = consume(&channel, &name);
+    // As long as it lives, heartbeats hold the connection.
+    assert!(!consumer.wait(Some(Duration::from_secs(4))));
+    proxy.freeze();
+    let error = end(&consumer);
+    assert!(error.to_string().contains("no sign of life for 2 s"), "{error}");
 }
 
 fn a_wrong_password_is_refused_and_not_shown(url: &str) {

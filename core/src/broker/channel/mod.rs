@@ -2,11 +2,13 @@
 //!
 //! The AMQP server, the client in this process and whatever else acts on queues does so through a
 //! [`Channel`], so that rules, limits and confirms exist once. Publishing is in [`publisher`], what
-//! declares and binds in `declare`, transactions in `tx`, what consumes here.
+//! declares and binds in `declare`, transactions in `tx`, going on
+//! after another broker in [`resume`], what consumes here.
 
 mod access;
 mod declare;
 mod publisher;
+mod resume;
 mod tx;
 
 use std::fmt;
@@ -14,6 +16,7 @@ use std::sync::Arc;
 
 pub use declare::Binding;
 pub use publisher::{Confirmed, Publish, Returned};
+pub use resume::Resume;
 
 use super::arguments::check_consumer;
 use super::consumer::{Consumer, Terms, Turn};

@@ -5,6 +5,7 @@ use std::sync::mpsc::sync_channel;
 
 use super::Channel;
 use super::access::Resource;
+use super::resume::Again;
 use crate::auth::Right;
 use bytes::Bytes;
 
@@ -16,6 +17,7 @@ use crate::broker::names;
 use crate::broker::outbox::Wakes;
 use crate::broker::replies::PSEUDO_QUEUE;
 use crate::broker::route::{Route, Routes};
+use crate::broker::store::Origin;
 use crate::broker::topology::Found;
 use crate::error::{Error, Kind, Result};
 use crate::message::{Body, Message, route_key, route_names};
@@ -95,11 +97,15 @@ pub(super) struct Publisher {
     route: Option<Route>,
     pub(super) returned: Vec<Returned>,
     /// The number of messages published since `confirm.select`, and of those confirmed.
-    confirms: Option<(u64, u64)>,
+    pub(super) confirms: Option<(u64, u64)>,
+    /// That of the publish before those, where the publisher told it.
+    pub(super) origin: Option<Origin>,
+    /// Set while publishes are sent again.
+    pub(super) again: Option<Box<Again>>,
     /// Numbers of those that a full queue refused.
     refused: Vec<u64>,
     /// Something that is to survive the broker was handed over, and nobody has waited for it yet.
-    unstored: bool,
+    pub(super) unstored: bool,
     /// The hidden queue that this channel is answered by.
     pub(super) reply_queue: Option<Arc<str>>,
 }
@@ -107,6 +113,16 @@ pub(super) struct Publisher {
 impl Publisher {
     pub(super) fn confirms_are_on(&self) -> bool {
         self.confirms.is_some()
+    }
+
+    /// The origin of the publish with this number.
+    fn origin_of(&self, number: u64) -> Option<Origin> {
+        self.origin.filter(|_| self.confirms_are_on()).map(|before| before.plus(number))
+    }
+
+    /// That of the last publish.
+    pub(super) fn last_origin(&self) -> Option<Origin> {
+        self.origin_of(self.confirms?.0)
     }
 }
 
@@ -169,6 +185,7 @@ impl Channel {
             (None, Some(tx)) => tx.published += 1,
             (None, None) => {}
         }
+        let again = self.count_again();
         let view = PropertiesView(properties);
         let delay = if view.has_headers() && !answers { delay(view) } else { None };
         let seen_by_receivers;
@@ -195,7 +212,10 @@ impl Channel {
             }
             return Ok(false);
         }
-        let message = Message::new(key, properties, body);
+        let message = match again {
+            true => Message::sent_again(key, properties, body),
+            false => Message::new(key, properties, body),
+        };
         if answers && mandatory {
             // No queue that anybody declared took it, so RabbitMQ returns it although it is delivered.
             self.send_back(message.clone());
@@ -203,6 +223,7 @@ impl Channel {
         match &mut self.tx {
             // An answer is on its way at once even so: RabbitMQ delivers it while it routes.
             Some(tx) if !answers => tx.publish(message, route, mandatory, delay),
+            _ if again => self.enqueue_again(message, route, delay, wakes),
             _ => self.enqueue(message, route, delay, wakes),
         }
         Ok(true)
@@ -223,7 +244,8 @@ impl Channel {
     pub(super) fn enqueue(&mut self, message: Message, route: Route, delay: Option<u64>, wakes: &mut Wakes) {
         if let Some(delay) = delay {
             self.flush(wakes);
-            self.publisher.unstored |= self.session.vhost.delayed.hold(message, delay);
+            let origin = self.publisher.last_origin();
+            self.publisher.unstored |= self.session.vhost.delayed.hold(message, delay, origin);
             return;
         }
         if !self.publisher.route.as_ref().is_some_and(|current| Arc::ptr_eq(current, &route)) {
@@ -311,6 +333,7 @@ impl Channel {
     pub fn flush(&mut self, wakes: &mut Wakes) {
         let publisher = &mut self.publisher;
         if let Some(route) = publisher.route.take() {
+            let origin = publisher.origin_of(publisher.run_first);
             let Publisher { run, run_first, refused, unstored, .. } = publisher;
             *unstored |= route.iter().any(|queue| {
                 queue.is_kept() && (queue.is_stream() || run.iter().any(Message::is_persistent))
@@ -318,9 +341,9 @@ impl Channel {
             let mut refuse = |index| refused.push(*run_first + index as u64);
             if let Some((last, others)) = route.split_last() {
                 for queue in others {
-                    queue.publish(run.iter().cloned(), &mut refuse, wakes);
+                    queue.publish(run.iter().cloned(), origin, &mut refuse, wakes);
                 }
-                last.publish(run.drain(..), &mut refuse, wakes);
+                last.publish(run.drain(..), origin, &mut refuse, wakes);
             }
             run.clear();
         }
@@ -355,6 +378,7 @@ impl Channel {
     /// the outbox when they are ([`Event::Confirmed`](crate::broker::Event::Confirmed)).
     pub fn take_confirmed(&mut self, wakes: &mut Wakes) -> Option<Confirmed> {
         self.flush(wakes);
+        self.publisher.again.take_if(|again| again.left == 0);
         let mut refused = std::mem::take(&mut self.publisher.refused);
         let (published, confirmed) = self.publisher.confirms.as_mut()?;
         let first = *confirmed + 1;

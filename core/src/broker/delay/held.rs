@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 
 use super::DelayedMessage;
 use crate::broker::queue::{Budget, Shelves};
-use crate::broker::store::{Journal, Recovered, Store, read_all};
+use crate::broker::store::{Journal, Origin, Origins, Recovered, Store, read_all};
 use crate::error::Result;
 use crate::message::Message;
 
@@ -55,7 +55,7 @@ impl Held {
     }
 
     /// Adds a message that is due at this time, `delay` milliseconds from now. True when it is to survive the broker.
-    pub(super) fn add(&mut self, message: Message, due: u64, delay: u64) -> bool {
+    pub(super) fn add(&mut self, message: Message, due: u64, delay: u64, origin: Option<Origin>) -> bool {
         let id = self.next_id;
         self.next_id += 1;
         self.waiting.insert((due, id));
@@ -65,7 +65,7 @@ impl Held {
         };
         let kept = self.kept.as_ref().filter(|_| !near || message.is_persistent());
         if let Some(kept) = kept {
-            kept.journal.append(id, due, &message);
+            kept.journal.append(id, due, &message, origin);
         }
         let survives = kept.is_some() && message.is_persistent();
         if near {
@@ -73,6 +73,10 @@ impl Held {
             self.near.insert(id, (due, message));
         }
         survives
+    }
+
+    pub(super) fn origins(&self) -> Option<Arc<dyn Origins>> {
+        self.kept.as_ref().map(|kept| kept.journal.clone().origins())
     }
 
     /// When the first is due; the end of time where there is none.

@@ -4,12 +4,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::duplicates::Duplicates;
-use super::lines::{Lines, Position, line, number};
+use super::lines::{Lines, Position, line, line_of, number};
 use super::log::Log;
 use super::{Queue, QueueKind};
-use crate::broker::store::{Journal, Recovered, Store};
+use crate::broker::store::{Journal, Origins, Recovered, Store};
 use crate::error::Result;
 use crate::memory;
+use crate::message::Message;
 use crate::wire::table::Table;
 
 /// A store, and how much of what it keeps may be in memory too.
@@ -183,6 +184,13 @@ impl Queue {
     #[inline]
     pub(in crate::broker) fn is_kept(&self) -> bool {
         self.kept.is_some()
+    }
+
+    /// The origins of what is kept in the line that a message belongs into; none when it would not be kept.
+    pub(in crate::broker) fn origins(&self, message: &Message) -> Option<Arc<dyn Origins>> {
+        let kept = self.kept.as_ref().filter(|_| self.is_stream() || message.is_persistent())?;
+        let journal = &kept.journals[line_of(message, kept.journals.len())];
+        Some(journal.clone().origins())
     }
 
     /// A message is settled for good.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::NEVER;
 use super::keep::Budget;
 use super::lines::{Entry, Totals};
-use crate::broker::store::{Journal, Recovered, Stored};
+use crate::broker::store::{Journal, Origin, Recovered, Stored};
 use crate::message::Message;
 
 /// Bytes that are read at a time.
@@ -140,10 +140,16 @@ impl Line {
 
     /// Adds a message at the end.
     #[inline]
-    pub(super) fn push(&mut self, message: Message, expires: u64, totals: &mut Totals) {
+    pub(super) fn push(
+        &mut self,
+        message: Message,
+        expires: u64,
+        origin: Option<Origin>,
+        totals: &mut Totals,
+    ) {
         totals.len += 1;
         totals.bytes += message.body().len() as u64;
-        if self.kept.is_some() && !self.keep(&message, expires) {
+        if self.kept.is_some() && !self.keep(&message, expires, origin) {
             return;
         }
         totals.mortal += usize::from(expires != NEVER);
@@ -151,7 +157,7 @@ impl Line {
     }
 
     /// Keeps a message that is added to the end; true when it is to be in memory too.
-    fn keep(&mut self, message: &Message, expires: u64) -> bool {
+    fn keep(&mut self, message: &Message, expires: u64, origin: Option<Origin>) -> bool {
         let Some(kept) = &mut self.kept else { return true };
         let next = self.head + self.fresh.len() as u64;
         if kept.backlog.is_none() && kept.budget.is_spent(kept.in_memory) {
@@ -159,7 +165,7 @@ impl Line {
         }
         if let Some(backlog) = &mut kept.backlog {
             // Also what need not survive: there is no other place for it.
-            kept.journal.append(backlog.next, expires, message);
+            kept.journal.append(backlog.next, expires, message, origin);
             backlog.next += 1;
             backlog.count += 1;
             backlog.bytes += message.body().len() as u64;
@@ -167,7 +173,7 @@ impl Line {
             return false;
         }
         if kept.durable && message.is_persistent() {
-            kept.journal.append(next, expires, message);
+            kept.journal.append(next, expires, message, origin);
             kept.end = next + 1;
         }
         kept.in_memory += message.footprint();

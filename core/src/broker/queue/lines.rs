@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::keep::{Budget, Overflow};
 use super::line::Line;
-use crate::broker::store::{Journal, Recovered};
+use crate::broker::store::{Journal, Origin, Recovered};
 use crate::broker::timers::NEVER;
 use crate::message::Message;
 
@@ -25,6 +25,15 @@ pub(super) fn line(position: Position) -> usize {
 /// The number of a position in its line.
 pub(super) fn number(position: Position) -> u64 {
     position & ((1 << NUMBER_BITS) - 1)
+}
+
+/// The line of a queue with so many that a message belongs into.
+pub(super) fn line_of(message: &Message, lines: usize) -> usize {
+    let priority = match lines {
+        1 => 0,
+        _ => message.properties().priority().unwrap_or(0),
+    };
+    usize::from(priority).min(lines - 1)
 }
 
 /// A message and what this queue knows of it.
@@ -121,21 +130,17 @@ impl Lines {
 
     /// Adds a message that does not expire to a single line.
     #[inline]
-    pub(super) fn push_plain(&mut self, message: Message) {
-        self.lines[0].push(message, NEVER, &mut self.totals);
+    pub(super) fn push_plain(&mut self, message: Message, origin: Option<Origin>) {
+        self.lines[0].push(message, NEVER, origin, &mut self.totals);
         self.look(0);
     }
 
     /// Adds a message behind those of its priority; where it stands.
-    pub(super) fn push(&mut self, message: Message, expires: u64) -> Position {
-        let priority = match self.lines.len() {
-            1 => 0,
-            _ => message.properties().priority().unwrap_or(0),
-        };
-        let line = usize::from(priority).min(self.lines.len() - 1);
+    pub(super) fn push(&mut self, message: Message, expires: u64, origin: Option<Origin>) -> Position {
+        let line = line_of(&message, self.lines.len());
         self.top = self.top.max(line);
         let number = self.lines[line].next();
-        self.lines[line].push(message, expires, &mut self.totals);
+        self.lines[line].push(message, expires, origin, &mut self.totals);
         self.look(line);
         (line as u64) << NUMBER_BITS | number
     }

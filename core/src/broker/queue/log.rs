@@ -25,7 +25,7 @@ use super::lapse::RETRY;
 use super::lines::Entry;
 use super::{NEVER, Queue, State, Wakes};
 use crate::broker::consumer::Turn;
-use crate::broker::store::{Journal, Recovered};
+use crate::broker::store::{Journal, Origin, Recovered};
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::wire::table::Value;
@@ -73,9 +73,9 @@ impl Log {
         self.start + self.tail.len() as u64
     }
 
-    fn push(&mut self, message: Message, now: u64) {
+    fn push(&mut self, message: Message, now: u64, origin: Option<Origin>) {
         if let Some(older) = &self.older {
-            older.journal.append(self.end(), now, &message);
+            older.journal.append(self.end(), now, &message, origin);
         }
         self.bytes += message.body().len() as u64;
         self.in_memory += message.footprint();
@@ -166,18 +166,19 @@ impl Queue {
         self: &Arc<Self>,
         state: &mut State,
         messages: impl Iterator<Item = Message>,
+        origin: Option<Origin>,
         wakes: &mut Wakes,
     ) {
         let now = self.timers.now();
         let State { log, duplicates: known, .. } = state;
         let Some(log) = log else { return };
-        for message in messages {
+        for (index, message) in messages.enumerate() {
             let id = duplicates::look(known, &message, now);
             if let Id::Known = id {
                 continue;
             }
             duplicates::remember(known, id, now, log.end());
-            log.push(message, now);
+            log.push(message, now, origin.map(|first| first.plus(index as u64)));
         }
         self.retain(state, now);
         self.read_on(state, wakes);

@@ -337,6 +337,7 @@ impl Queue {
         state.used = self.timers.now();
         self.drop_expired(state, state.used, wakes);
         let (position, entry, redelivered) = state.lines.pop()?;
+        let redelivered = redelivered || entry.message.is_sent_again();
         match no_ack {
             true => self.forget(position),
             false => state.lines.mark_delivered(),

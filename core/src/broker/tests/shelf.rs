@@ -5,11 +5,12 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::SystemTime;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use crate::broker::store::{Journal, Recovered, Store, Stored, Waiter};
+use crate::broker::store::{Journal, Origin, Origins, Recovered, Store, Stored, Waiter};
 use crate::broker::{Change, Definition, Noted, Record};
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
@@ -34,6 +35,7 @@ struct State {
     messages: BTreeMap<u64, (u64, u16, Message)>,
     next: u64,
     delivered: u64,
+    origins: Vec<Origin>,
 }
 
 impl fmt::Debug for Shelf {
@@ -114,11 +116,12 @@ impl Store for Shelf {
 }
 
 impl Journal for Line {
-    fn append(&self, number: u64, expires: u64, message: &Message) {
+    fn append(&self, number: u64, expires: u64, message: &Message, origin: Option<Origin>) {
         let mut state = self.state.lock();
         assert!(number >= state.next, "numbers ascend");
         state.next = number + 1;
         state.messages.insert(number, (expires, 0, message.clone()));
+        state.origins.extend(origin);
     }
 
     fn remove(&self, numbers: &[Range<u64>]) {
@@ -152,6 +155,19 @@ impl Journal for Line {
             into.push(Stored { number, expires: *expires, returns: *returns, message });
         }
         Ok(state.next)
+    }
+
+    fn origins(self: Arc<Self>) -> Arc<dyn Origins> {
+        self
+    }
+}
+
+impl Origins for Line {
+    fn contain(&self, origin: Origin, _: u64, _: SystemTime) -> Result<bool> {
+        match self.broken.load(Relaxed) {
+            true => Err(Error::new(Kind::ResourceError, "read", "the disk has failed")),
+            false => Ok(self.state.lock().origins.contains(&origin)),
+        }
     }
 }
 

@@ -7,18 +7,35 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
-
 use super::tls::TlsParameters;
 use crate::client::url::hide_password;
 use crate::error::{Error, Kind, Result};
 
-/// What an URL says.
+/// What a URL says.
 pub(super) struct Address {
-    pub(super) uri: AMQPUri,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) user: String,
+    pub(super) password: String,
+    pub(super) virtual_host: String,
+    pub(super) mechanism: Mechanism,
+    /// Seconds; none leaves it to the broker, 0 is without.
+    pub(super) heartbeat: Option<u16>,
+    pub(super) channel_max: Option<u16>,
+    pub(super) frame_max: Option<u32>,
     /// How long opening may take, when the URL says so: `connection_timeout`, in milliseconds.
     pub(super) timeout: Option<Duration>,
-    pub(super) tls: TlsParameters,
+    /// None for `amqp:`.
+    pub(super) tls: Option<TlsParameters>,
+}
+
+/// How one shows who one is: `auth_mechanism`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Mechanism {
+    #[default]
+    Plain,
+    /// By the certificate.
+    External,
 }
 
 impl Address {
@@ -34,16 +51,12 @@ impl Address {
                 .advise("write amqp://USER:PASSWORD@HOST:PORT/VHOST, with %2F for a / in a name")
         })
     }
-
-    pub(super) fn is_tls(&self) -> bool {
-        self.uri.scheme == AMQPScheme::AMQPS
-    }
 }
 
 /// `HOST:PORT`, as errors name it.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let AMQPAuthority { host, port, .. } = &self.uri.authority;
+        let Address { host, port, .. } = self;
         match host.contains(':') {
             true => write!(f, "[{host}]:{port}"),
             false => write!(f, "{host}:{port}"),
@@ -53,15 +66,15 @@ impl fmt::Display for Address {
 
 fn read(url: &str) -> Result<Address, String> {
     let (scheme, rest) = url.split_once("://").ok_or("no scheme")?;
-    let scheme = scheme.parse::<AMQPScheme>()?;
+    let encrypted = scheme == "amqps";
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (authority, vhost) = match rest.split_once('/') {
+    let (authority, virtual_host) = match rest.split_once('/') {
         Some((authority, vhost)) => (authority, decode(vhost)?),
         None => (rest, "/".into()),
     };
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let (username, password) = match user.split_once(':') {
-        Some((username, password)) => (decode(username)?, decode(password)?),
+    let (user, password) = match user.split_once(':') {
+        Some((user, password)) => (decode(user)?, decode(password)?),
         None if user.is_empty() => ("guest".into(), "guest".into()),
         None => (decode(user)?, String::new()),
     };
@@ -70,7 +83,8 @@ fn read(url: &str) -> Result<Address, String> {
         None => host.rsplit_once(':').unwrap_or((host, "")),
     };
     let port = match port {
-        "" => scheme.default_port(),
+        "" if encrypted => 5671,
+        "" => 5672,
         port => number("port", port)?,
     };
     let host = match host {
@@ -78,15 +92,21 @@ fn read(url: &str) -> Result<Address, String> {
         host => decode(host)?,
     };
 
-    let mut options = AMQPQueryString::default();
+    let (mut mechanism, mut heartbeat, mut channel_max, mut frame_max) = Default::default();
     let (mut timeout, mut tls) = (None, TlsParameters::default());
     for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
         match name {
-            "heartbeat" => options.heartbeat = Some(number(name, value)?),
-            "channel_max" => options.channel_max = Some(number(name, value)?),
-            "frame_max" => options.frame_max = Some(number(name, value)?),
+            "heartbeat" => heartbeat = Some(number(name, value)?),
+            "channel_max" => channel_max = Some(number(name, value)?),
+            "frame_max" => frame_max = Some(number(name, value)?),
             "connection_timeout" => timeout = Some(Duration::from_millis(number(name, value)?)),
-            "auth_mechanism" => options.auth_mechanism = Some(value.parse()?),
+            "auth_mechanism" => {
+                mechanism = match &*value.to_ascii_lowercase() {
+                    "plain" => Mechanism::Plain,
+                    "external" => Mechanism::External,
+                    _ => return Err(format!("auth_mechanism is neither plain nor external: '{value}'")),
+                }
+            }
             "cacertfile" => tls.trusted = Some(decode(value)?),
             "certfile" => tls.certificate = Some(decode(value)?),
             "keyfile" => tls.key = Some(decode(value)?),
@@ -106,9 +126,20 @@ fn read(url: &str) -> Result<Address, String> {
             }
         }
     }
-    let userinfo = AMQPUserInfo { username, password };
-    let uri = AMQPUri { scheme, authority: AMQPAuthority { userinfo, host, port }, vhost, query: options };
-    Ok(Address { uri, timeout, tls })
+    let tls = encrypted.then_some(tls);
+    Ok(Address {
+        host,
+        port,
+        user,
+        password,
+        virtual_host,
+        mechanism,
+        heartbeat,
+        channel_max,
+        frame_max,
+        timeout,
+        tls,
+    })
 }
 
 fn number<T: FromStr>(name: &str, value: &str) -> Result<T, String> {
@@ -141,8 +172,7 @@ mod tests {
     fn parts(url: &str) -> (String, String, String, String) {
         let address = Address::parse(url).unwrap();
         let place = address.to_string();
-        let AMQPUserInfo { username, password } = address.uri.authority.userinfo;
-        (username, password, place, address.uri.vhost)
+        (address.user, address.password, place, address.virtual_host)
     }
 
     #[test]
@@ -163,15 +193,20 @@ mod tests {
             Address::parse("amqp://h?heartbeat=5&connection_timeout=250&channel_max=9&frame_max=8192")
                 .unwrap();
         assert_eq!(address.timeout, Some(Duration::from_millis(250)));
-        assert_eq!(address.uri.query.heartbeat, Some(5));
-        assert_eq!(address.uri.query.channel_max, Some(9));
-        assert_eq!(address.uri.query.frame_max, Some(8192));
+        assert_eq!(address.heartbeat, Some(5));
+        assert_eq!(address.channel_max, Some(9));
+        assert_eq!(address.frame_max, Some(8192));
         let tls =
             Address::parse("amqps://h?certfile=%2Fc&keyfile=k&verify=verify_none&server_name_indication=x");
-        let TlsParameters { certificate, key, unverified, server_name, .. } = tls.unwrap().tls;
+        let TlsParameters { certificate, key, unverified, server_name, .. } = tls.unwrap().tls.unwrap();
         assert_eq!((certificate.as_deref(), key.as_deref()), (Some("/c"), Some("k")));
         assert_eq!((unverified, server_name.as_deref()), (true, Some("x")));
         assert!(Address::parse("amqps://h?verify=maybe").is_err());
+        assert_eq!(
+            Address::parse("amqps://h?auth_mechanism=EXTERNAL").unwrap().mechanism,
+            Mechanism::External
+        );
+        assert!(Address::parse("amqp://h?auth_mechanism=gssapi").is_err());
         let error = Address::parse("amqp://h?hartbeat=5").err().unwrap().to_string();
         assert!(error.contains("unknown parameter 'hartbeat'"), "{error}");
     }

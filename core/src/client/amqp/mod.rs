@@ -1,27 +1,40 @@
-//! `amqp:`, `amqps:` — any AMQP 0-9-1 broker, through lapin.
+//! `amqp:`, `amqps:` — any AMQP 0-9-1 broker, by the same frames as a directory's host ([`super::attached`]).
 //!
 //! | file | holds |
 //! |---|---|
 //! | `address` | what a URL says |
-//! | `connection` | connecting, events, closing |
-//! | `channel` | the task that keeps a channel's calls in order, and what is known of the channel |
-//! | `methods` | the channel's calls |
-//! | `publisher` | publishes from the call to the confirm, and which of them came back unrouted |
-//! | `consumer` | deliveries on their way to who takes them |
+//! | `dial` | from a URL to a socket whose handshakes are done, and why it did not come to that |
 //! | `tls` | certificates, ours and the broker's |
-//! | `values`, `errors` | properties and errors: ours ⇄ lapin's |
 //!
 //! Everything runs on [`runtime`](super::runtime()), sockets and heartbeats included; the threads of a
-//! program only leave commands and take answers and deliveries.
+//! program only leave frames and take answers and deliveries.
 
 mod address;
-mod channel;
-mod connection;
-mod consumer;
-mod errors;
-mod methods;
-mod publisher;
+mod dial;
 mod tls;
-mod values;
 
-pub(super) use connection::Amqp;
+use std::sync::Arc;
+
+use super::ConnectOptions;
+use super::attached::Attached;
+use super::driver::ConnectionDriver;
+use super::process;
+use crate::error::{Error, Kind, Result};
+use address::Address;
+
+/// Connects to the broker that a URL names.
+///
+/// # Errors
+/// As [`Connection::open`](super::Connection::open).
+pub(super) async fn open(url: &str, options: ConnectOptions) -> Result<Arc<dyn ConnectionDriver>> {
+    let address = Address::parse(url)?;
+    // On our runtime, as the caller may have none; a lost task is one that panicked.
+    let opening = process::runtime()?.spawn(async move {
+        let dialled = dial::dial(&address, &options).await?;
+        let place = format!("'{address}'");
+        Ok(Arc::new(Attached::to_broker(place, dialled, &options)) as Arc<dyn ConnectionDriver>)
+    });
+    opening.await.unwrap_or_else(|lost| {
+        Err(Error::new(Kind::InternalError, "connect", "connecting failed").caused_by(lost))
+    })
+}

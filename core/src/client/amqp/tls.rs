@@ -1,19 +1,19 @@
 //! How a connection is encrypted, as its URL says.
 
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
 
-use lapin::tcp::{OwnedIdentity, OwnedTLSConfig, RustlsConnector};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
+use rustls_platform_verifier::Verifier;
 
 use crate::error::{Error, Kind, Result};
 
 /// What a URL's parameters say of TLS (<https://www.rabbitmq.com/docs/uri-query-parameters>).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct TlsParameters {
     /// A file with certificates to trust besides the system's: `cacertfile`.
     pub(super) trusted: Option<String>,
@@ -26,10 +26,9 @@ pub(super) struct TlsParameters {
     pub(super) server_name: Option<String>,
 }
 
-/// The parameters with the files' contents.
+/// What does the handshakes of one connection.
 pub(super) struct ClientTls {
-    config: OwnedTLSConfig,
-    unverified: bool,
+    config: Arc<ClientConfig>,
     server_name: Option<String>,
 }
 
@@ -40,62 +39,75 @@ impl ClientTls {
     /// `InvalidArgument`, naming the file.
     pub(super) fn load(parameters: TlsParameters) -> Result<Self> {
         let TlsParameters { trusted, certificate, key, unverified, server_name } = parameters;
-        let cert_chain = trusted.map(|file| read("cacertfile", &file)).transpose()?;
+        let trusted = trusted.map(|file| certificates("cacertfile", &file)).transpose()?.unwrap_or_default();
         let identity = match (certificate, key) {
             (None, None) => None,
-            (Some(certificate), Some(key)) => Some(OwnedIdentity::PKCS8 {
-                pem: read("certfile", &certificate)?.into_bytes(),
-                key: read("keyfile", &key)?.into_bytes(),
-            }),
+            (Some(certificate), Some(key)) => {
+                Some((certificates("certfile", &certificate)?, private_key("keyfile", &key)?))
+            }
             _ => {
                 let reason = "certfile and keyfile belong together";
                 return Err(Error::new(Kind::InvalidArgument, "connect", reason));
             }
         };
-        Ok(ClientTls { config: OwnedTLSConfig { identity, cert_chain }, unverified, server_name })
+        let config = configure(trusted, identity, unverified).map_err(|error| {
+            let reason = format!("these certificates cannot be used: {error}");
+            Error::new(Kind::InvalidArgument, "connect", reason).caused_by(error)
+        })?;
+        Ok(ClientTls { config: Arc::new(config), server_name })
     }
 
-    /// Whose certificate the broker's has to be, when this is its host.
-    pub(super) fn name<'a>(&'a self, host: &'a str) -> &'a str {
-        self.server_name.as_deref().unwrap_or(host)
-    }
-
-    pub(super) fn config(&self) -> &OwnedTLSConfig {
-        &self.config
-    }
-
-    /// What does the handshake in place of the usual, where the broker's certificate does not matter.
-    pub(super) fn credulous(&self) -> std::io::Result<Option<RustlsConnector>> {
-        if !self.unverified {
-            return Ok(None);
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(std::io::Error::other)?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody(provider)));
-        let config = match &self.config.identity {
-            Some(OwnedIdentity::PKCS8 { pem, key }) => {
-                let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-                let key = PrivateKeyDer::from_pem_slice(key).map_err(std::io::Error::other)?;
-                builder
-                    .with_client_auth_cert(chain.map_err(std::io::Error::other)?, key)
-                    .map_err(std::io::Error::other)?
-            }
-            _ => builder.with_no_client_auth(),
-        };
-        Ok(Some(config.into()))
+    /// A session with the broker at this host.
+    ///
+    /// # Errors
+    /// When it has no name that a certificate could be for.
+    pub(super) fn session(&self, host: &str) -> io::Result<rustls::Connection> {
+        let name = self.server_name.as_deref().unwrap_or(host).to_owned();
+        let name = ServerName::try_from(name).map_err(io::Error::other)?;
+        let session = ClientConnection::new(self.config.clone(), name).map_err(io::Error::other)?;
+        Ok(session.into())
     }
 }
 
-fn read(parameter: &str, file: &str) -> Result<String> {
-    std::fs::read_to_string(Path::new(file)).map_err(|error| {
-        Error::new(Kind::InvalidArgument, "connect", format!("cannot read the certificates: {error}"))
-            .on(format!("'{file}'"))
-            .advise(format!("give {parameter} the path of a PEM file"))
-            .caused_by(error)
-    })
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn configure(
+    trusted: Vec<CertificateDer<'static>>,
+    identity: Option<Identity>,
+    unverified: bool,
+) -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = match unverified {
+        true => Arc::new(Anybody(provider.clone())),
+        false => Arc::new(Verifier::new_with_extra_roots(trusted, provider.clone())?),
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    match identity {
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key),
+        None => Ok(builder.with_no_client_auth()),
+    }
+}
+
+fn certificates(parameter: &str, file: &str) -> Result<Vec<CertificateDer<'static>>> {
+    let chain = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match chain {
+        Ok(chain) if chain.is_empty() => Err(unreadable(parameter, file, pem::Error::NoItemsFound)),
+        chain => chain.map_err(|error| unreadable(parameter, file, error)),
+    }
+}
+
+fn private_key(parameter: &str, file: &str) -> Result<PrivateKeyDer<'static>> {
+    PrivateKeyDer::from_pem_file(file).map_err(|error| unreadable(parameter, file, error))
+}
+
+fn unreadable(parameter: &str, file: &str, error: pem::Error) -> Error {
+    Error::new(Kind::InvalidArgument, "connect", format!("cannot read the certificates: {error}"))
+        .on(format!("'{file}'"))
+        .advise(format!("give {parameter} the path of a PEM file"))
+        .caused_by(error)
 }
 
 /// Takes every certificate; what it signs must be signed with it even so.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
@@ -15,11 +16,13 @@ use super::connection::Shared;
 use super::incoming::Incoming;
 use super::window::{Mode, Window};
 use crate::broker::Got;
+use crate::broker::store::Origin;
 use crate::client::closed::{closed, refused};
 use crate::client::driver::{Answer, now};
 use crate::client::ledger::Ledger;
 use crate::client::mailbox::Mailbox;
 use crate::error::{Error, Kind, Result};
+use crate::server::resume;
 use crate::wire::{Method, ShortString, basic, channel, confirm};
 
 /// How long closing waits for the confirms of what was published.
@@ -32,6 +35,8 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub(super) struct Channel {
     pub(super) number: u16,
     pub(super) connection: Arc<Shared>,
+    /// Tells its publishes from those of all others, over hosts.
+    publisher: NonZeroU64,
     calls: Mutex<Calls>,
     pub(super) window: Mutex<Window>,
     /// Taken before the mailboxes' locks, never after.
@@ -87,12 +92,18 @@ pub(super) enum Reply {
 pub(super) struct Held(pub(super) Arc<Channel>);
 
 impl Channel {
-    pub(super) fn new(number: u16, connection: &Arc<Shared>) -> Arc<Self> {
-        Arc::new(Channel {
+    /// # Errors
+    /// `ResourceError` when the system has no random numbers.
+    pub(super) fn new(number: u16, connection: &Arc<Shared>) -> Result<Arc<Self>> {
+        let random = getrandom::u64().map_err(|error| {
+            Error::new(Kind::ResourceError, "channel.open", format!("no random numbers: {error}"))
+        })?;
+        Ok(Arc::new(Channel {
             number,
             connection: connection.clone(),
+            publisher: NonZeroU64::MIN | random,
             calls: Mutex::default(),
-            window: Mutex::default(),
+            window: Mutex::new(Window::new(connection.numbers_returns)),
             ledger: Mutex::default(),
             consumers: Mutex::default(),
             tag_base: AtomicU64::new(0),
@@ -102,7 +113,17 @@ impl Channel {
             closed: AtomicBool::new(false),
             reason: Mutex::default(),
             finished: watch::Sender::new(false),
-        })
+        }))
+    }
+
+    /// The method that opens it, and says with which publishes it goes on.
+    pub(super) fn open(&self, window: &Window) -> Method {
+        if !self.connection.peer.has_successors() {
+            return Method::ChannelOpen(channel::Open::default());
+        }
+        let (sequence, again, age) = window.unsettled();
+        let settled = Origin { publisher: self.publisher, sequence };
+        Method::ChannelOpen(channel::Open { out_of_band: resume::encode(settled, again, age) })
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -229,7 +250,7 @@ impl Channel {
                 Method::BasicQos(basic::Qos { prefetch_size: 0, prefetch_count: count, global })
             };
             let [each, all] = *self.prefetch.lock();
-            methods.push(Method::ChannelOpen(channel::Open::default()));
+            methods.push(self.open(&window));
             methods.extend(all.map(|count| qos(count, true)));
             for Subscription { consume, prefetch, .. } in consumers.values() {
                 methods.push(qos(prefetch.unwrap_or(0), false));
@@ -363,7 +384,10 @@ impl Drop for Held {
 
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Channel").field("transport", &"local").field("open", &self.is_open()).finish()
+        f.debug_struct("Channel")
+            .field("transport", &self.connection.peer.transport())
+            .field("open", &self.is_open())
+            .finish()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
@@ -14,19 +14,24 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::channel::{Channel, Held, Reply};
-use super::dial::{Dialled, Socket, dial};
+use super::dial::dial;
+use super::handshake::{Dialled, Socket};
 use super::line::Line;
 use super::methods::Handle;
+use super::peer::Peer;
 use super::reader;
 use super::topology::Topology;
+use super::window::Window;
 use crate::client::ConnectOptions;
 use crate::client::closed::{closed, refused};
-use crate::client::driver::{Answer, ChannelDriver, ConnectionDriver, ConnectionEvent, Listener, now};
+use crate::client::driver::{
+    Answer, ChannelDriver, ConnectionDriver, ConnectionEvent, Listener, now, or_now,
+};
 use crate::client::in_flight::InFlight;
 use crate::client::mailbox::Load;
 use crate::client::process::{Birthplace, Hosted};
 use crate::error::{Error, Kind, Result};
-use crate::wire::{Method, ShortString, channel, connection};
+use crate::wire::{Method, ShortString, connection};
 
 /// How long closing waits for the channels to be closed.
 const FLUSH: Duration = Duration::from_secs(15);
@@ -34,7 +39,7 @@ const FLUSH: Duration = Duration::from_secs(15);
 /// How long the broker may take to say that it closed the connection.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// A connection to the broker of a directory that another process hosts.
+/// A connection to a broker in another process.
 pub(in crate::client) struct Attached {
     shared: Arc<Shared>,
 }
@@ -42,7 +47,7 @@ pub(in crate::client) struct Attached {
 /// What a connection's channels and its reader know of it.
 pub(super) struct Shared {
     pub(super) born: Birthplace,
-    pub(super) directory: PathBuf,
+    pub(super) peer: Peer,
     pub(super) options: ConnectOptions,
     /// The broker, once this process has taken it over.
     pub(super) hosted: Mutex<Option<Hosted>>,
@@ -55,6 +60,10 @@ pub(super) struct Shared {
     /// The reader has stopped until less waits.
     pub(super) paused: AtomicBool,
     channel_max: u16,
+    /// Seconds between signs of life; 0 is without.
+    pub(super) heartbeat: u16,
+    /// The broker says which message it was that no queue took.
+    pub(super) numbers_returns: bool,
     channels: Mutex<HashMap<u16, Arc<Channel>>>,
     /// Set once it is closed: by its user, or with the error that it was lost by.
     end: Mutex<Option<Option<Error>>>,
@@ -69,12 +78,22 @@ impl Attached {
     /// # Errors
     /// `Unreachable` when nobody listens there; what the broker refuses.
     pub(in crate::client) async fn open(directory: &Path, options: &ConnectOptions) -> Result<Self> {
-        let Dialled { socket, frame_max, channel_max } = dial(directory, options).await?;
+        let dialled = dial(directory, options).await?;
+        Ok(Self::start(Peer::Host(directory.to_owned()), dialled, options))
+    }
+
+    /// Goes on with a connection to a broker at this place, as errors name it. To be called on the runtime.
+    pub(in crate::client) fn to_broker(place: String, dialled: Dialled, options: &ConnectOptions) -> Self {
+        Self::start(Peer::Broker(place), dialled, options)
+    }
+
+    fn start(peer: Peer, dialled: Dialled, options: &ConnectOptions) -> Self {
+        let Dialled { socket, frame_max, channel_max, heartbeat, numbers_returns } = dialled;
         let Socket { reader, writer, buffer } = socket;
         let runtime = Runtime::current();
         let shared = Arc::new(Shared {
             born: Birthplace::here(),
-            directory: directory.to_owned(),
+            peer,
             options: options.clone(),
             hosted: Mutex::default(),
             topology: Mutex::default(),
@@ -84,6 +103,8 @@ impl Attached {
             load: Arc::default(),
             paused: AtomicBool::new(false),
             channel_max: if channel_max == 0 { u16::MAX } else { channel_max },
+            heartbeat,
+            numbers_returns,
             channels: Mutex::default(),
             end: Mutex::default(),
             ended: watch::Sender::new(false),
@@ -91,7 +112,7 @@ impl Attached {
             listeners: Mutex::default(),
         });
         shared.runtime.spawn(reader::run(shared.clone(), reader, buffer));
-        Ok(Attached { shared })
+        Attached { shared }
     }
 }
 
@@ -142,12 +163,12 @@ impl Shared {
                 let reason = "the connection has as many channels as the broker allows";
                 return now(Err(Error::new(Kind::ResourceError, "channel.open", reason)));
             };
-            let channel = Channel::new(number, self);
+            let channel = or_now!(Channel::new(number, self));
             channels.insert(number, channel.clone());
             channel
         };
         let held = Arc::new(Held(channel.clone()));
-        let open = Method::ChannelOpen(channel::Open::default());
+        let open = channel.open(&Window::default());
         channel.call("channel.open", String::new(), &open, move |reply| match reply {
             Reply::Method(Method::ChannelOpenOk(_)) => {
                 held.0.opened();
@@ -171,7 +192,7 @@ impl Shared {
                 for channel in self.all_channels() {
                     channel.blame(id, close.reply_code, &close.reply_text, false);
                 }
-                return Err(refused(close.reply_code, &close.reply_text, "connection", ""));
+                return Err(refused(close.reply_code, &close.reply_text, "connection", &self.peer.place()));
             }
             Method::ConnectionCloseOk(_) => self.finish(None),
             other => {
@@ -239,7 +260,7 @@ impl Shared {
 
 impl ConnectionDriver for Attached {
     fn transport(&self) -> &'static str {
-        "local"
+        self.shared.peer.transport()
     }
 
     fn is_open(&self) -> bool {
@@ -257,10 +278,7 @@ impl ConnectionDriver for Attached {
     }
 
     fn listen(&self, address: &str) -> Answer<SocketAddr> {
-        let reason = "another process hosts this directory's broker";
-        now(Err(Error::new(Kind::Unsupported, "listen", reason)
-            .on(format!("'{address}'"))
-            .advise("listen in the process that opened the directory first")))
+        now(Err(self.shared.peer.cannot_listen().on(format!("'{address}'"))))
     }
 
     fn on_event(&self, listener: Listener) {
@@ -292,6 +310,9 @@ impl Drop for Attached {
 
 impl fmt::Debug for Attached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("transport", &"local").field("open", &self.is_open()).finish()
+        f.debug_struct("Connection")
+            .field("transport", &self.transport())
+            .field("open", &self.is_open())
+            .finish()
     }
 }

@@ -38,7 +38,7 @@ impl Consumer {
     }
 
     fn end(&self) -> Answer<()> {
-        if !self.mailbox.cancel() {
+        if self.mailbox.has_ended() {
             return now(Ok(()));
         }
         let consumer_tag = ShortString::truncated(&self.mailbox.tag);

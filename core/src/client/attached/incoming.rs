@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use bytes::BytesMut;
 
 use super::channel::{Channel, Reply};
+use super::returns::Content;
 use super::window::Flight;
 use crate::broker::Got;
 use crate::client::Delivery;
@@ -54,8 +55,10 @@ enum What {
         redelivered: bool,
         remaining: u64,
     },
-    #[default]
+    /// A message that no queue took, and is not known by its number.
     Returned,
+    #[default]
+    Nothing,
 }
 
 fn unexpected(reason: impl Into<String>) -> Error {
@@ -168,7 +171,18 @@ impl Incoming {
                 let message = Message::new(&self.route, &self.properties, body);
                 channel.answered(Reply::Got(Got { tag, message, redelivered, remaining }))
             }
-            What::Returned => Ok(()),
+            What::Returned => {
+                let message = Message::new(&self.route, &self.properties, body);
+                let content = Content {
+                    exchange: message.exchange(),
+                    routing_key: message.routing_key(),
+                    properties: message.encoded_properties(),
+                    body: message.body(),
+                };
+                channel.window.lock().came_back(content);
+                Ok(())
+            }
+            What::Nothing => Ok(()),
         }
     }
 
@@ -192,11 +206,14 @@ impl Incoming {
                 };
                 self.content(what, &route_key(&got.exchange, &got.routing_key));
             }
+            Method::BasicReturn(returned) if !channel.connection.numbers_returns => {
+                self.content(What::Returned, &route_key(&returned.exchange, &returned.routing_key));
+            }
             Method::BasicReturn(returned) => {
                 let number =
                     returned.reply_text.parse().map_err(|_| unexpected("a return without a number"))?;
                 channel.window.lock().unrouted(number);
-                self.content(What::Returned, &[]);
+                self.content(What::Nothing, &[]);
             }
             Method::BasicNack(basic::Nack { delivery_tag, multiple, .. }) => {
                 channel.window.lock().settle(delivery_tag, multiple, true, &mut self.landed);

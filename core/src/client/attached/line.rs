@@ -169,7 +169,7 @@ impl Line {
                     let _ = one.send(()); // fails when nobody waits
                 }
             }
-            if output.is_empty() {
+            if output.is_empty() && !socket.holds_back() {
                 return true;
             }
             if let Err(error) = output.write(socket) {

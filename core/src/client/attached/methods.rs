@@ -90,6 +90,8 @@ impl Handle {
         for publish in batch {
             check(&publish)?;
             let _entered = line.enter();
+            let mut window = channel.window.lock();
+            window.number_uncommitted(&publish);
             let publish = Publish { mandatory: true, ..publish };
             line.add(|out| out.publish(channel.number, publish, line.frame_max()));
         }
@@ -279,15 +281,16 @@ impl ChannelDriver for Handle {
                 return Err(channel.closed_error("basic.publish"));
             }
             let mut load = Load::default();
-            window.number(&mut load, publish.exchange, publish.routing_key);
-            let mut encoded = Output::default();
-            encoded.publish(
-                channel.number,
-                Publish { mandatory: true, ..publish },
-                connection.line.frame_max(),
-            );
-            load.frames = encoded.into_frames();
-            connection.line.add(|out| load.frames.iter().for_each(|frames| out.append(frames)));
+            window.number(&mut load, &publish);
+            let (publish, frame_max) = (Publish { mandatory: true, ..publish }, connection.line.frame_max());
+            if connection.peer.has_successors() {
+                let mut encoded = Output::default();
+                encoded.publish(channel.number, publish, frame_max);
+                load.frames = encoded.into_frames();
+                connection.line.add(|out| load.frames.iter().for_each(|frames| out.append(frames)));
+            } else {
+                connection.line.add(|out| out.publish(channel.number, publish, frame_max));
+            }
             window.launch(1, load, Told::One(told), ticket);
         }
         connection.line.flush();
@@ -319,9 +322,7 @@ impl ChannelDriver for Handle {
                 return Err(channel.closed_error("basic.publish"));
             }
             let mut load = Load::default();
-            for publish in &batch {
-                window.number(&mut load, publish.exchange, publish.routing_key);
-            }
+            batch.iter().for_each(|publish| window.number(&mut load, publish));
             let mut batch = batch.into_iter().peekable();
             while batch.peek().is_some() {
                 let mut piece = Output::default();
@@ -334,7 +335,9 @@ impl ChannelDriver for Handle {
                 let piece = piece.into_frames();
                 connection.line.add(|out| piece.iter().for_each(|frames| out.append(frames)));
                 connection.line.flush();
-                load.frames.extend(piece);
+                if connection.peer.has_successors() {
+                    load.frames.extend(piece);
+                }
             }
             // Nobody looks at a confirm before: the window is held.
             window.launch(count, load, Told::All(told), ticket)
@@ -426,7 +429,7 @@ impl ChannelDriver for Handle {
         }
         let committed = channel.clone();
         channel.call("tx.commit", String::new(), &Method::TxCommit(tx::Commit {}), move |reply| match reply {
-            Reply::Method(Method::TxCommitOk(_)) => Some(committed.window.lock().committed()),
+            Reply::Method(Method::TxCommitOk(_)) => Some(committed.window.lock().end_transaction()),
             _ => None,
         })
     }
@@ -437,8 +440,15 @@ impl ChannelDriver for Handle {
         if is_transactional {
             channel.ledger.lock().roll_back();
         }
-        let rolled_back = answer!(Method::TxRollbackOk(_) => ());
-        channel.call("tx.rollback", String::new(), &Method::TxRollback(tx::Rollback {}), rolled_back)
+        let rolled_back = channel.clone();
+        let rollback = Method::TxRollback(tx::Rollback {});
+        channel.call("tx.rollback", String::new(), &rollback, move |reply| match reply {
+            Reply::Method(Method::TxRollbackOk(_)) => {
+                rolled_back.window.lock().end_transaction();
+                Some(())
+            }
+            _ => None,
+        })
     }
 
     fn close(&self) -> Answer<()> {

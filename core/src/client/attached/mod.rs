@@ -1,18 +1,24 @@
-//! `local:` in a process that does not host the directory's broker: AMQP frames through our own codec, over the
-//! socket in the directory.
+//! A broker in another process, by AMQP frames through our own codec: `local:` in a process that does not host the
+//! directory's broker, over the socket in the directory, and `amqp:` over TCP and TLS.
+//!
+//! lapin, which carried `amqp:` before, makes one system call and several wake-ups for each frame: about 30,000
+//! publishes a second however it is asked, against a million so, for 70 µs of a processor against 2.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `dial` | from a directory to a socket whose handshake is done |
+//! | `peer` | who is at the other end |
+//! | `dial`, `handshake` | from a directory to a socket, and from any socket to a connection that is open |
 //! | `line` | the writing half: frames gathered by any thread, written by whoever finds nobody else at it |
 //! | `reader` | the task that reads: frames to their channels |
+//! | `heartbeat` | signs of life |
 //! | `revival` | from a host that is gone to the next one |
 //! | `topology` | what was declared that ends with its host |
 //! | `connection` | channels by their numbers, events, closing |
 //! | `channel` | a channel: calls that await their answers, and how it ends |
 //! | `incoming` | what comes on a channel: answers, deliveries, confirms |
 //! | `methods` | the channel's calls |
-//! | `window` | publishes from the call to the confirm, and which of them no queue took |
+//! | `window` | publishes from the call to the confirm |
+//! | `returns` | which of them no queue took |
 //! | `consumer` | from the mailbox to who takes |
 //!
 //! No message has a task or, in a batch, a future of its own. A publish is encoded straight into the connection's
@@ -23,10 +29,14 @@ mod channel;
 mod connection;
 mod consumer;
 mod dial;
+pub(super) mod handshake;
+mod heartbeat;
 mod incoming;
 mod line;
 mod methods;
+mod peer;
 mod reader;
+mod returns;
 mod revival;
 mod topology;
 mod window;

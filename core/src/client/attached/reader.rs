@@ -1,4 +1,4 @@
-//! The task that reads a connection, from one host's socket and then from the next one's.
+//! The task that reads a connection: the one socket of a broker, or those of a directory's hosts one after another.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -7,6 +7,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use bytes::{Buf, BytesMut};
 
 use super::connection::Shared;
+use super::heartbeat::Heartbeat;
+use super::peer::Peer;
 use super::revival::revive;
 use crate::error::{Error, Kind, Result};
 use crate::server::socket::Reader;
@@ -22,13 +24,15 @@ const LOAD_MAX: usize = 64 << 20;
 /// Reads until the connection ends for good.
 pub(super) async fn run(shared: Arc<Shared>, mut reader: Reader, mut buffer: BytesMut) {
     let end = loop {
-        match read(&shared, reader, buffer).await {
-            Some(End::HostGone(why)) if !shared.is_closing() => match revive(&shared).await {
-                Ok(again) => (reader, buffer) = again,
-                Err(error) => break Some(error.caused_by(why)),
-            },
-            Some(End::HostGone(error) | End::Broken(error)) => break Some(error),
-            None => break None,
+        match (read(&shared, reader, buffer).await, &shared.peer) {
+            (Some(End::Gone(why)), Peer::Host(directory)) if !shared.is_closing() => {
+                match revive(&shared, directory).await {
+                    Ok(again) => (reader, buffer) = again,
+                    Err(error) => break Some(error.caused_by(why)),
+                }
+            }
+            (Some(End::Gone(error) | End::Broken(error)), _) => break Some(error),
+            (None, _) => break None,
         }
     };
     shared.finish(end);
@@ -37,7 +41,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut reader: Reader, mut buffer: Byt
 /// Why the reading of a socket ended.
 enum End {
     /// Somebody else may host the broker now.
-    HostGone(Error),
+    Gone(Error),
     /// It would go no better with another.
     Broken(Error),
 }
@@ -46,7 +50,7 @@ impl From<Error> for End {
     fn from(error: Error) -> Self {
         // What a server says that stops; other reasons for it concern this connection.
         match error.kind() == Kind::ConnectionForced && error.reason().ends_with("'shutdown'") {
-            true => End::HostGone(error),
+            true => End::Gone(error),
             false => End::Broken(error),
         }
     }
@@ -58,6 +62,11 @@ impl From<Error> for End {
 async fn read(shared: &Arc<Shared>, mut reader: Reader, mut buffer: BytesMut) -> Option<End> {
     let line = shared.line.clone();
     let mut size = BUFFER_MIN;
+    let mut heartbeat = Heartbeat::new(shared.heartbeat);
+    let lost = |why: &dyn Display| {
+        let reason = format!("the connection was lost: {why}");
+        End::Gone(Error::new(Kind::Closed, "connection", reason).on(shared.peer.place()))
+    };
     let mut failed = batch(shared, &mut buffer).err().map(End::from);
     while failed.is_none() && shared.end().is_none() {
         let paused = shared.load.bytes() > LOAD_MAX && !shared.awaits();
@@ -70,8 +79,9 @@ async fn read(shared: &Arc<Shared>, mut reader: Reader, mut buffer: BytesMut) ->
         tokio::select! {
             biased;
             read = reader.read(&mut buffer), if !paused => match read {
-                Ok(0) => failed = Some(lost("the process that hosts the broker has ended")),
+                Ok(0) => failed = Some(lost(&shared.peer.gone())),
                 Ok(count) => {
+                    heartbeat.heard();
                     size = match count * 2 > size {
                         true => (size * 2).min(BUFFER_MAX),
                         false => (size / 2).max(BUFFER_MIN),
@@ -81,24 +91,29 @@ async fn read(shared: &Arc<Shared>, mut reader: Reader, mut buffer: BytesMut) ->
                         buffer = BytesMut::new(); // a connection at rest keeps no large buffer
                     }
                 }
-                Err(error) => failed = Some(lost(error)),
+                Err(error) => failed = Some(lost(&error)),
             },
             () = line.attention.notified() => {
                 if line.has_failed() {
-                    failed = Some(lost("it takes no more"));
+                    failed = Some(lost(&"it takes no more"));
                 }
             }
             () = shared.load.relief.notified(), if paused => {}
             drained = line.drained(), if line.is_full() => {
-                failed = drained.err().map(lost);
+                failed = drained.err().map(|error| lost(&error));
+            }
+            () = heartbeat.due(), if heartbeat.beats() => {
+                line.add(|out| out.heartbeat());
+                line.flush();
+                if paused {
+                    heartbeat.heard(); // it may have been there, unread
+                } else if heartbeat.is_missed() {
+                    failed = Some(lost(&format!("no sign of life for {} s", 2 * shared.heartbeat)));
+                }
             }
         }
     }
     failed
-}
-
-fn lost(why: impl Display) -> End {
-    End::HostGone(Error::new(Kind::Closed, "connection", format!("the connection was lost: {why}")))
 }
 
 /// Takes all complete frames out of the buffer.

@@ -5,6 +5,7 @@
 //! publishes that were not confirmed and calls that were not answered are sent again. Deliveries that were not
 //! settled come again, and the acknowledgements of those that were taken before are dropped.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use bytes::BytesMut;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::connection::Shared;
-use super::dial::{Dialled, Socket, dial};
+use super::dial::dial;
+use super::handshake::{Dialled, Socket};
 use crate::client::driver::ConnectionEvent;
 use crate::client::process;
 use crate::error::{Error, Kind, Result};
@@ -25,18 +27,17 @@ const PAUSE: Duration = Duration::from_millis(2);
 ///
 /// # Errors
 /// `Closed` when nobody answers, and why this process cannot host.
-pub(super) async fn revive(shared: &Arc<Shared>) -> Result<(Reader, BytesMut)> {
+pub(super) async fn revive(shared: &Arc<Shared>, directory: &Path) -> Result<(Reader, BytesMut)> {
     shared.line.go_down();
     let deadline = Instant::now() + shared.options.timeout;
     let Dialled { socket, frame_max, .. } = loop {
-        match timeout_at(deadline, connect(shared)).await {
+        match timeout_at(deadline, connect(shared, directory)).await {
             Ok(Ok(dialled)) => break dialled,
             Ok(Err(error)) if error.kind() != Kind::Unreachable => return Err(error),
             Ok(Err(_)) if Instant::now() < deadline && !shared.is_closing() => sleep(PAUSE).await,
             _ => {
                 let reason = "the process that hosted the broker is gone, and nobody answers in its place";
-                let place = shared.directory.display().to_string();
-                return Err(Error::new(Kind::Closed, "connection", reason).on(place));
+                return Err(Error::new(Kind::Closed, "connection", reason).on(shared.peer.place()));
             }
         }
     };
@@ -48,13 +49,13 @@ pub(super) async fn revive(shared: &Arc<Shared>) -> Result<(Reader, BytesMut)> {
     Ok((reader, buffer))
 }
 
-async fn connect(shared: &Shared) -> Result<Dialled> {
-    match tokio::task::block_in_place(|| process::host(&shared.directory)) {
+async fn connect(shared: &Shared, directory: &Path) -> Result<Dialled> {
+    match tokio::task::block_in_place(|| process::host(directory)) {
         Ok(hosted) => *shared.hosted.lock() = Some(hosted),
         Err(error) if error.kind() == Kind::ResourceLocked => {}
         Err(error) => return Err(error),
     }
-    let mut dialled = dial(&shared.directory, &shared.options).await?;
+    let mut dialled = dial(directory, &shared.options).await?;
     let topology = shared.topology.lock().methods();
     dialled.socket.arrange(&topology).await?;
     Ok(dialled)

@@ -6,13 +6,15 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::mem;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
+use super::returns::{Content, Returns};
 use crate::client::in_flight::Ticket;
-use crate::client::{BatchOutcome, Outcome};
+use crate::client::{BatchOutcome, Outcome, Publish};
 use crate::error::{Error, Kind, Result};
 use crate::wire::{FrameKind, next_frame};
 
@@ -55,6 +57,8 @@ pub(super) struct Flight {
     places: SmallVec<[(u64, Arc<Place>); 1]>,
     /// What was sent, should it have to be sent again.
     frames: VecDeque<Bytes>,
+    /// When that was.
+    sent: Instant,
     reply: Reply,
     ticket: Ticket,
 }
@@ -133,6 +137,8 @@ pub(super) struct Window {
     flights: VecDeque<Flight>,
     /// The last place.
     place: Option<Arc<Place>>,
+    /// What may come back.
+    returns: Returns,
     /// In a transaction, which messages no queue took, counted from 0.
     unrouted: Vec<usize>,
     /// To be told when nothing is under way.
@@ -147,9 +153,22 @@ pub(super) struct Load {
 }
 
 impl Window {
-    /// Numbers a message.
-    pub(super) fn number(&mut self, load: &mut Load, exchange: &str, routing_key: &str) {
+    /// Of a channel that nothing was published on, of a broker that says which message came back, or does not.
+    pub(super) fn new(numbers_returns: bool) -> Self {
+        Window { returns: Returns::new(numbers_returns), ..Window::default() }
+    }
+
+    /// Numbers a message that is to be committed.
+    pub(super) fn number_uncommitted(&mut self, publish: &Publish<'_>) {
         self.published += 1;
+        self.returns.published(self.published, Content::of(publish));
+    }
+
+    /// Numbers a message.
+    pub(super) fn number(&mut self, load: &mut Load, publish: &Publish<'_>) {
+        let Publish { exchange, routing_key, .. } = *publish;
+        self.published += 1;
+        self.returns.published(self.published, Content::of(publish));
         let same = self.place.as_ref().is_some_and(|place| place.is(exchange, routing_key));
         if same && !load.places.is_empty() {
             return;
@@ -167,7 +186,8 @@ impl Window {
         let end = self.published + 1;
         let (unrouted, refused) = (Vec::new(), BTreeSet::new());
         let Load { places, frames } = load;
-        let flight = Flight { first: end - count, end, unrouted, refused, places, frames, reply, ticket };
+        let (first, sent) = (end - count, Instant::now());
+        let flight = Flight { first, end, unrouted, refused, places, frames, sent, reply, ticket };
         if count == 0 {
             return Some(flight);
         }
@@ -187,8 +207,17 @@ impl Window {
         }
     }
 
-    /// Which messages of the transaction that was committed no queue took.
-    pub(super) fn committed(&mut self) -> Vec<usize> {
+    /// Notes that no queue took a message, of which the broker did not say the number.
+    pub(super) fn came_back(&mut self, content: Content<'_>) {
+        if let Some(number) = self.returns.came_back(content) {
+            self.unrouted(number);
+        }
+    }
+
+    /// Which messages of the transaction that ends with this no queue took.
+    pub(super) fn end_transaction(&mut self) -> Vec<usize> {
+        self.returns.pass(self.published);
+        self.published = 0;
         mem::take(&mut self.unrouted)
     }
 
@@ -216,6 +245,7 @@ impl Window {
         while self.ahead.remove(&(self.settled + 1)) {
             self.settled += 1;
         }
+        self.returns.pass(self.settled);
         while let Some(flight) = self.flights.pop_front_if(|flight| flight.end <= self.settled + 1) {
             landed.push(flight);
         }
@@ -229,6 +259,12 @@ impl Window {
         self.shut = true;
         self.idle.clear();
         mem::take(&mut self.flights)
+    }
+
+    /// What is not settled: after which number, how many messages, and how long ago the first of them was sent.
+    pub(super) fn unsettled(&self) -> (u64, u64, Duration) {
+        let age = self.flights.front().map_or(Duration::ZERO, |flight| flight.sent.elapsed());
+        (self.settled, self.flights.back().map_or(0, |flight| flight.end - 1 - self.settled), age)
     }
 
     /// What is to be sent again to a broker that knows nothing of what is under way, and begins to count anew.
@@ -282,7 +318,13 @@ fn without(frames: &VecDeque<Bytes>, messages: u64) -> Bytes {
 mod tests {
     use super::*;
     use crate::client::in_flight::InFlight;
+    use crate::message::Body;
     use crate::wire::hot;
+
+    fn to(routing_key: &str) -> Publish<'_> {
+        let (exchange, properties, body) = ("", &[0, 0][..], Body::Slice(b"body"));
+        Publish { exchange, routing_key, mandatory: true, properties, body }
+    }
 
     /// Publishes flights of these sizes.
     fn window(sizes: &[u64]) -> (Window, Vec<oneshot::Receiver<Result<BatchOutcome>>>) {
@@ -290,7 +332,7 @@ mod tests {
         let in_flight = InFlight::new(100);
         let told = sizes.iter().map(|&size| {
             let mut load = Load::default();
-            (0..size).for_each(|number| window.number(&mut load, "", if number < 2 { "q" } else { "r" }));
+            (0..size).for_each(|number| window.number(&mut load, &to(if number < 2 { "q" } else { "r" })));
             let (reply, told) = oneshot::channel();
             assert!(window.launch(size, load, Reply::All(reply), in_flight.enter(1, 0).unwrap()).is_none());
             told
@@ -329,7 +371,7 @@ mod tests {
             let mut load = Load::default();
             let mut frames = Vec::new();
             for number in 0..count {
-                window.number(&mut load, "", "q");
+                window.number(&mut load, &to("q"));
                 hot::encode_publish(&mut frames, 1, "", &format!("{count}.{number}"), true);
                 hot::encode_content(&mut frames, 1, &[0, 0], b"body", 0);
             }

@@ -9,17 +9,22 @@ use crate::routing;
 use crate::server::round;
 use crate::wire::{Method, ShortString, exchange, queue};
 
+/// Does what may wait for the disk, on a thread that others need not wait for.
+pub(super) fn aside<T>(act: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => {
+            round::end(); // from here on this may be no thread of the runtime's any more
+            tokio::task::block_in_place(act)
+        }
+        _ => act(),
+    }
+}
+
 impl Channel {
     /// Does what may wait for the disk: the thread's other connections go on. Nothing of the link may be held.
     pub(super) fn stepping_aside<T>(&mut self, act: impl FnOnce(&mut broker::Channel) -> T) -> T {
-        let can_step_aside = || {
-            Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
-        };
-        match self.broker.is_recorded() && can_step_aside() {
-            true => {
-                round::end(); // from here on this may be no thread of the runtime's any more
-                tokio::task::block_in_place(|| act(&mut self.broker))
-            }
+        match self.broker.is_recorded() {
+            true => aside(|| act(&mut self.broker)),
             false => act(&mut self.broker),
         }
     }

@@ -6,6 +6,7 @@ use std::io;
 use std::mem;
 use std::path::{Component, Path};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
@@ -481,6 +482,11 @@ impl File for SimulatedFile {
             let Node::File { now, .. } = &world.nodes[node] else { return Ok(0) };
             Ok(now.len() as u64)
         })
+    }
+
+    /// All of it has been written since the test began.
+    fn modified(&self) -> io::Result<SystemTime> {
+        Ok(SystemTime::now())
     }
 
     fn set_size(&self, size: u64) -> io::Result<()> {

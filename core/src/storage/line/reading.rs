@@ -9,14 +9,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::super::damaged;
 use super::super::disk::File;
 use super::super::failed;
-use super::super::format::{HEAD, Head, SegmentId};
+use super::super::format::{Head, SegmentId};
 use super::super::records::{Found, Records, Window};
 use super::super::segment::STRIDE;
 use super::Line;
 use super::ahead::Next;
 use crate::broker::store::{Journal, Stored};
 use crate::error::Result;
-use crate::message::{Body, Message};
 
 /// How much is read from a file at a time.
 const CHUNK: std::ops::RangeInclusive<usize> = 16 << 10..=1 << 20;
@@ -126,8 +125,7 @@ impl Line {
                     }
                     next = record.head.number + 1;
                     if record.head.number >= piece.number {
-                        let (route, properties, body) = records.payload(&record);
-                        into.push(stored(record.head, route, properties, body));
+                        into.push(stored(record.head, records.bytes_of(&record)));
                         *left = left.saturating_sub(record.head.size as u64);
                     }
                 }
@@ -196,9 +194,7 @@ fn read_unwritten(records: &[u8], from: u64, left: &mut u64, into: &mut Vec<Stor
     {
         let (record, others) = rest.split_at(head.size);
         if head.number >= from {
-            let (route, tail) = record[HEAD..].split_at(head.route);
-            let (properties, body) = tail.split_at(head.properties);
-            into.push(stored(head, route, properties, body));
+            into.push(stored(head, record));
             *left = left.saturating_sub(head.size as u64);
             next = head.number + 1;
         }
@@ -207,7 +203,6 @@ fn read_unwritten(records: &[u8], from: u64, left: &mut u64, into: &mut Vec<Stor
     next
 }
 
-fn stored(head: Head, route: &[u8], properties: &[u8], body: &[u8]) -> Stored {
-    let message = Message::new(route, properties, Body::Slice(body));
-    Stored { number: head.number, expires: head.expires, returns: 0, message }
+fn stored(head: Head, record: &[u8]) -> Stored {
+    Stored { number: head.number, expires: head.expires, returns: 0, message: head.message(record) }
 }

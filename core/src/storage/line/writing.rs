@@ -34,6 +34,7 @@ impl Line {
             files.clear();
             return Ok(());
         }
+        self.doubt(unsynced)?;
         files.settle();
         let size = files.records.len();
         let written = self.write_records(&mut files, unsynced);
@@ -53,6 +54,21 @@ impl Line {
         // Also what could not be logged makes room by being removed.
         let dropped = self.drop_dead(&mut files, unsynced);
         logged.and(dropped)
+    }
+
+    /// Has segments synced that an earlier process wrote to.
+    fn doubt(self: &Arc<Self>, unsynced: &mut Unsynced) -> Result<()> {
+        let next = || self.pending.lock().unsure.first().copied();
+        while let Some(id) = next() {
+            let path = self.folder.join(id.segment_name());
+            match self.shared.disk.open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {} // all in it is settled
+                file => unsynced.file(self, id, file.map_err(failed("open", &path))?),
+            }
+            self.keep_names(unsynced);
+            self.pending.lock().unsure.retain(|other| *other != id);
+        }
+        Ok(())
     }
 
     fn take_records(&self, files: &mut Files) {
