@@ -41,6 +41,15 @@ def test_local(host, kinds, scenario, case, pool, swept):
     play(host.name, f"local:{host.directory / 'data'}", Cast(pool, kinds), case)
 
 
+@pytest.mark.parametrize("hosting", ["python", "node"])
+@plays(OURS[2:3])
+def test_local_without_a_daemon(hosting, kinds, scenario, case, pool, tmp_path):
+    """The roles of one language are in the process that hosts the directory, those of the other are attached."""
+    cast, url = Household(pool, kinds), f"local:{tmp_path / 'queues'}"
+    cast.of(hosting).ask({"role": "host", "do": "open", "url": url})
+    play("warrenmq", url, cast, case)
+
+
 @plays(OURS)
 def test_amqp(broker, kinds, scenario, case, pool, swept):
     play(broker.name, broker.url, Cast(pool, kinds), case)
@@ -99,6 +108,22 @@ class Cast:
         """After a failure no runner is to be trusted."""
         while self.pool:
             self.pool.popitem()[1].kill()
+
+
+class Household(Cast):
+    """Each kind has one process for all its roles. They take turns."""
+
+    def __call__(self, role):
+        turn = self.places.setdefault(role, len(self.places))
+        return self.of(self.kinds[turn % len(self.kinds)])
+
+    def of(self, kind):
+        if (kind, "all") not in self.pool:
+            self.pool[kind, "all"] = Runner(kind)
+        return self.pool[kind, "all"]
+
+    def kill(self, role):
+        return False
 
 
 @pytest.fixture(scope="session")
