@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use super::ConnectOptions;
 use super::driver::{Answer, ChannelDriver, ConnectionDriver, ConnectionEvent, Listener, now};
 use super::process::{self, Birthplace, Hosted};
-use crate::broker::{Broker, Session};
+use crate::broker::{Broker, Client, Session};
 use crate::error::{Error, Kind, Result};
 use crate::server::{Limits, Server};
 use channel::EmbeddedChannel;
@@ -69,6 +69,12 @@ impl Embedded {
         options: &ConnectOptions,
     ) -> Result<Self> {
         let session = broker.open_embedded("/")?;
+        session.introduce(Client {
+            process: Some(std::process::id()),
+            address: None,
+            name: options.name.clone(),
+            library: Some(concat!("WarrenMQ ", env!("CARGO_PKG_VERSION")).into()),
+        });
         let shared = Shared {
             transport,
             broker,
