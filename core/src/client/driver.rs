@@ -113,6 +113,12 @@ pub enum ConnectionEvent {
     /// The process that hosted the broker is gone, and the connection goes on with who hosts it now. What was not
     /// acknowledged comes again; what was not confirmed was sent again.
     Reconnected,
+    /// The process that hosts the broker gives no sign of life (`Timeout`, with its number). What was awaited of it has
+    /// failed with this error, and so does what is asked of it now; all of that may take effect yet. Then comes
+    /// `Responsive`, or, when that process ends, `Reconnected`.
+    Unresponsive(Error),
+    /// It gives them again.
+    Responsive,
     /// The connection is closed: `None` when its user closed it.
     Closed(Option<Error>),
 }

@@ -61,13 +61,22 @@ pub struct ConnectOptions {
     pub name: Option<String>,
     /// How long opening may take.
     pub timeout: Duration,
+    /// For `local:`, how long the process that hosts the directory may give no sign of life, as one that is stopped does,
+    /// before what is awaited of it fails with `Timeout` ([`ConnectionEvent::Unresponsive`]). None for ever; less than
+    /// two seconds counts as two.
+    pub host_timeout: Option<Duration>,
     /// How many publishes may be under way unawaited before [`Channel::publish`] refuses more.
     pub max_in_flight: usize,
 }
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        ConnectOptions { name: None, timeout: Duration::from_secs(10), max_in_flight: 65_536 }
+        ConnectOptions {
+            name: None,
+            timeout: Duration::from_secs(10),
+            host_timeout: Some(Duration::from_secs(30)),
+            max_in_flight: 65_536,
+        }
     }
 }
 

@@ -125,7 +125,8 @@ impl Service {
 impl LocalServer {
     /// Listens in `directory`, whose lock the caller has, for this process's user and root: who logs in by `EXTERNAL`
     /// may do everything, as a program that the broker lives in. Of `limits`, heartbeats and the size of frames do
-    /// not count: processes of one machine see each other end. Must be called on a tokio runtime.
+    /// not count: who wants signs of life says so, and none are expected, as processes of one machine see each other
+    /// end. Must be called on a tokio runtime.
     ///
     /// # Errors
     /// `ResourceError` when the socket cannot be made.

@@ -10,7 +10,7 @@
 //! | `queues`, `trash` | messages: a folder for each queue, by its number; those that are being deleted |
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -190,7 +190,7 @@ fn lock(directory: &Path, what_for: Use) -> Result<File> {
     });
     match outcome {
         Ok(()) => {}
-        Err(Errno::WOULDBLOCK) if taken => return Err(in_use(directory, &mut file)),
+        Err(Errno::WOULDBLOCK) if taken => return Err(in_use(directory)),
         Err(Errno::WOULDBLOCK) => {
             let reason = "is being read by other processes all the time";
             return Err(
@@ -205,10 +205,13 @@ fn lock(directory: &Path, what_for: Use) -> Result<File> {
     Ok(file)
 }
 
-fn in_use(directory: &Path, lock: &mut File) -> Error {
-    let mut text = String::new();
-    let owner = lock.read_to_string(&mut text).ok().and_then(|_| text.trim().parse::<u32>().ok());
-    let owner = match owner {
+/// The number of the process that has a directory, or had it last.
+pub(crate) fn holder(directory: &Path) -> Option<u32> {
+    std::fs::read_to_string(directory.join("lock")).ok()?.trim().parse().ok()
+}
+
+fn in_use(directory: &Path) -> Error {
+    let owner = match holder(directory) {
         Some(owner) if owner == std::process::id() => "this process".into(),
         Some(owner) => format!("process {owner}"),
         None => "another process".into(),

@@ -51,6 +51,7 @@ use crate::error::{Error, Kind, Result};
 use committer::{Committer, Shared};
 pub use definitions::DefinitionStore;
 pub use directory::Directory;
+pub(crate) use directory::holder;
 use disk::{Disk, RealDisk};
 use folders::{Folders, Rubbish};
 use format::SegmentId;

@@ -20,6 +20,7 @@ use super::line::Line;
 use super::methods::Handle;
 use super::peer::Peer;
 use super::reader;
+use super::silence::Silence;
 use super::topology::Topology;
 use super::window::Window;
 use crate::client::ConnectOptions;
@@ -70,6 +71,7 @@ pub(super) struct Shared {
     ended: watch::Sender<bool>,
     closing: AtomicBool,
     listeners: Mutex<Vec<Listener>>,
+    pub(super) silence: Silence,
 }
 
 impl Attached {
@@ -110,6 +112,7 @@ impl Attached {
             ended: watch::Sender::new(false),
             closing: AtomicBool::new(false),
             listeners: Mutex::default(),
+            silence: Silence::default(),
         });
         shared.runtime.spawn(reader::run(shared.clone(), reader, buffer));
         Attached { shared }
@@ -120,6 +123,11 @@ impl Shared {
     /// How it ended, once it has: `Some(None)` when its user closed it.
     pub(super) fn end(&self) -> Option<Option<Error>> {
         self.end.lock().clone()
+    }
+
+    /// How long an answer is waited for at the end: not at all when none is to be expected.
+    pub(super) fn patience(&self, most: Duration) -> Duration {
+        if self.silence().is_some() { Duration::ZERO } else { most }
     }
 
     /// Its user closes it.
@@ -240,7 +248,7 @@ impl Shared {
                 let _ = closed.await;
             }
         };
-        let _ = timeout(FLUSH, flushed).await; // a broker that blocks the connection does not answer
+        let _ = timeout(self.patience(FLUSH), flushed).await; // a broker that blocks the connection does not answer
         if self.end().is_none() {
             let close = connection::Close {
                 reply_code: 200,
@@ -252,7 +260,7 @@ impl Shared {
             let mut ended = self.ended.subscribe();
             self.paused.store(false, SeqCst);
             self.line.attention.notify_one();
-            let _ = timeout(GOODBYE, ended.wait_for(|ended| *ended)).await;
+            let _ = timeout(self.patience(GOODBYE), ended.wait_for(|ended| *ended)).await;
         }
         self.finish(None);
     }

@@ -1,6 +1,6 @@
 //! Who is at the other end of a connection.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind};
 
@@ -23,6 +23,13 @@ impl Peer {
     /// Whether another one may take its place, to which is sent again what was not confirmed.
     pub(super) fn has_successors(&self) -> bool {
         matches!(self, Peer::Host(_))
+    }
+
+    pub(super) fn directory(&self) -> Option<&Path> {
+        match self {
+            Peer::Host(directory) => Some(directory),
+            Peer::Broker(_) => None,
+        }
     }
 
     pub(super) fn place(&self) -> String {
