@@ -131,6 +131,9 @@ pub(super) trait ConnectionDriver: Send + Sync + fmt::Debug {
     fn is_open(&self) -> bool;
     fn channel(&self) -> Answer<Arc<dyn ChannelDriver>>;
     fn listen(&self, address: &str) -> Answer<SocketAddr>;
+    fn listening(&self) -> Vec<SocketAddr> {
+        Vec::new()
+    }
     fn on_event(&self, listener: Listener);
     fn close(&self) -> Answer<()>;
 }

@@ -44,7 +44,7 @@ impl Peer {
         let (reason, advice) = match self {
             Peer::Host(_) => (
                 "another process hosts this directory's broker",
-                "listen in the process that opened the directory first",
+                "give the address to connect() as listen: clients come in there when this process hosts",
             ),
             Peer::Broker(_) => (
                 "this connection leads to another broker, which listens by itself",

@@ -49,6 +49,7 @@ pub(super) async fn revive(shared: &Arc<Shared>, directory: &Path) -> Result<(Re
     shared.all_channels().iter().for_each(|channel| channel.lose_transaction());
     let replay = || shared.all_channels().iter().for_each(|channel| channel.replay());
     shared.line.go_up(writer, frame_max, replay);
+    shared.listen_as_host();
     shared.tell(&ConnectionEvent::Reconnected);
     Ok((reader, buffer))
 }
