@@ -35,8 +35,8 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub(super) struct Channel {
     pub(super) number: u16,
     pub(super) connection: Arc<Shared>,
-    /// Tells its publishes from those of all others, over hosts.
-    publisher: NonZeroU64,
+    /// Tells its publishes from those of all others, over hosts, where one takes another's place.
+    publisher: Option<NonZeroU64>,
     calls: Mutex<Calls>,
     pub(super) window: Mutex<Window>,
     /// Taken before the mailboxes' locks, never after.
@@ -101,7 +101,7 @@ impl Channel {
         Ok(Arc::new(Channel {
             number,
             connection: connection.clone(),
-            publisher: NonZeroU64::MIN | random,
+            publisher: connection.peer.has_successors().then_some(NonZeroU64::MIN | random),
             calls: Mutex::default(),
             window: Mutex::new(Window::new(connection.numbers_returns)),
             ledger: Mutex::default(),
@@ -118,12 +118,11 @@ impl Channel {
 
     /// The method that opens it, and says with which publishes it goes on.
     pub(super) fn open(&self, window: &Window) -> Method {
-        if !self.connection.peer.has_successors() {
-            return Method::ChannelOpen(channel::Open::default());
-        }
-        let (sequence, again, age) = window.unsettled();
-        let settled = Origin { publisher: self.publisher, sequence };
-        Method::ChannelOpen(channel::Open { out_of_band: resume::encode(settled, again, age) })
+        let open = self.publisher.map(|publisher| {
+            let (sequence, again, age) = window.unsettled();
+            channel::Open { out_of_band: resume::encode(Origin { publisher, sequence }, again, age) }
+        });
+        Method::ChannelOpen(open.unwrap_or_default())
     }
 
     pub(super) fn is_open(&self) -> bool {
