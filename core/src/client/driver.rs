@@ -111,7 +111,8 @@ pub enum ConnectionEvent {
     /// It takes them again.
     Unblocked,
     /// The process that hosted the broker is gone, and the connection goes on with who hosts it now. What was not
-    /// acknowledged comes again; what was not confirmed was sent again.
+    /// acknowledged comes again. What was not confirmed was sent again, and is in a durable queue once if it is
+    /// persistent; what the host before may have delivered without having stored it comes marked as redelivered.
     Reconnected,
     /// The connection is closed: `None` when its user closed it.
     Closed(Option<Error>),

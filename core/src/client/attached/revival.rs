@@ -2,7 +2,8 @@
 //!
 //! Who finds the directory's lock free takes the broker over, and is then its own client by the same socket as
 //! everybody; who does not finds the one who did. Then channels, consumers and what was not durable are made anew;
-//! publishes that were not confirmed and calls that were not answered are sent again. Deliveries that were not
+//! calls that were not answered and publishes that were not confirmed are sent again; the new host is told
+//! which these are, and keeps those that had been stored once ([`crate::broker::Resume`]). Deliveries that were not
 //! settled come again, and the acknowledgements of those that were taken before are dropped.
 
 use std::path::Path;
