@@ -205,6 +205,9 @@ impl Channel {
                 self.flush(wakes);
             }
             if key == EXTEND {
+                if again {
+                    return Ok(true); // the delivery came from the broker that is gone
+                }
                 return self.extend_by_message(view).map(|()| true);
             }
             if mandatory {
