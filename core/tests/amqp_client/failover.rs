@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use warrenmq::client::{BatchPublishing, Channel, Connection, Publish, QueueOptions, Settle};
+use warrenmq::client::{BatchPublishing, Channel, Connection, ConsumeOptions, Publish, QueueOptions, Settle};
 use warrenmq::error::Kind;
-use warrenmq::wire::{Table, Value};
+use warrenmq::wire::{PropertiesView, Table, Value};
 
 use crate::door::Door;
 use crate::local::{Host, durable, persistent, url};
@@ -210,4 +210,31 @@ fn deliveries_can_be_put_off_after_a_failover_too() {
     let again = take(&consume(&other, "kept"), 1);
     assert_eq!((bodies(&after), bodies(&again)), (vec!["a".into(), "b".into()], vec!["b".to_owned()]));
     assert_eq!(ready(&other, "kept"), 0);
+}
+
+#[test]
+fn a_call_that_is_under_way_is_answered_by_way_of_the_next_host() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let host = Host::of(folder.path());
+    let (asking, serving) = (open(&url(folder.path())), open(&url(folder.path())));
+    let (asker, server) = (run(asking.channel()).unwrap(), run(serving.channel()).unwrap());
+    run(server.declare_queue("requests", false, QueueOptions::default())).unwrap();
+    let requests = consume(&server, "requests");
+    let pseudo = "amq.rabbitmq.reply-to";
+    let options = ConsumeOptions { queue: pseudo, no_ack: true, ..ConsumeOptions::default() };
+    let replies = run(asker.consume(&options)).unwrap();
+    let properties = PropertiesView::EMPTY.with_reply_to(pseudo);
+    let ask = |body| {
+        let request = Publish { properties: &properties, ..publish("requests", body) };
+        assert!(outcome(asker.publish(request).unwrap()).unwrap().routed);
+        let request = take(&requests, 1).remove(0);
+        request.message.properties().reply_to().unwrap().to_owned()
+    };
+    let address = ask(b"1");
+    drop(host);
+    send(&server, &address, "one");
+    assert_eq!(bodies(&take(&replies, 1)), ["one"]);
+    let address = ask(b"2");
+    send(&server, &address, "two");
+    assert_eq!(bodies(&take(&replies, 1)), ["two"]);
 }
