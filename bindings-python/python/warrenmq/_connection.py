@@ -374,8 +374,8 @@ class Connection(_Declarer):
         """Calls the procedure that is served on a queue; its result, or with ``raw`` the reply as a `Message`.
 
         ``timeout`` is in seconds. Raises `Unroutable` if there is no such queue, `Timeout`, or `RemoteError` if the
-        handler failed. Any number of threads may call at a time. Over ``local:`` a call is answered although the process
-        that hosts the broker is killed, unless the request or the reply was in its memory: then it is a `Timeout`.
+        handler failed. Any number of threads may call at a time. Over ``local:`` the reply comes although the process
+        that hosts the broker is killed, unless that had the request or the reply in its memory: then it is a `Timeout`.
 
         >>> with connect("inproc://") as mq, mq.serve("double", lambda n, message: 2 * n):
         ...     mq.call("double", 21)
