@@ -264,6 +264,7 @@ impl Channel {
     /// # Errors
     /// `Unsupported` where the broker is not WarrenMQ.
     pub async fn extend(&self, tag: u64, milliseconds: u64) -> Result<()> {
+        let Some(tag) = self.0.broker_tag(tag) else { return Ok(()) };
         let entry =
             |name: &str, number: u64| (name.into(), Value::I64(number.try_into().unwrap_or(i64::MAX)));
         let headers = Table(vec![entry("delivery-tag", tag), entry("timeout", milliseconds)]);
@@ -305,7 +306,9 @@ impl Channel {
     /// the messages no queue took, counted from 0.
     ///
     /// # Errors
-    /// `PreconditionFailed` on a channel without transactions.
+    /// `PreconditionFailed` on a channel without transactions. For `local:`, when the process that hosted the broker was
+    /// killed: `Nacked` where nothing of the transaction took effect, `Timeout` where that is not known, as the commit
+    /// was under way. The channel goes on, with a new transaction.
     pub async fn tx_commit(&self) -> Result<Vec<usize>> {
         self.0.tx_commit().await
     }
