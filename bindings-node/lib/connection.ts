@@ -22,6 +22,13 @@ export interface ConnectionEvents {
   blocked: [reason: string]
   /** It takes them again. */
   unblocked: []
+  /**
+   * The process that hosts a directory gives no sign of life: a `TIMEOUT` that names it. What was awaited of it has
+   * failed. Then comes `responsive` or, when that process ends, `reconnected`.
+   */
+  unresponsive: [error: WarrenError]
+  /** It gives them again. */
+  responsive: []
   /** The process that hosted a directory is gone, and the connection goes on with the next one. */
   reconnected: []
   /** A mandatory message came back, because no queue took it. */
@@ -35,6 +42,7 @@ export interface ConnectionEvents {
 }
 
 const DEFAULT_TIMEOUT = 10_000
+const DEFAULT_HOST_TIMEOUT = 30_000
 const DEFAULT_PREFETCH = 100
 
 /** Those that may have something to tell. Weak: a connection that nobody holds is closed. */
@@ -70,7 +78,9 @@ export function event(number: number, name: string, detail: unknown): void {
  * ```
  */
 export async function connect(url: string, options: ConnectOptions = {}): Promise<Connection> {
-  const connection = await native.connect(url, options.name, options.timeout ?? DEFAULT_TIMEOUT)
+  const { name, timeout = DEFAULT_TIMEOUT, hostTimeout = DEFAULT_HOST_TIMEOUT, listen = [] } = options
+  const bound = hostTimeout === Number.POSITIVE_INFINITY ? undefined : hostTimeout
+  const connection = await native.connect(url, name, timeout, bound, [listen].flat())
   return Connection.open(connection, url)
 }
 
@@ -129,6 +139,8 @@ export class Connection extends EventEmitter<ConnectionEvents> implements AsyncD
     if (name === 'close') this.#closedBy(detail as WarrenError | undefined)
     else if (name === 'blocked') this.emit('blocked', detail as string)
     else if (name === 'unblocked') this.emit('unblocked')
+    else if (name === 'unresponsive') this.emit('unresponsive', detail as WarrenError)
+    else if (name === 'responsive') this.emit('responsive')
     else if (name === 'reconnected') this.emit('reconnected')
   }
 
@@ -182,13 +194,21 @@ export class Connection extends EventEmitter<ConnectionEvents> implements AsyncD
   }
 
   /**
-   * Lets AMQP clients in to the broker of this `inproc:` connection, until the connection is closed.
+   * Lets AMQP clients in to the broker of this process, until the connection is closed.
    * @param address `HOST:PORT`; port 0 picks a free one
    * @returns where it listens
    * @throws `UNSUPPORTED` when the broker is not in this process, `RESOURCE_ERROR` when the address is taken
    */
   listen(address: string): Promise<string> {
     return native.listen(this.#native, address)
+  }
+
+  /**
+   * Where AMQP clients come in by this connection, with the ports that were found: what {@link listen} returned, and
+   * `listen` of {@link connect}. Empty as long as another process hosts.
+   */
+  get listening(): string[] {
+    return native.listening(this.#native)
   }
 
   /**

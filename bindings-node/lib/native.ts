@@ -61,9 +61,16 @@ interface Native {
   kinds(): Record<string, number>
   cli(args: string[]): number
 
-  connect(url: string, name: string | undefined, timeout: number): Answer<NativeConnection>
+  connect(
+    url: string,
+    name: string | undefined,
+    timeout: number,
+    hostTimeout: number | undefined,
+    listen: string[]
+  ): Answer<NativeConnection>
   isOpen(connection: NativeConnection): boolean
   listen(connection: NativeConnection, address: string): Promise<string>
+  listening(connection: NativeConnection): string[]
   onEvent(connection: NativeConnection, number: number): void
   closeConnection(connection: NativeConnection): Answer<void>
 

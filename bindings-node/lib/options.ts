@@ -21,6 +21,19 @@ export interface ConnectOptions {
   name?: string
   /** How long opening may take, in milliseconds. Default 10 000. */
   timeout?: number
+  /**
+   * For `local:`, how long the process that hosts the directory may give no sign of life, as one that is stopped does,
+   * before what is awaited of it fails with `TIMEOUT`, which names that process; in milliseconds from 2000. Default
+   * 30 000; `Infinity` waits for ever. What was asked may take effect yet: the connection stays, and goes on when that
+   * process does, or when another takes its place.
+   */
+  hostTimeout?: number
+  /**
+   * For `inproc:` and `local:`, where AMQP clients may come in: `HOST:PORT`, or several; port 0 picks a free one
+   * ({@link Connection.listening} tells which). For a directory that another process hosts this takes effect when this
+   * process takes it over.
+   */
+  listen?: string | string[]
 }
 
 /**

@@ -15,7 +15,7 @@ pub(crate) struct Handle {
     pub(crate) embedded: bool,
 }
 
-/// `connect(url, name, timeout)`, in milliseconds → a connection.
+/// `connect(url, name, timeout, hostTimeout, listen)`, in milliseconds; a `hostTimeout` of null for ever → a connection.
 pub(crate) fn connect<'a>(call: &Call<'a>) -> Result<Value<'a>> {
     let url = call.argument(0).string()?;
     let mut options =
@@ -23,6 +23,9 @@ pub(crate) fn connect<'a>(call: &Call<'a>) -> Result<Value<'a>> {
     if let Some(timeout) = call.argument(2).optional(|value| value.integer(u32::MAX.into()))? {
         options.timeout = Duration::from_millis(timeout);
     }
+    let within = call.argument(3).optional(|value| value.integer(u32::MAX.into()))?;
+    options.host_timeout = within.map(Duration::from_millis);
+    options.listen = call.argument(4).elements()?.into_iter().map(Value::string).collect::<Result<_>>()?;
     let embedded = url.starts_with("inproc:");
     let connecting = async move { Connection::open(&url, &options).await };
     now_or_later(call.env, embedded, connecting, opened)
@@ -45,6 +48,12 @@ pub(crate) fn listen<'a>(call: &Call<'a>) -> Result<Value<'a>> {
     later(call.env, listening, |env, address| env.string(&address))
 }
 
+/// `listening(connection)` → where it listens.
+pub(crate) fn listening<'a>(call: &Call<'a>) -> Result<Value<'a>> {
+    let addresses = call.argument(0).held::<Handle>()?.connection.listening();
+    call.env.array(addresses.iter().map(|address| call.env.string(&address.to_string())))
+}
+
 /// `onEvent(connection, number)`: from now on the environment hears `event(number, name, detail)` of it.
 pub(crate) fn on_event<'a>(call: &Call<'a>) -> Result<Value<'a>> {
     let connection = &call.argument(0).held::<Handle>()?.connection;
@@ -61,6 +70,8 @@ fn tell(env: Env<'_>, number: u64, event: ConnectionEvent) -> Result<()> {
         ConnectionEvent::Blocked(reason) => ("blocked", env.string(&reason)?),
         ConnectionEvent::Unblocked => ("unblocked", env.nothing()),
         ConnectionEvent::Reconnected => ("reconnected", env.nothing()),
+        ConnectionEvent::Unresponsive(error) => ("unresponsive", env.error(&error)?),
+        ConnectionEvent::Responsive => ("responsive", env.nothing()),
         ConnectionEvent::Closed(None) => ("close", env.nothing()),
         ConnectionEvent::Closed(Some(error)) => ("close", env.error(&error)?),
     };

@@ -38,6 +38,7 @@ const FUNCTIONS: &[(&str, Entry)] = &[
     ("connect", connection::connect),
     ("isOpen", connection::is_open),
     ("listen", connection::listen),
+    ("listening", connection::listening),
     ("onEvent", connection::on_event),
     ("closeConnection", connection::close),
     ("openChannel", channel::open),

@@ -26,11 +26,19 @@ impl Connection {
 
 /// Connects to the broker that the URL names, within ``timeout`` seconds.
 #[pyfunction]
-#[pyo3(signature = (url, name, timeout))]
-pub(crate) fn connect(py: Python<'_>, url: String, name: Option<String>, timeout: f64) -> PyResult<Answer> {
+#[pyo3(signature = (url, name, timeout, host_timeout, listen))]
+pub(crate) fn connect(
+    py: Python<'_>,
+    url: String,
+    name: Option<String>,
+    timeout: f64,
+    host_timeout: Option<f64>,
+    listen: Vec<String>,
+) -> PyResult<Answer> {
     let timeout = duration(py, "connect", timeout)?;
+    let host_timeout = host_timeout.map(|seconds| duration(py, "connect", seconds)).transpose()?;
     let local = matches!(Url::parse(&url).or_raise(py)?, Url::Inproc { .. });
-    let options = ConnectOptions { name, timeout, ..ConnectOptions::default() };
+    let options = ConnectOptions { name, timeout, host_timeout, listen, ..ConnectOptions::default() };
     let open = async move { client::Connection::open(&url, &options).await };
     let convert = |py: Python<'_>, connection| {
         Ok(Py::new(py, Connection(Ours::new(Link::new(connection))))?.into_any())
@@ -51,6 +59,10 @@ fn told(event: ConnectionEvent) -> Value {
             ConnectionEvent::Blocked(reason) => ("blocked", reason.into_pyobject(py)?.into_any()),
             ConnectionEvent::Unblocked => ("unblocked", py.None().into_bound(py)),
             ConnectionEvent::Reconnected => ("reconnected", py.None().into_bound(py)),
+            ConnectionEvent::Unresponsive(error) => {
+                ("unresponsive", exception(py, &error).into_value(py).into_bound(py).into_any())
+            }
+            ConnectionEvent::Responsive => ("responsive", py.None().into_bound(py)),
             ConnectionEvent::Closed(None) => ("close", py.None().into_bound(py)),
             ConnectionEvent::Closed(Some(error)) => {
                 ("close", exception(py, &error).into_value(py).into_bound(py).into_any())
@@ -98,6 +110,13 @@ impl Connection {
         Ok(Answer::new(py, listening, |py, address| {
             Ok(address.to_string().into_pyobject(py)?.into_any().unbind())
         }))
+    }
+
+    /// Where AMQP clients come in by this connection.
+    #[getter]
+    fn listening(&self) -> Vec<String> {
+        let addresses = self.0.get("listening").map(|link| link.connection.listening()).unwrap_or_default();
+        addresses.iter().map(ToString::to_string).collect()
     }
 
     /// Has the bridge's loop call ``sink`` with the name of every event and what there is to say about it.

@@ -3,6 +3,7 @@
 mod backup;
 mod check;
 mod definitions;
+mod status;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -35,6 +36,8 @@ struct Cli {
 enum Command {
     /// Run a broker that AMQP 0-9-1 clients connect to.
     Serve(Box<Serve>),
+    /// Say who has a directory, who is attached, what is in its queues and how fast it goes through them.
+    Status(status::Command),
     /// Take definitions out of a directory, or bring them into one.
     Definitions(definitions::Command),
     /// Look whether what a directory has can be read, and mend what can be.
@@ -164,6 +167,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let ran = match cli.command {
         Command::Serve(serve) => serve.run(),
+        Command::Status(command) => command.run(),
         Command::Definitions(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Backup(command) => command.run(),

@@ -1,7 +1,12 @@
 //! What another process may ask of the one that has a directory: the socket `control` in it.
 //!
-//! A request is `backup ` and a path, up to the end of what the asking side writes; the answer is `done ` or
-//! `failed ` and a text for people.
+//! A request is a word, for some with a space and more behind it, up to the end of what the asking side writes; the
+//! answer is `done ` or `failed ` and what there is to say.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `backup PATH` | a text for people |
+//! | `status` | a [`Report`] as JSON |
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
@@ -12,15 +17,30 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use crate::doorway;
 use crate::error::{Error, Kind, Result};
+use crate::fork::Inherited;
+use crate::status::Report;
 use crate::storage::backup::Copied;
 
 const NAME: &str = "control";
 const BACKUP: &[u8] = b"backup ";
+const STATUS: &[u8] = b"status";
 /// Longer requests have no sense.
 const LONGEST: u64 = 64 << 10;
+/// How long who asks may take to say what, and to read a part of the answer: one is answered at a time.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a process that has a directory does for others.
+pub(crate) trait Requests: Send + 'static {
+    /// Copies the directory to this path.
+    fn backup(&self, target: &Path) -> Result<Copied>;
+
+    /// Says what there is.
+    fn status(&self) -> Report;
+}
 
 /// Answers requests until it is dropped.
 #[derive(Debug)]
@@ -31,24 +51,22 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Listens in a directory that this process has. `backup` copies it.
+    /// Listens in a directory that this process has, for this process's user and root.
     ///
     /// # Errors
     /// Where the file system has no sockets.
-    pub(crate) fn listen(
-        directory: &Path,
-        backup: impl Fn(&Path) -> Result<Copied> + Send + 'static,
-    ) -> io::Result<Self> {
+    pub(crate) fn listen(directory: &Path, requests: impl Requests) -> io::Result<Self> {
         let listener = doorway::listen(directory, NAME)?;
         let stopping = Arc::<AtomicBool>::default();
         let answer = {
             let stopping = stopping.clone();
             move || {
+                let _inherited = Inherited::by_children(&listener);
                 for stream in listener.incoming() {
                     if stopping.load(Relaxed) {
                         return;
                     }
-                    if let Err(error) = stream.and_then(|stream| answer(stream, &backup)) {
+                    if let Err(error) = stream.and_then(|stream| answer(stream, &requests)) {
                         tracing::warn!(%error, "a request could not be answered");
                     }
                 }
@@ -71,15 +89,21 @@ impl Drop for Control {
     }
 }
 
-fn answer(mut stream: UnixStream, backup: impl Fn(&Path) -> Result<Copied>) -> io::Result<()> {
+fn answer(mut stream: UnixStream, requests: &impl Requests) -> io::Result<()> {
+    if doorway::admit(&stream)?.is_none() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the process belongs to another user"));
+    }
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
     let mut request = Vec::new();
     Read::by_ref(&mut stream).take(LONGEST).read_to_end(&mut request)?;
-    let answer = match request.strip_prefix(BACKUP) {
-        Some(target) => match backup(Path::new(OsStr::from_bytes(target))) {
+    let answer = match (request.strip_prefix(BACKUP), &*request) {
+        (Some(target), _) => match requests.backup(Path::new(OsStr::from_bytes(target))) {
             Ok(copied) => format!("done {copied}"),
             Err(error) => format!("failed {}: {}", error.entity(), error.reason()),
         },
-        None => "failed this version does not know that request".into(),
+        (None, STATUS) => format!("done {}", serde_json::to_string(&requests.status())?),
+        _ => "failed this version does not know that request".into(),
     };
     stream.write_all(answer.as_bytes())
 }
@@ -89,24 +113,52 @@ fn answer(mut stream: UnixStream, backup: impl Fn(&Path) -> Result<Copied>) -> i
 /// # Errors
 /// `Unreachable` when nobody answers, `ResourceError` with the reason that it gives.
 pub(crate) fn ask_backup(directory: &Path, target: &Path) -> Result<String> {
+    ask("back up", directory, &[BACKUP, target.as_os_str().as_bytes()].concat(), None)
+}
+
+/// Asks the process that has a directory what there is.
+///
+/// # Errors
+/// `Unreachable` when nobody answers, `Timeout` when it takes longer, `ResourceError` when it does not understand.
+pub(crate) fn ask_status(directory: &Path, within: Duration) -> Result<Report> {
+    const OPERATION: &str = "status";
+    let answer = ask(OPERATION, directory, STATUS, Some(within))?;
+    serde_json::from_str(&answer).map_err(|error| {
+        Error::new(Kind::ResourceError, OPERATION, format!("another version has it: {error}"))
+            .on(directory.display().to_string())
+            .caused_by(error)
+    })
+}
+
+fn ask(
+    operation: &'static str,
+    directory: &Path,
+    request: &[u8],
+    within: Option<Duration>,
+) -> Result<String> {
     let ask = || {
         let mut stream = doorway::connect(directory, NAME)?;
         stream.set_nonblocking(false)?;
-        stream.write_all(&[BACKUP, target.as_os_str().as_bytes()].concat())?;
+        stream.set_read_timeout(within)?;
+        stream.write_all(request)?;
         stream.shutdown(Shutdown::Write)?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)
     };
-    let error = |kind, reason: &str| Error::new(kind, "back up", reason).on(directory.display().to_string());
-    let answer = ask().map_err(|cause: io::Error| {
-        error(Kind::Unreachable, &format!("the process that has it does not answer: {cause}"))
+    let error = |kind, reason: &str| Error::new(kind, operation, reason).on(directory.display().to_string());
+    let answer = ask().map_err(|cause: io::Error| match (cause.kind(), within) {
+        (io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut, Some(within)) => {
+            error(Kind::Timeout, &format!("the process that has it does not answer within {within:?}"))
+                .caused_by(cause)
+        }
+        _ => error(Kind::Unreachable, &format!("the process that has it does not answer: {cause}"))
             .advise("it may be starting or stopping: try again")
-            .caused_by(cause)
+            .caused_by(cause),
     })?;
     match answer.split_once(' ') {
-        Some(("done", copied)) => Ok(copied.to_owned()),
+        Some(("done", said)) => Ok(said.to_owned()),
         Some(("failed", reason)) => Err(error(Kind::ResourceError, reason)),
-        _ => Err(error(Kind::ResourceError, "the process that has it ended meanwhile")),
+        _ => Err(error(Kind::Unreachable, "the process that has it ended meanwhile")),
     }
 }

@@ -1,6 +1,7 @@
 //! The space on the disk, and the alarm when it runs short
 //! (<https://www.rabbitmq.com/docs/disk-alarms>).
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +50,27 @@ pub fn watch(broker: &Arc<Broker>, path: PathBuf, limit: u64) -> Result<()> {
     Ok(())
 }
 
-fn free(path: &Path) -> std::io::Result<u64> {
+/// Bytes that everything in a directory takes on the disk.
+pub(crate) fn used(path: &Path) -> std::io::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        bytes += match entry.metadata() {
+            Ok(found) if found.is_dir() => used(&entry.path()).or_else(gone)?,
+            Ok(found) => found.blocks() * 512,
+            Err(error) => gone(error)?,
+        };
+    }
+    Ok(bytes)
+}
+
+/// What was removed meanwhile takes nothing.
+fn gone(error: std::io::Error) -> std::io::Result<u64> {
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(0) } else { Err(error) }
+}
+
+/// Bytes that are free where a path is.
+pub(crate) fn free(path: &Path) -> std::io::Result<u64> {
     let stat = rustix::fs::statvfs(path)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

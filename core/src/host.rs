@@ -5,8 +5,9 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use crate::broker::store::Store;
 use crate::broker::{Alarm, Broker, Definitions, Options};
-use crate::control::Control;
+use crate::control::{Control, Requests};
 use crate::error::Result;
+use crate::status::Report;
 use crate::storage::backup::{self, Copied};
 use crate::storage::disk::RealDisk;
 use crate::storage::{self, DefinitionStore, Directory, Messages, reconcile};
@@ -56,12 +57,14 @@ impl Host {
         let options = Options { store: Some(messages.clone()), ..options };
         let broker = Broker::restore(options, definitions.clone())?;
         let _ = troubled.set(Arc::downgrade(&broker));
-        let backup = {
-            let (messages, definitions) = (messages.clone(), definitions.clone());
-            move |target: &Path| backup::running(&messages, &definitions, target)
+        let desk = Desk {
+            broker: broker.clone(),
+            messages: messages.clone(),
+            definitions: definitions.clone(),
+            since: broker.options().clock.now_ms(),
         };
-        let control = Control::listen(directory.path(), backup)
-            .inspect_err(|error| tracing::warn!(%error, "backups have to be asked for in this process"));
+        let control = Control::listen(directory.path(), desk)
+            .inspect_err(|error| tracing::warn!(%error, "other processes can ask nothing of this one"));
         let host = Host { broker, messages, definitions, _control: control.ok(), _directory: directory };
         host.definitions.together(|| match import {
             Some(definitions) => host.broker.import(definitions),
@@ -93,6 +96,25 @@ impl Host {
         let written = self.messages.close();
         self.definitions.close();
         written
+    }
+}
+
+/// What other processes may ask of this one.
+struct Desk {
+    broker: Arc<Broker>,
+    messages: Arc<Messages>,
+    definitions: Arc<DefinitionStore>,
+    /// Milliseconds since 1970.
+    since: u64,
+}
+
+impl Requests for Desk {
+    fn backup(&self, target: &Path) -> Result<Copied> {
+        backup::running(&self.messages, &self.definitions, target)
+    }
+
+    fn status(&self) -> Report {
+        Report::of(&self.broker, self.since)
     }
 }
 

@@ -9,7 +9,7 @@
 //! | [`wire`] | AMQP 0-9-1 bytes ⇄ values, generated from the spec |
 //! | [`server`] | AMQP connections: handshake, read loop, and the writing half that every publisher may use |
 //! | [`client`] | one client API over the transports `inproc:`, `local:` and `amqp:`; the language modules are its fronts |
-//! | [`host`], `control` | a broker that lives in a directory; what other processes may ask of it |
+//! | [`host`], `control`, `status` | a broker that lives in a directory; what other processes may ask of it; what there is in one |
 //! | `doorway`, `fork` | sockets in a directory, for other processes of the same user; what a forked child must not keep |
 //! | [`cli`] | the `warrenmq` command |
 //! | [`error`], [`clock`], [`auth`], [`memory`], [`disk`] | the one error type; time; users and what they may do; what messages cost; space on the disk |
@@ -40,6 +40,7 @@ pub mod memory;
 pub mod message;
 pub mod routing;
 pub mod server;
+mod status;
 pub mod storage;
 pub mod wire;
 

@@ -206,7 +206,12 @@ impl Message {
 
     /// The same message with other properties, encoded as flags and list.
     pub fn with_properties(&self, properties: &[u8]) -> Message {
-        Message::made(self.route(), properties, self.shared_body(), self.is_sent_again())
+        self.readdressed(self.route(), properties)
+    }
+
+    /// The same message with another route and other properties.
+    pub fn readdressed(&self, route: &[u8], properties: &[u8]) -> Message {
+        Message::made(route, properties, self.shared_body(), self.is_sent_again())
     }
 
     /// The body for another message: a long one is shared.

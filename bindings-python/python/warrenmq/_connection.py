@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self, Unpack
 
@@ -12,18 +12,32 @@ from . import _lifecycle, _native, _remote
 from ._arguments import Offset, QueueArguments, of_consumer, of_queue, of_stream
 from ._events import Listeners
 from ._native import Consumer, Message
-from ._options import Arguments, Body, Event, ExchangeType, Properties, hide_password, plain
+from ._options import Arguments, Body, Event, ExchangeType, Properties, addresses, hide_password, plain
 from ._serving import Handler, Server
 from .errors import AccessRefused, Error, PreconditionFailed
 
 
-def connect(url: str, *, name: str | None = None, timeout: float = 10.0) -> Connection:
+def connect(
+    url: str,
+    *,
+    name: str | None = None,
+    timeout: float = 10.0,
+    host_timeout: float | None = 30.0,
+    listen: str | Sequence[str] = (),
+) -> Connection:
     """Connects to a broker.
 
     ``inproc://NAME`` is the broker of that name in this process, ``inproc://`` one of this connection's own;
     ``local:PATH`` is that of a directory, hosted by the first process of this user to open it;
     ``amqp://[USER:PASSWORD@]HOST[:PORT][/VHOST]`` and ``amqps://…`` are any AMQP 0-9-1 broker. ``name`` is for
     listings and logs, ``timeout`` is in seconds.
+
+    ``host_timeout`` is for ``local:``: how many seconds the process that hosts the directory may give no sign of life,
+    as one that is stopped does, before what is awaited of it raises `Timeout`, which names that process (from 2; None
+    waits for ever). What was asked may take effect yet: the connection stays, and goes on when that process does, or
+    when another takes its place. ``listen`` is for ``inproc:`` and ``local:``: ``HOST:PORT``, or several of them, where
+    AMQP clients may come in, such as ``127.0.0.1:0`` for a free port (`Connection.listening` tells which). For a
+    directory that another process hosts it takes effect when this process takes it over.
 
     Raises `InvalidArgument` for a URL that cannot be read, `Unreachable`, `AccessRefused`, or `Timeout`, also when
     the process that hosts a directory does not answer.
@@ -34,7 +48,7 @@ def connect(url: str, *, name: str | None = None, timeout: float = 10.0) -> Conn
     ...     tasks.get(no_ack=True).json()
     {'n': 30}
     """
-    return Connection(_native.connect(url, name, timeout).wait(), url)
+    return Connection(_native.connect(url, name, timeout, host_timeout, addresses(listen)).wait(), url)
 
 
 class QueueInfo(NamedTuple):
@@ -410,7 +424,8 @@ class Connection(_Declarer):
         """Has a function called when something happens to the connection, with what there is to say about it.
 
         ``close``: an `Error`, or None if this side closed it. ``blocked``: the broker's reason for taking no more
-        messages. ``unblocked``: None. ``reconnected``: None, when the process that hosted a directory is gone and the
+        messages. ``unblocked``: None. ``unresponsive``: a `Timeout`, when the process that hosts a directory gives no
+        sign of life; then ``responsive``: None, or ``reconnected``: None, when the process that hosted a directory is gone and the
         connection goes on with the next one. ``return``: the mandatory `Message` that no queue took. It is called on a
         thread of the connection's own, for ``return`` on the publisher's.
         """
@@ -433,6 +448,12 @@ class Connection(_Declarer):
         Raises `Unsupported` if the broker is not in this process, `Unreachable` if the address cannot be had.
         """
         return self._native.listen(address).wait()
+
+    @property
+    def listening(self) -> list[str]:
+        """Where AMQP clients come in by this connection, with the ports that were found: what `listen` returned, and
+        ``listen=`` of `connect`. Empty as long as another process hosts."""
+        return self._native.listening
 
     def close(self) -> None:
         """Closes the connection: acknowledgements leave, what was not acknowledged goes back. Twice is no error."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TypeAlias, TypedDict
 
@@ -34,7 +34,7 @@ ExchangeType: TypeAlias = Literal[
 ]
 """Which messages an exchange sends where."""
 
-Event: TypeAlias = Literal["close", "blocked", "unblocked", "reconnected", "return"]
+Event: TypeAlias = Literal["close", "blocked", "unblocked", "unresponsive", "responsive", "reconnected", "return"]
 """What a connection can tell unasked."""
 
 
@@ -71,7 +71,12 @@ class Properties(TypedDict, total=False):
     """The application that publishes it."""
 
 
-EVENTS = ("close", "blocked", "unblocked", "reconnected", "return")
+EVENTS = ("close", "blocked", "unblocked", "unresponsive", "responsive", "reconnected", "return")
+
+
+def addresses(listen: str | Sequence[str]) -> list[str]:
+    """What ``listen=`` names, as the native layer takes it."""
+    return [listen] if isinstance(listen, str) else list(listen)
 
 
 def hide_password(url: str) -> str:

@@ -26,11 +26,14 @@ pub(super) struct Consumer {
     /// What it reads from where that is not in memory; changed only under the queue's lock.
     pub(super) ahead: Mutex<Ahead>,
     pub(super) queue: Arc<Queue>,
+    /// That of its channel.
+    pub(super) session: u64,
     turn: AtomicU8,
 }
 
 /// On what terms a consumer gets messages.
 pub(super) struct Terms {
+    pub(super) session: u64,
     pub(super) no_ack: bool,
     /// The most that may be unacked; 0 is no limit.
     pub(super) prefetch: u32,
@@ -123,7 +126,7 @@ impl Slots {
         tag: &Arc<str>,
         terms: Terms,
     ) -> Arc<Consumer> {
-        let Terms { no_ack, prefetch, priority, timeout, offset } = terms;
+        let Terms { session, no_ack, prefetch, priority, timeout, offset } = terms;
         let slot = Slot {
             queue: queue.clone(),
             consumer: None,
@@ -145,6 +148,7 @@ impl Slots {
             cursor: AtomicU64::new(0),
             ahead: Mutex::default(),
             queue: queue.clone(),
+            session,
             turn: AtomicU8::new(Turn::Gone as u8),
         });
         if let Some(slot) = self.get_mut(index) {

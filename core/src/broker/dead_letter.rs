@@ -98,7 +98,7 @@ impl Letter {
         };
         let properties = properties.with_headers(&headers);
         let properties = PropertiesView(&properties).without_expiration();
-        Message::new(&route_key(&self.target.exchange, key), &properties, old.shared_body())
+        old.readdressed(&route_key(&self.target.exchange, key), &properties)
     }
 
     /// Adds this death to `x-death`: one entry for each queue and reason, the latest first.

@@ -77,9 +77,9 @@ pub use exchange::{BindingInfo, ExchangeInfo, ExchangeOptions};
 pub use outbox::{Delivery, Event, Outbox, Outlet, Settle, Wakes};
 pub use policy::{ApplyTo, Effective, Policy, Side};
 pub use profile::Profile;
-pub use queue::{Queue, QueueInfo, QueueKind, QueueOptions, QueueStatus};
+pub use queue::{Queue, QueueCounts, QueueInfo, QueueKind, QueueOptions, QueueStatus};
 pub use record::{Change, Definition, Noted, Record};
-pub use session::{Session, SessionInfo};
+pub use session::{Client, Session, SessionInfo};
 pub use vhost::Vhost;
 pub use vhosts::{VhostInfo, VhostLimits, VhostMetadata};
 
@@ -163,6 +163,8 @@ pub struct Broker {
     connections: Seats,
     channels: Seats,
     alarms: alarms::Alarms,
+    /// Where clients come in. Guards nothing else.
+    addresses: Mutex<Vec<String>>,
 }
 
 impl Broker {
@@ -201,6 +203,7 @@ impl Broker {
             connections: Seats::default(),
             channels: Seats::default(),
             alarms: alarms::Alarms::default(),
+            addresses: Mutex::default(),
         })
     }
 
@@ -212,6 +215,23 @@ impl Broker {
     /// Who may connect.
     pub fn users(&self) -> &Users {
         &self.users
+    }
+
+    /// Where clients come in, as URLs.
+    pub fn addresses(&self) -> Vec<String> {
+        self.addresses.lock().clone()
+    }
+
+    /// Notes a place where clients come in.
+    pub(crate) fn add_address(&self, url: &str) {
+        self.addresses.lock().push(url.into());
+    }
+
+    pub(crate) fn remove_address(&self, url: &str) {
+        let mut addresses = self.addresses.lock();
+        if let Some(index) = addresses.iter().position(|known| known == url) {
+            addresses.remove(index);
+        }
     }
 
     /// Does what has become due: with a held [`Clock`], after it was advanced. With the machine's clock this

@@ -1,7 +1,8 @@
 //! A session: what a connection is to the broker. It owns channels and exclusive queues.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
@@ -23,6 +24,9 @@ pub(super) struct Shared {
     pub(super) authority: Authority,
     pub(super) id: u64,
     opened_at: u64,
+    client: OnceLock<Client>,
+    /// Those that are open.
+    pub(super) channels: AtomicU64,
     /// Guards nothing else; taken only while declaring and closing.
     exclusive: Mutex<Vec<Arc<Queue>>>,
     /// Guards nothing else, and nothing is called under it.
@@ -54,6 +58,25 @@ pub struct SessionInfo {
     pub vhost: Arc<str>,
     /// When it was opened, in milliseconds since 1970.
     pub opened_at: u64,
+    /// Who it is of.
+    pub client: Client,
+    /// Channels that are open.
+    pub channels: u64,
+    /// Consumers of its channels.
+    pub consumers: u64,
+}
+
+/// Who a session is of, as far as that is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Client {
+    /// The number of its process, on this machine.
+    pub process: Option<u32>,
+    /// Where it comes from, over a network: `ADDRESS:PORT`.
+    pub address: Option<String>,
+    /// What the program calls the connection.
+    pub name: Option<String>,
+    /// The library that it uses, with its version.
+    pub library: Option<String>,
 }
 
 impl Session {
@@ -72,6 +95,8 @@ impl Session {
             authority,
             id,
             opened_at,
+            client: OnceLock::new(),
+            channels: AtomicU64::new(0),
             exclusive: Mutex::default(),
             ending: Mutex::default(),
         }))
@@ -106,6 +131,11 @@ impl Session {
             })?);
         }
         Ok(Channel::new(shared.clone(), outlet, seats))
+    }
+
+    /// Says who it is of, once.
+    pub fn introduce(&self, client: Client) {
+        let _ = self.0.client.set(client);
     }
 
     /// Has `tell` called once, when the broker ends the session of its own accord, with no lock held; at once if
@@ -185,12 +215,15 @@ impl Shared {
         }
     }
 
-    pub(super) fn info(&self) -> SessionInfo {
+    pub(super) fn info(&self, consumers: u64) -> SessionInfo {
         SessionInfo {
             id: self.id,
             user: self.user.to_string(),
             vhost: self.vhost.name.clone(),
             opened_at: self.opened_at,
+            client: self.client.get().cloned().unwrap_or_default(),
+            channels: self.channels.load(Relaxed),
+            consumers,
         }
     }
 }

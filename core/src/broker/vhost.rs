@@ -124,6 +124,12 @@ impl Vhost {
         queues.iter().map(|queue| queue.status(subject(queue))).collect()
     }
 
+    /// The sessions of all consumers, one for each.
+    pub(super) fn consumers_of(&self) -> Vec<u64> {
+        let queues: Vec<_> = self.topology.read().queues.values().cloned().collect();
+        queues.iter().flat_map(|queue| queue.consumers_of()).collect()
+    }
+
     /// The messages that wait for the end of their delay, in the order in which they are due.
     pub fn delayed(&self) -> Vec<DelayedMessage> {
         self.delayed.list()

@@ -1,8 +1,9 @@
 //! The virtual hosts of a broker: adding, deleting, limits, and who comes in.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::Broker;
@@ -120,9 +121,15 @@ impl Broker {
 
     /// Every open session, by number.
     pub fn sessions(&self) -> Vec<SessionInfo> {
+        let vhosts: Vec<_> = self.vhosts.read().values().cloned().collect();
+        let mut consumers = HashMap::<u64, u64>::new();
+        for session in vhosts.iter().flat_map(|vhost| vhost.consumers_of()) {
+            *consumers.entry(session).or_default() += 1;
+        }
         let sessions = self.sessions.lock();
+        let open = sessions.values().filter_map(Weak::upgrade);
         let mut list: Vec<_> =
-            sessions.values().filter_map(|session| Some(session.upgrade()?.info())).collect();
+            open.map(|session| session.info(consumers.get(&session.id).copied().unwrap_or(0))).collect();
         list.sort_by_key(|session| session.id);
         list
     }

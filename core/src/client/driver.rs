@@ -111,8 +111,15 @@ pub enum ConnectionEvent {
     /// It takes them again.
     Unblocked,
     /// The process that hosted the broker is gone, and the connection goes on with who hosts it now. What was not
-    /// acknowledged comes again; what was not confirmed was sent again.
+    /// acknowledged comes again. What was not confirmed was sent again, and is in a durable queue once if it is
+    /// persistent; what the host before may have delivered without having stored it comes marked as redelivered.
     Reconnected,
+    /// The process that hosts the broker gives no sign of life (`Timeout`, with its number). What was awaited of it has
+    /// failed with this error, and so does what is asked of it now; all of that may take effect yet. Then comes
+    /// `Responsive`, or, when that process ends, `Reconnected`.
+    Unresponsive(Error),
+    /// It gives them again.
+    Responsive,
     /// The connection is closed: `None` when its user closed it.
     Closed(Option<Error>),
 }
@@ -125,6 +132,9 @@ pub(super) trait ConnectionDriver: Send + Sync + fmt::Debug {
     fn is_open(&self) -> bool;
     fn channel(&self) -> Answer<Arc<dyn ChannelDriver>>;
     fn listen(&self, address: &str) -> Answer<SocketAddr>;
+    fn listening(&self) -> Vec<SocketAddr> {
+        Vec::new()
+    }
     fn on_event(&self, listener: Listener);
     fn close(&self) -> Answer<()>;
 }

@@ -34,7 +34,10 @@ async fn join(path: &Path, options: &ConnectOptions) -> Result<Arc<dyn Connectio
     let deadline = Instant::now() + options.timeout;
     loop {
         let held = match tokio::task::block_in_place(|| Embedded::open_local(path, options)) {
-            Ok(embedded) => return Ok(Arc::new(embedded)),
+            Ok(embedded) => {
+                embedded.listen_all(&options.listen).await?;
+                return Ok(Arc::new(embedded));
+            }
             Err(error) if error.kind() == Kind::ResourceLocked => error,
             Err(error) => return Err(error),
         };

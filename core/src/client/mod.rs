@@ -13,6 +13,7 @@
 //! | `ledger` | which deliveries still have to be settled, and with how few frames that is done |
 //! | `in_flight` | how much may be published and not yet confirmed |
 //! | `closed` | what a broker says when it refuses something, and what is said of that from then on |
+//! | `listening` | where AMQP clients come in by a connection to a broker of this process |
 //! | `process` | what exists once per process: brokers by name, the runtime, what a fork means for them |
 //!
 //! Declaring, binding and the like return a future that for `inproc:` is ready at once. Publishing,
@@ -27,6 +28,7 @@ mod embedded;
 mod in_flight;
 mod inbox;
 mod ledger;
+mod listening;
 mod local;
 mod mailbox;
 mod process;
@@ -61,13 +63,26 @@ pub struct ConnectOptions {
     pub name: Option<String>,
     /// How long opening may take.
     pub timeout: Duration,
+    /// For `local:`, how long the process that hosts the directory may give no sign of life, as one that is stopped does,
+    /// before what is awaited of it fails with `Timeout` ([`ConnectionEvent::Unresponsive`]). None for ever; less than
+    /// two seconds counts as two.
+    pub host_timeout: Option<Duration>,
+    /// For `inproc:` and `local:`, where to let AMQP clients in, as [`Connection::listen`]. For a directory that another
+    /// process hosts this takes effect when this process takes it over.
+    pub listen: Vec<String>,
     /// How many publishes may be under way unawaited before [`Channel::publish`] refuses more.
     pub max_in_flight: usize,
 }
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        ConnectOptions { name: None, timeout: Duration::from_secs(10), max_in_flight: 65_536 }
+        ConnectOptions {
+            name: None,
+            timeout: Duration::from_secs(10),
+            host_timeout: Some(Duration::from_secs(30)),
+            listen: Vec::new(),
+            max_in_flight: 65_536,
+        }
     }
 }
 
@@ -80,12 +95,20 @@ impl Connection {
     ///
     /// # Errors
     /// `InvalidArgument` for a URL that cannot be read, `Unreachable`, `AccessRefused` for a wrong password,
-    /// `NotAllowed` for an unknown or forbidden virtual host, `Timeout`.
+    /// `NotAllowed` for an unknown or forbidden virtual host, `Timeout`, `Unsupported` where one cannot listen.
     pub async fn open(url: &str, options: &ConnectOptions) -> Result<Connection> {
         let url = Url::parse(url)?;
         match url {
-            Url::Inproc { name } => Ok(Connection(Arc::new(embedded::Embedded::open(&name, options)?))),
+            Url::Inproc { name } => {
+                let embedded = embedded::Embedded::open(&name, options)?;
+                embedded.listen_all(&options.listen).await?;
+                Ok(Connection(Arc::new(embedded)))
+            }
             Url::Local { path } => local::open(path, options.clone()).await.map(Connection),
+            Url::Amqp { .. } if !options.listen.is_empty() => {
+                let reason = "this connection leads to another broker, which listens by itself";
+                Err(Error::new(Kind::Unsupported, "connect", reason).on("listen"))
+            }
             Url::Amqp { url } => amqp::open(&url, options.clone()).await.map(Connection),
         }
     }
@@ -106,9 +129,15 @@ impl Connection {
     }
 
     /// Lets AMQP clients in to this connection's broker, on `HOST:PORT` (port 0 picks a free one); where
-    /// it listens. For embedded brokers only; ends when this connection closes.
+    /// it listens. For brokers in this process only; ends when this connection closes.
     pub async fn listen(&self, address: &str) -> Result<SocketAddr> {
         self.0.listen(address).await
+    }
+
+    /// Where AMQP clients come in by this connection: what was given as [`ConnectOptions::listen`] or to
+    /// [`Connection::listen`], with the ports that were found. Empty as long as another process hosts.
+    pub fn listening(&self) -> Vec<SocketAddr> {
+        self.0.listening()
     }
 
     /// Has `listener` called with every event from now on.

@@ -138,7 +138,8 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
             _ = heartbeat.tick(), if tuned.heartbeat > 0 => {
                 silent_beats += 1;
                 // What we do not read we cannot count as silence.
-                if silent_beats > 4 && may_read {
+                // A process of this machine that is gone is seen to be, and one that is stopped keeps what it has.
+                if silent_beats > 4 && may_read && !matches!(peer, Peer::Process(_)) {
                     end = Some(End::Lost(format!("missed heartbeats from client, timeout: {}s", tuned.heartbeat)));
                 } else if !link.take_wrote() {
                     link.heartbeat();

@@ -51,15 +51,27 @@ pub(super) struct Client {
     pub(super) capabilities: Table,
     /// It came in by a directory's socket, and has the rights of a program that the broker lives in.
     pub(super) is_owner: bool,
+    /// What it calls the connection.
+    pub(super) name: Option<String>,
+    /// The library that it uses, with its version.
+    pub(super) library: Option<String>,
 }
 
 impl Client {
     fn new(properties: &Table) -> Self {
+        let text = |name| match properties.get(name) {
+            Some(Value::LongString(text)) => Some(String::from_utf8_lossy(text).into_owned()),
+            _ => None,
+        };
         let capabilities = match properties.get("capabilities") {
             Some(Value::Table(capabilities)) => capabilities.clone(),
             _ => Table::default(),
         };
-        Client { capabilities, is_owner: false }
+        let library = match (text("product"), text("version")) {
+            (Some(product), Some(version)) => Some(format!("{product} {version}")),
+            (product, _) => product,
+        };
+        Client { capabilities, is_owner: false, name: text("connection_name"), library }
     }
 
     pub(super) fn has(&self, capability: &str) -> bool {
@@ -238,6 +250,7 @@ impl Greeter {
             User::Named(user) => broker.open(&open.virtual_host, &user)?,
             User::Owner => broker.open_embedded(&open.virtual_host)?,
         };
+        session.introduce(self.visitor.peer.introduce(client.name.clone(), client.library.clone()));
         self.send(&Method::ConnectionOpenOk(connection::OpenOk { ..Default::default() })).await?;
         Ok(Some((session, tuned, client)))
     }

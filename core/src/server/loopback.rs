@@ -43,7 +43,7 @@ impl Loopback {
         let session = broker.open(vhost, user)?;
         let tuned = Tuned { channel_max: limits.channel_max, frame_max: limits.frame_max, heartbeat: 0 };
         let peer = Peer::Address(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        let client = Client { capabilities, is_owner: false };
+        let client = Client { capabilities, ..Client::default() };
         let connection = Connection::new(Writer::Memory(Default::default()), peer, session, tuned, client);
         Ok(Loopback { connection: Some(connection), buffer: BytesMut::new(), rest: Vec::new() })
     }

@@ -125,7 +125,8 @@ impl Service {
 impl LocalServer {
     /// Listens in `directory`, whose lock the caller has, for this process's user and root: who logs in by `EXTERNAL`
     /// may do everything, as a program that the broker lives in. Of `limits`, heartbeats and the size of frames do
-    /// not count: processes of one machine see each other end. Must be called on a tokio runtime.
+    /// not count: who wants signs of life says so, and none are expected, as processes of one machine see each other
+    /// end. Must be called on a tokio runtime.
     ///
     /// # Errors
     /// `ResourceError` when the socket cannot be made.
@@ -143,7 +144,7 @@ impl LocalServer {
         let limits = Limits { heartbeat: 0, frame_max: LOCAL_FRAME_MAX, ..limits };
         Ok(LocalServer(Service::start(
             Listener::Unix { _inherited: Inherited::by_children(&listener), listener },
-            Door { broker, limits, tls: None },
+            Door::new(broker, limits, None),
         )))
     }
 
@@ -154,7 +155,7 @@ impl LocalServer {
 }
 
 enum Listener {
-    Tcp(TcpListener),
+    Tcp { _inherited: Inherited, listener: TcpListener },
     Unix { _inherited: Inherited, listener: UnixListener },
 }
 
@@ -166,7 +167,7 @@ enum Socket {
 impl Listener {
     async fn accept(&self) -> std::io::Result<Socket> {
         match self {
-            Listener::Tcp(listener) => {
+            Listener::Tcp { listener, .. } => {
                 listener.accept().await.map(|(socket, peer)| Socket::Tcp(socket, peer))
             }
             Listener::Unix { listener, .. } => {
@@ -182,7 +183,7 @@ impl Server {
     /// # Errors
     /// `InvalidArgument` for an address that cannot be read, `Unreachable` for one that cannot be had.
     pub async fn listen(broker: Arc<Broker>, address: &str, limits: Limits) -> Result<Server> {
-        Self::open(Door { broker, limits, tls: None }, address).await
+        Self::open(Door::new(broker, limits, None), address).await
     }
 
     /// The same for clients that speak TLS.
@@ -190,10 +191,10 @@ impl Server {
     /// # Errors
     /// As [`Server::listen`].
     pub async fn listen_tls(broker: Arc<Broker>, address: &str, limits: Limits, tls: Tls) -> Result<Server> {
-        Self::open(Door { broker, limits, tls: Some(tls) }, address).await
+        Self::open(Door::new(broker, limits, Some(tls)), address).await
     }
 
-    async fn open(door: Door, address: &str) -> Result<Server> {
+    async fn open(mut door: Door, address: &str) -> Result<Server> {
         let cannot = |kind, error: std::io::Error| {
             Error::new(kind, "listen", error.to_string())
                 .on(format!("'{address}'"))
@@ -205,7 +206,11 @@ impl Server {
             .await
             .map_err(|error| cannot(Kind::Unreachable, error))?;
         let address = listener.local_addr().map_err(|error| cannot(Kind::Unreachable, error))?;
-        Ok(Server { address, service: Service::start(Listener::Tcp(listener), door) })
+        let url = format!("{}://{address}", if door.tls.is_some() { "amqps" } else { "amqp" });
+        door.broker.add_address(&url);
+        door.url = Some(url);
+        let listener = Listener::Tcp { _inherited: Inherited::by_children(&listener), listener };
+        Ok(Server { address, service: Service::start(listener, door) })
     }
 
     /// Where it listens.
@@ -224,6 +229,22 @@ struct Door {
     broker: Arc<Broker>,
     limits: Limits,
     tls: Option<Tls>,
+    /// As which the broker tells people of it.
+    url: Option<String>,
+}
+
+impl Door {
+    fn new(broker: Arc<Broker>, limits: Limits, tls: Option<Tls>) -> Self {
+        Door { broker, limits, tls, url: None }
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        if let Some(url) = &self.url {
+            self.broker.remove_address(url);
+        }
+    }
 }
 
 async fn accept(listener: Listener, door: Arc<Door>, mut stopping: watch::Receiver<bool>) {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use crate::broker::Client;
+
 /// Where a client is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Peer {
@@ -19,6 +21,15 @@ impl Peer {
             Peer::Address(address) => address.ip().to_canonical().is_loopback(),
             Peer::Process(_) => true,
         }
+    }
+
+    /// Who it is to the broker.
+    pub(super) fn introduce(self, name: Option<String>, library: Option<String>) -> Client {
+        let (process, address) = match self {
+            Peer::Address(address) => (None, Some(address.to_string())),
+            Peer::Process(number) => (u32::try_from(number).ok(), None),
+        };
+        Client { process, address, name, library }
     }
 }
 

@@ -2,17 +2,19 @@
 //!
 //! | in it | is |
 //! |---|---|
-//! | `lock` | locked (`flock`) by the process that has the directory, whose number is in it |
+//! | `lock` | locked (`flock`) by the process that has the directory, whose number is in it; shared by those that look for a moment when nobody has it |
 //! | `socket` | where that process listens for others, or one that is gone has listened |
 //! | `format` | what this is, and the version of its layout |
 //! | `definitions` | virtual hosts, users, queues and so on: [`DefinitionStore`](super::DefinitionStore) |
-//! | `control` | a socket at which the process that has the directory takes requests, such as for a backup |
+//! | `control` | a socket at which the process that has the directory takes requests, such as for a backup or what `warrenmq status` shows |
 //! | `queues`, `trash` | messages: a folder for each queue, by its number; those that are being deleted |
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -24,6 +26,9 @@ use crate::fork::Inherited;
 const FORMAT: u32 = 1;
 /// What `format` begins with; the version follows.
 const TITLE: &str = "WarrenMQ data, format ";
+/// How long one waits for processes that only read, and how often one looks.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// A directory that this process has to itself until this is dropped.
 #[derive(Debug)]
@@ -32,6 +37,17 @@ pub struct Directory {
     _inherited: Inherited,
     /// The lock goes with it.
     _lock: File,
+    /// Of who only reads.
+    _turn: Option<File>,
+}
+
+/// What a directory is taken for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// To host, or to change what is in it.
+    Have,
+    /// To look, for a moment.
+    Read,
 }
 
 impl Directory {
@@ -57,11 +73,30 @@ impl Directory {
         Self::take(path)
     }
 
+    /// The same for who only reads, and not for long: whoever wants to have the directory meanwhile waits.
+    ///
+    /// # Errors
+    /// As [`Directory::existing`].
+    pub(crate) fn reading(path: &Path) -> Result<Self> {
+        check_readable(path)?;
+        let lock = lock(path, Use::Read)?;
+        // Others who read are let in by that lock, and wait at this one.
+        let format = path.join("format");
+        let turn = File::open(&format).map_err(|error| failed("cannot be read", &format, error))?;
+        patiently(|| flock(&turn, FlockOperation::NonBlockingLockExclusive).is_ok());
+        Ok(Self::of(path, lock, Some(turn)))
+    }
+
     fn take(path: &Path) -> Result<Self> {
         check_ours(path)?;
-        let lock = lock(path)?;
+        let lock = lock(path, Use::Have)?;
         check_format(path)?;
-        Ok(Directory { path: path.to_owned(), _inherited: Inherited::by_children(&lock), _lock: lock })
+        Ok(Self::of(path, lock, None))
+    }
+
+    fn of(path: &Path, lock: File, turn: Option<File>) -> Self {
+        let inherited = Inherited::by_children(&lock);
+        Directory { path: path.to_owned(), _inherited: inherited, _lock: lock, _turn: turn }
     }
 
     /// Where it is.
@@ -121,25 +156,62 @@ fn check_ours(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn lock(directory: &Path) -> Result<File> {
+/// Waits until this is so, as long as those may take who only read.
+fn patiently(mut is_so: impl FnMut() -> bool) -> bool {
+    let began = Instant::now();
+    while !is_so() {
+        if began.elapsed() > READ_WITHIN {
+            return false;
+        }
+        sleep(PAUSE);
+    }
+    true
+}
+
+fn lock(directory: &Path, what_for: Use) -> Result<File> {
     let path = directory.join("lock");
     let cannot = |error| failed("cannot be locked", &path, error);
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let mut file = options.open(&path).map_err(cannot)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    let mut outcome = Ok(());
+    let taken = patiently(|| {
+        let shared = || flock(&file, FlockOperation::NonBlockingLockShared);
+        outcome = match what_for {
+            Use::Read => shared(),
+            Use::Have => flock(&file, FlockOperation::NonBlockingLockExclusive),
+        };
+        // Who shares the lock only reads, and not for long.
+        let only_read = what_for == Use::Have && outcome == Err(Errno::WOULDBLOCK) && shared().is_ok();
+        if only_read {
+            let _ = flock(&file, FlockOperation::Unlock);
+        }
+        !only_read
+    });
+    match outcome {
         Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => return Err(in_use(directory, &mut file)),
+        Err(Errno::WOULDBLOCK) if taken => return Err(in_use(directory)),
+        Err(Errno::WOULDBLOCK) => {
+            let reason = "is being read by other processes all the time";
+            return Err(
+                Error::new(Kind::ResourceLocked, OPERATION, reason).on(directory.display().to_string())
+            );
+        }
         Err(error) => return Err(cannot(error.into())),
     }
-    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(cannot)?;
+    if what_for == Use::Have {
+        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(cannot)?;
+    }
     Ok(file)
 }
 
-fn in_use(directory: &Path, lock: &mut File) -> Error {
-    let mut text = String::new();
-    let owner = lock.read_to_string(&mut text).ok().and_then(|_| text.trim().parse::<u32>().ok());
-    let owner = match owner {
+/// The number of the process that has a directory, or had it last.
+pub(crate) fn holder(directory: &Path) -> Option<u32> {
+    std::fs::read_to_string(directory.join("lock")).ok()?.trim().parse().ok()
+}
+
+fn in_use(directory: &Path) -> Error {
+    let owner = match holder(directory) {
         Some(owner) if owner == std::process::id() => "this process".into(),
         Some(owner) => format!("process {owner}"),
         None => "another process".into(),
@@ -238,6 +310,28 @@ mod tests {
         assert_eq!((error.kind(), error.reason()), (Kind::ResourceLocked, "is in use by this process"));
         drop(first);
         assert!(Directory::open(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn who_only_reads_is_waited_for_and_does_not_keep_others_from_reading() {
+        let folder = TempDir::new().unwrap();
+        drop(Directory::open(folder.path()).unwrap());
+        let reader = Directory::reading(folder.path()).unwrap();
+        std::thread::scope(|scope| {
+            let (tell, told) = std::sync::mpsc::channel();
+            let host = scope.spawn(move || {
+                tell.send(()).unwrap();
+                Directory::open(folder.path()).map(|_| folder)
+            });
+            told.recv().unwrap();
+            drop(reader);
+            let folder = host.join().unwrap().unwrap();
+            let host = Directory::open(folder.path()).unwrap();
+            let error = Directory::reading(folder.path()).unwrap_err();
+            assert_eq!((error.kind(), error.reason()), (Kind::ResourceLocked, "is in use by this process"));
+            drop(host);
+            assert!(Directory::reading(folder.path()).is_ok());
+        });
     }
 
     #[test]

@@ -284,7 +284,8 @@ pub(super) fn put_message(
     let tail = if origin.is_some() { ORIGIN } else { 0 };
     let size = HEAD + route.len() + properties.len() + body.len() + tail;
     let mut head = head(size, number, expires, properties.len(), route.len(), 1);
-    head[31] = u8::from(origin.is_some()) * HAS_ORIGIN | u8::from(message.is_sent_again()) * SENT_AGAIN;
+    let flag = |set, flag| if set { flag } else { 0 };
+    head[31] = flag(origin.is_some(), HAS_ORIGIN) | flag(message.is_sent_again(), SENT_AGAIN);
     into.reserve(size);
     into.extend_from_slice(&head);
     into.extend_from_slice(route);

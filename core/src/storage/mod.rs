@@ -51,7 +51,8 @@ use crate::error::{Error, Kind, Result};
 use committer::{Committer, Shared};
 pub use definitions::DefinitionStore;
 pub use directory::Directory;
-use disk::Disk;
+pub(crate) use directory::holder;
+use disk::{Disk, RealDisk};
 use folders::{Folders, Rubbish};
 use format::SegmentId;
 use line::Line;
@@ -79,6 +80,9 @@ impl Default for Options {
 
 /// The lines that are open, by their queues.
 type Lines = HashMap<u64, Vec<Weak<Line>>>;
+
+/// A line with its queue, and what is there.
+type Opened = (u64, Arc<dyn Journal>, Recovered);
 
 /// The messages of durable queues in a directory. Dropping it closes it.
 #[derive(Debug)]
@@ -118,18 +122,36 @@ impl Messages {
     ///
     /// # Errors
     /// `ResourceError` when one cannot be read.
-    fn open_all(&self) -> Result<Vec<Arc<dyn Journal>>> {
+    fn open_all(&self) -> Result<Vec<Opened>> {
         let mut journals = Vec::new();
         for queue in self.queues()? {
             let folder = self.shared.folders.queue(queue);
             let names = self.shared.disk.list(&folder).map_err(failed("list", &folder))?;
             let lines = names.iter().filter_map(|name| Some(SegmentId::parse(queue, name)?.0.line));
             for line in lines.collect::<BTreeSet<u8>>() {
-                journals.push(self.open_line(queue, line)?.0);
+                let (journal, found) = self.open_line(queue, line)?;
+                journals.push((queue, journal, found));
             }
         }
         Ok(journals)
     }
+}
+
+/// How many messages there are of each queue, by its number, and the bytes of their bodies, in a directory that this
+/// process has, but no broker.
+///
+/// # Errors
+/// `ResourceError` when one cannot be read.
+pub(crate) fn at_rest(directory: &Directory) -> Result<HashMap<u64, (u64, u64)>> {
+    let messages =
+        Messages::open(Arc::new(RealDisk), directory.path().into(), Options::default(), Box::new(|_| {}))?;
+    let mut found = HashMap::new();
+    for (queue, _, recovered) in messages.open_all()? {
+        let (count, bytes) = found.entry(queue).or_default();
+        *count += recovered.count;
+        *bytes += recovered.bytes;
+    }
+    Ok(found)
 }
 
 impl Store for Messages {

@@ -60,7 +60,7 @@ impl Drop for Host {
     }
 }
 
-fn url(directory: &Path) -> String {
+pub(crate) fn url(directory: &Path) -> String {
     format!("local:{}", directory.display())
 }
 
@@ -90,11 +90,11 @@ fn listening(directory: &Path) -> (Connection, Arc<Mutex<Vec<ConnectionEvent>>>)
     (connection, events)
 }
 
-fn durable() -> QueueOptions {
+pub(crate) fn durable() -> QueueOptions {
     QueueOptions { durable: true, ..QueueOptions::default() }
 }
 
-fn persistent<'a>(queue: &'a str, body: &'a [u8]) -> Publish<'a> {
+pub(crate) fn persistent<'a>(queue: &'a str, body: &'a [u8]) -> Publish<'a> {
     Publish { properties: &[0x10, 0, 2], ..publish(queue, body) }
 }
 

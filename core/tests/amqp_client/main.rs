@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)] // a test that fails may panic
 
 mod brokers;
+mod door;
+mod failover;
 mod local;
 mod scenarios;
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
 from itertools import islice
 from typing import Any, Self, Unpack
 
@@ -14,7 +14,7 @@ from .._arguments import Offset, QueueArguments, of_consumer, of_queue, of_strea
 from .._connection import QueueInfo
 from .._events import Listeners
 from .._native import Answer, BatchReceipt, Message, Receipt
-from .._options import Arguments, Body, Event, ExchangeType, Properties, hide_password, plain
+from .._options import Arguments, Body, Event, ExchangeType, Properties, addresses, hide_password, plain
 from ..errors import AccessRefused, Error, PreconditionFailed
 from ._consumer import Consumer
 from ._serving import Handler, Server
@@ -23,10 +23,17 @@ _CHUNK = 8192
 """Messages of a batch that are published before the next task gets its turn."""
 
 
-def connect(url: str, *, name: str | None = None, timeout: float = 10.0) -> _Connecting:
+def connect(
+    url: str,
+    *,
+    name: str | None = None,
+    timeout: float = 10.0,
+    host_timeout: float | None = 30.0,
+    listen: str | Sequence[str] = (),
+) -> _Connecting:
     """Connects to a broker: ``mq = await connect(url)``, or ``async with connect(url) as mq``.
 
-    See `warrenmq.connect` for the URL, ``name``, ``timeout`` (seconds) and errors.
+    See `warrenmq.connect` for the URL, the options (times in seconds) and errors.
 
     >>> async def main():
     ...     async with connect("inproc://") as mq:
@@ -35,14 +42,16 @@ def connect(url: str, *, name: str | None = None, timeout: float = 10.0) -> _Con
     >>> asyncio.run(main())
     Receipt(confirmed=True, routed=True)
     """
-    return _Connecting(url, name, timeout)
+    return _Connecting(url, name, timeout, host_timeout, addresses(listen))
 
 
 class _Connecting:
     """A connection that is opened when it is awaited or entered."""
 
-    def __init__(self, url: str, name: str | None, timeout: float) -> None:
-        self._given = url, name, timeout
+    def __init__(
+        self, url: str, name: str | None, timeout: float, host_timeout: float | None, listen: list[str]
+    ) -> None:
+        self._given = url, name, timeout, host_timeout, listen
         self._connection: Connection | None = None
 
     async def _open(self) -> Connection:
@@ -427,6 +436,11 @@ class Connection(_Declarer):
     async def listen(self, address: str = "127.0.0.1:0") -> str:
         """Lets AMQP clients in to an embedded broker; see `warrenmq.Connection.listen`."""
         return await self._native.listen(address)
+
+    @property
+    def listening(self) -> list[str]:
+        """Where AMQP clients come in by this connection; see `warrenmq.Connection.listening`."""
+        return self._native.listening
 
     async def close(self) -> None:
         """Closes the connection: acknowledgements leave, what was not acknowledged goes back. Twice is no error."""

@@ -13,6 +13,7 @@ mod tx;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 pub use declare::Binding;
 pub use publisher::{Confirmed, Publish, Returned};
@@ -90,6 +91,7 @@ pub struct Got {
 
 impl Channel {
     pub(super) fn new(session: Arc<Shared>, outlet: Box<dyn Outlet>, seats: Vec<Seat>) -> Self {
+        session.channels.fetch_add(1, Relaxed);
         Channel {
             session,
             remembered: Remembered::default(),
@@ -160,6 +162,7 @@ impl Channel {
         check_consumer(&queue.label(), queue.kind, &options.arguments)?;
         let priority = options.arguments.get("x-priority").and_then(Value::as_integer).unwrap_or(0);
         let terms = Terms {
+            session: self.session.id,
             no_ack: options.no_ack,
             prefetch: self.prefetch,
             priority,
@@ -286,6 +289,7 @@ impl Channel {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
+        self.session.channels.fetch_sub(1, Relaxed);
         if self.tx.is_some() {
             let _ = self.tx_rollback();
         }

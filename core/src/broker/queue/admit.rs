@@ -28,15 +28,20 @@ impl Queue {
             self.append(state, messages, origin, wakes);
             return true;
         }
+        let mut refused = 0;
+        let mut count = 0;
         for (index, message) in messages.enumerate() {
+            count += 1;
             let origin = origin.map(|first| first.plus(index as u64));
             // Most queues have no rules that a new message could offend, and most messages do not expire.
             if state.plain && !message.properties().has_expiration() {
                 state.lines.push_plain(message, origin);
             } else if !self.admit(state, message, origin, wakes) {
+                refused += 1;
                 refuse(index);
             }
         }
+        state.counts.published += count - refused;
         self.dispatch(state, wakes);
         true
     }

@@ -132,6 +132,7 @@ impl Queue {
         while let Some((outbox, tag)) = state.deadlines.pop(now) {
             let lapsed = outbox.lock().lapse(tag);
             if let Some((position, entry)) = lapsed {
+                state.counts.returned += 1;
                 self.unacked.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
                 self.take_back(state, position, entry, wakes);
                 resumed.extend(outbox.lock().resume());

@@ -170,7 +170,7 @@ impl Queue {
         wakes: &mut Wakes,
     ) {
         let now = self.timers.now();
-        let State { log, duplicates: known, .. } = state;
+        let State { log, duplicates: known, counts, .. } = state;
         let Some(log) = log else { return };
         for (index, message) in messages.enumerate() {
             let id = duplicates::look(known, &message, now);
@@ -179,6 +179,7 @@ impl Queue {
             }
             duplicates::remember(known, id, now, log.end());
             log.push(message, now, origin.map(|first| first.plus(index as u64)));
+            counts.published += 1;
         }
         self.retain(state, now);
         self.read_on(state, wakes);
@@ -238,7 +239,7 @@ impl Queue {
     pub(super) fn read_on(self: &Arc<Self>, state: &mut State, wakes: &mut Wakes) {
         let mut failed = None;
         for _ in 0..state.ring.len() {
-            let State { log, ring, .. } = &mut *state;
+            let State { log, ring, counts, .. } = &mut *state;
             let Some(log) = log else { return };
             let Some(consumer) = ring.pop_front() else { break };
             let mut ahead = consumer.ahead.lock();
@@ -274,6 +275,7 @@ impl Queue {
             }
             drop(ahead);
             self.unacked.fetch_add(given, Relaxed);
+            counts.deliver(given, false);
             if tell {
                 wakes.add(&consumer.outbox);
             }

@@ -84,6 +84,41 @@ pub struct QueueStatus {
     pub effective: Effective,
     /// Bytes of the bodies of the messages that are ready.
     pub message_bytes: u64,
+    /// What it has done since the broker was started.
+    pub counts: QueueCounts,
+}
+
+/// Messages that have gone through a queue since the broker was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueCounts {
+    /// Numbers the queues of this broker: another one that gets the same name later has another.
+    pub id: u64,
+    /// Those that it took.
+    pub published: u64,
+    /// Deliveries, those that came again too.
+    pub delivered: u64,
+    /// Deliveries that were acknowledged. Those that need no acknowledgement are not among them.
+    pub acknowledged: u64,
+}
+
+/// Counted under the queue's lock, which is held anyway. What was acknowledged follows from these, so that
+/// acknowledging, which often needs no lock, costs nothing more.
+#[derive(Default)]
+struct Counts {
+    published: u64,
+    delivered: u64,
+    /// Deliveries that are to be acknowledged.
+    lent: u64,
+    /// Those that were rejected or came back.
+    returned: u64,
+}
+
+impl Counts {
+    /// Counts deliveries of one run.
+    fn deliver(&mut self, count: u64, no_ack: bool) {
+        self.delivered += count;
+        self.lent += if no_ack { 0 } else { count };
+    }
 }
 
 /// The type of a queue (`x-queue-type`).
@@ -110,7 +145,7 @@ impl QueueKind {
     }
 
     /// The type that the arguments of a declaration ask for.
-    pub(super) fn of(arguments: &Table) -> Self {
+    pub(crate) fn of(arguments: &Table) -> Self {
         match arguments.get("x-queue-type") {
             Some(Value::LongString(name)) if &name[..] == b"quorum" => QueueKind::Quorum,
             Some(Value::LongString(name)) if &name[..] == b"stream" => QueueKind::Stream,
@@ -145,6 +180,7 @@ pub struct Queue {
 
 struct State {
     deleted: bool,
+    counts: Counts,
     lines: Lines,
     /// The messages of a stream, which has no lines.
     log: Option<Box<Log>>,
@@ -214,6 +250,7 @@ impl Queue {
         let rules = Rules::new(kind, arguments, policy, limit);
         let mut state = State {
             deleted: false,
+            counts: Counts::default(),
             plain: false,
             lines,
             log,
@@ -284,7 +321,19 @@ impl Queue {
             kind: self.kind,
             effective,
             message_bytes: state.bytes(),
+            counts: self.counts_of(&state),
         }
+    }
+
+    /// The sessions of its consumers, one for each.
+    pub(super) fn consumers_of(&self) -> Vec<u64> {
+        self.state.lock().consumers.iter().map(|consumer| consumer.session).collect()
+    }
+
+    fn counts_of(&self, state: &State) -> QueueCounts {
+        let Counts { published, delivered, lent, returned } = state.counts;
+        let acknowledged = lent.saturating_sub(returned + self.unacked.load(Relaxed));
+        QueueCounts { id: self.id, published, delivered, acknowledged }
     }
 
     /// Follows another policy from now on: an effective one, with keys such as `message-ttl`. Messages that are
@@ -338,6 +387,7 @@ impl Queue {
         self.drop_expired(state, state.used, wakes);
         let (position, entry, redelivered) = state.lines.pop()?;
         let redelivered = redelivered || entry.message.is_sent_again();
+        state.counts.deliver(1, no_ack);
         match no_ack {
             true => self.forget(position),
             false => state.lines.mark_delivered(),
@@ -373,6 +423,7 @@ impl Queue {
         if state.deleted {
             return;
         }
+        state.counts.returned += entries.len() as u64;
         for (position, entry, how) in entries {
             match how {
                 Settle::Requeue => self.take_back(state, position, entry, wakes),

@@ -90,6 +90,7 @@ impl Queue {
                 }
             }
             drop(outbox);
+            state.counts.deliver(given as u64, consumer.no_ack);
             self.forget_all(settled.unwrap_or_default());
             if !consumer.no_ack {
                 self.unacked.fetch_add(given as u64, Relaxed);

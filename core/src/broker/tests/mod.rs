@@ -8,6 +8,7 @@ mod kept;
 mod long;
 mod places;
 mod policies;
+mod resume;
 mod rules;
 mod shelf;
 mod streams;

@@ -35,7 +35,7 @@ struct State {
     messages: BTreeMap<u64, (u64, u16, Message)>,
     next: u64,
     delivered: u64,
-    origins: Vec<Origin>,
+    origins: Vec<(u64, Origin)>,
 }
 
 impl fmt::Debug for Shelf {
@@ -80,6 +80,7 @@ impl Line {
         let mut state = self.state.lock();
         let (number, _) = state.messages.pop_last().expect("there is a message");
         state.next = number;
+        state.origins.retain(|(of, _)| *of < number);
     }
 }
 
@@ -121,7 +122,7 @@ impl Journal for Line {
         assert!(number >= state.next, "numbers ascend");
         state.next = number + 1;
         state.messages.insert(number, (expires, 0, message.clone()));
-        state.origins.extend(origin);
+        state.origins.extend(origin.map(|origin| (number, origin)));
     }
 
     fn remove(&self, numbers: &[Range<u64>]) {
@@ -166,7 +167,7 @@ impl Origins for Line {
     fn contain(&self, origin: Origin, _: u64, _: SystemTime) -> Result<bool> {
         match self.broken.load(Relaxed) {
             true => Err(Error::new(Kind::ResourceError, "read", "the disk has failed")),
-            false => Ok(self.state.lock().origins.contains(&origin)),
+            false => Ok(self.state.lock().origins.iter().any(|(_, known)| *known == origin)),
         }
     }
 }

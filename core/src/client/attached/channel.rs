@@ -35,8 +35,8 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub(super) struct Channel {
     pub(super) number: u16,
     pub(super) connection: Arc<Shared>,
-    /// Tells its publishes from those of all others, over hosts.
-    publisher: NonZeroU64,
+    /// Tells its publishes from those of all others, over hosts, where one takes another's place.
+    publisher: Option<NonZeroU64>,
     calls: Mutex<Calls>,
     pub(super) window: Mutex<Window>,
     /// Taken before the mailboxes' locks, never after.
@@ -78,7 +78,9 @@ struct Call {
     operation: &'static str,
     entity: String,
     give: Box<dyn FnOnce(Result<Reply>) + Send>,
-    /// Made by the connection to restore the channel, anew each time that the host is gone.
+    /// Tells who waits that nothing comes. An answer is taken all the same.
+    give_up: Box<dyn FnMut(Error) + Send>,
+    /// Nobody asked for it: it takes up where another host was, for as long as the one does that it is sent to.
     restores: bool,
 }
 
@@ -101,7 +103,7 @@ impl Channel {
         Ok(Arc::new(Channel {
             number,
             connection: connection.clone(),
-            publisher: NonZeroU64::MIN | random,
+            publisher: connection.peer.has_successors().then_some(NonZeroU64::MIN | random),
             calls: Mutex::default(),
             window: Mutex::new(Window::new(connection.numbers_returns)),
             ledger: Mutex::default(),
@@ -118,12 +120,11 @@ impl Channel {
 
     /// The method that opens it, and says with which publishes it goes on.
     pub(super) fn open(&self, window: &Window) -> Method {
-        if !self.connection.peer.has_successors() {
-            return Method::ChannelOpen(channel::Open::default());
-        }
-        let (sequence, again, age) = window.unsettled();
-        let settled = Origin { publisher: self.publisher, sequence };
-        Method::ChannelOpen(channel::Open { out_of_band: resume::encode(settled, again, age) })
+        let open = self.publisher.map(|publisher| {
+            let (sequence, again, age) = window.unsettled();
+            channel::Open { out_of_band: resume::encode(Origin { publisher, sequence }, again, age) }
+        });
+        Method::ChannelOpen(open.unwrap_or_default())
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -149,8 +150,20 @@ impl Channel {
         method: &Method,
         read: impl FnOnce(Reply) -> Option<T> + Send + 'static,
     ) -> Answer<T> {
+        self.call_or(operation, entity, method, read, drop)
+    }
+
+    /// The same, with what becomes of the answer when nobody waits for it any more.
+    pub(super) fn call_or<T: Send + 'static>(
+        self: &Arc<Self>,
+        operation: &'static str,
+        entity: String,
+        method: &Method,
+        read: impl FnOnce(Reply) -> Option<T> + Send + 'static,
+        put_back: impl FnOnce(T) + Send + 'static,
+    ) -> Answer<T> {
         match self.check(operation) {
-            Ok(()) => self.ask(operation, entity, method, read),
+            Ok(()) => self.ask(operation, entity, method, read, put_back),
             Err(error) => now(Err(error)),
         }
     }
@@ -161,12 +174,26 @@ impl Channel {
         entity: String,
         method: &Method,
         read: impl FnOnce(Reply) -> Option<T> + Send + 'static,
+        put_back: impl FnOnce(T) + Send + 'static,
     ) -> Answer<T> {
         let (answer, answered) = oneshot::channel();
+        let answer = Arc::new(Mutex::new(Some(answer)));
+        let waits = answer.clone();
         let give = Box::new(move |reply: Result<Reply>| {
             let unexpected =
                 || Error::new(Kind::UnexpectedFrame, operation, "the broker answers something else");
-            let _ = answer.send(reply.and_then(|reply| read(reply).ok_or_else(unexpected))); // nobody waits for it
+            let value = reply.and_then(|reply| read(reply).ok_or_else(unexpected));
+            let unwanted = match answer.lock().take() {
+                Some(answer) => answer.send(value).err(),
+                None => Some(value),
+            };
+            if let Some(Ok(value)) = unwanted {
+                put_back(value); // nobody waits for it
+            }
+        });
+        let give_up = Box::new(move |error| {
+            let answer = waits.lock().take();
+            let _ = answer.map(|answer| answer.send(Err(error))); // fails when nobody waits
         });
         {
             let _entered = self.connection.line.enter();
@@ -179,6 +206,7 @@ impl Channel {
                 operation,
                 entity,
                 give,
+                give_up,
                 restores: false,
             });
             self.connection.line.add(|out| out.method(self.number, method));
@@ -243,7 +271,6 @@ impl Channel {
         self.tag_base.store(ledger.void(), SeqCst);
         consumers.values().for_each(|consumer| drop(consumer.mailbox.clear()));
 
-        calls.waiting.retain(|call| !call.restores); // a host that is gone before it has answered these
         let mut methods = Vec::new();
         if self.opened.load(SeqCst) {
             let qos = |count: u16, global| {
@@ -258,10 +285,11 @@ impl Channel {
             }
             methods.extend(each.map(|count| qos(count, false)));
         }
+        calls.waiting.retain(|call| !call.restores);
         for method in methods.into_iter().rev() {
-            let operation = method.name();
-            let give = Box::new(drop);
-            calls.waiting.push_front(Call { method, operation, entity: String::new(), give, restores: true });
+            let (operation, entity) = (method.name(), String::new());
+            let (give, give_up) = (Box::new(drop), Box::new(drop));
+            calls.waiting.push_front(Call { method, operation, entity, give, give_up, restores: true });
         }
         line.add(|out| {
             calls.waiting.iter().for_each(|call| out.method(self.number, &call.method));
@@ -270,6 +298,15 @@ impl Channel {
             }
             window.replay().iter().for_each(|frames| out.append(frames));
         });
+    }
+
+    /// Tells everybody who waits that nothing comes for now.
+    pub(super) fn give_up(&self, why: &Error) {
+        for call in &mut self.calls.lock().waiting {
+            let error = Error::new(why.kind(), call.operation, why.reason());
+            (call.give_up)(error.on(&*call.entity).caused_by(why.clone()));
+        }
+        self.window.lock().give_up(why);
     }
 
     /// Whether an answer or a confirm is awaited.
@@ -344,16 +381,17 @@ impl Channel {
         }
         let idle = self.window.lock().idle();
         if let Some(idle) = idle {
-            let _ = timeout(FLUSH, idle).await;
+            let _ = timeout(self.connection.patience(FLUSH), idle).await;
         }
         let goodbye = channel::Close {
             reply_code: 200,
             reply_text: ShortString::truncated("OK"),
             ..Default::default()
         };
-        let goodbye = self.ask("channel.close", String::new(), &Method::ChannelClose(goodbye), |_| Some(()));
+        let goodbye =
+            self.ask("channel.close", String::new(), &Method::ChannelClose(goodbye), |_| Some(()), drop);
         // A number whose channel the broker has not closed is not used again.
-        if timeout(GOODBYE, goodbye).await.is_ok() {
+        if timeout(self.connection.patience(GOODBYE), goodbye).await.is_ok_and(|answer| answer.is_ok()) {
             self.connection.forget(self.number);
         }
         self.shut();
@@ -361,6 +399,9 @@ impl Channel {
 
     /// The refusal of what is asked of a closed channel.
     pub(super) fn closed_error(&self, operation: &'static str) -> Error {
+        if let Some(silence) = self.connection.silence().filter(|_| !self.is_over()) {
+            return Error::new(silence.kind(), operation, silence.reason()).caused_by(silence);
+        }
         match (&*self.reason.lock(), self.connection.end()) {
             (Some(reason), _) => closed("channel", operation, Some(reason)),
             (None, Some(end)) => closed("connection", operation, end.as_ref()),

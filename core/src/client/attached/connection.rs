@@ -20,14 +20,17 @@ use super::line::Line;
 use super::methods::Handle;
 use super::peer::Peer;
 use super::reader;
+use super::silence::Silence;
 use super::topology::Topology;
 use super::window::Window;
+use crate::broker::Broker;
 use crate::client::ConnectOptions;
 use crate::client::closed::{closed, refused};
 use crate::client::driver::{
     Answer, ChannelDriver, ConnectionDriver, ConnectionEvent, Listener, now, or_now,
 };
 use crate::client::in_flight::InFlight;
+use crate::client::listening::Listening;
 use crate::client::mailbox::Load;
 use crate::client::process::{Birthplace, Hosted};
 use crate::error::{Error, Kind, Result};
@@ -70,6 +73,8 @@ pub(super) struct Shared {
     ended: watch::Sender<bool>,
     closing: AtomicBool,
     listeners: Mutex<Vec<Listener>>,
+    pub(super) silence: Silence,
+    listening: Listening,
 }
 
 impl Attached {
@@ -110,6 +115,8 @@ impl Attached {
             ended: watch::Sender::new(false),
             closing: AtomicBool::new(false),
             listeners: Mutex::default(),
+            silence: Silence::default(),
+            listening: Listening::default(),
         });
         shared.runtime.spawn(reader::run(shared.clone(), reader, buffer));
         Attached { shared }
@@ -120,6 +127,32 @@ impl Shared {
     /// How it ended, once it has: `Some(None)` when its user closed it.
     pub(super) fn end(&self) -> Option<Option<Error>> {
         self.end.lock().clone()
+    }
+
+    /// How long an answer is waited for at the end: not at all when none is to be expected.
+    pub(super) fn patience(&self, most: Duration) -> Duration {
+        if self.silence().is_some() { Duration::ZERO } else { most }
+    }
+
+    /// The broker, if this process has taken it over.
+    fn broker(&self) -> Option<Arc<Broker>> {
+        self.hosted.lock().as_ref().and_then(|hosted| hosted.broker().cloned())
+    }
+
+    /// Lets AMQP clients in where that was asked for, if this process hosts now and has not done so.
+    pub(super) fn listen_as_host(self: &Arc<Self>) {
+        if self.options.listen.is_empty() || !self.listening.addresses().is_empty() {
+            return;
+        }
+        if let Some(broker) = self.broker() {
+            let shared = self.clone();
+            self.runtime.spawn(async move {
+                shared.listening.take_over(&broker, &shared.options.listen).await;
+                if shared.end().is_some() {
+                    shared.listening.close();
+                }
+            });
+        }
     }
 
     /// Its user closes it.
@@ -223,6 +256,7 @@ impl Shared {
         let channels = std::mem::take(&mut *self.channels.lock());
         channels.values().for_each(|channel| channel.shut());
         self.listeners.lock().clear();
+        self.listening.close();
         drop(self.hosted.lock().take());
         self.ended.send_replace(true);
         self.line.attention.notify_one();
@@ -240,7 +274,7 @@ impl Shared {
                 let _ = closed.await;
             }
         };
-        let _ = timeout(FLUSH, flushed).await; // a broker that blocks the connection does not answer
+        let _ = timeout(self.patience(FLUSH), flushed).await; // a broker that blocks the connection does not answer
         if self.end().is_none() {
             let close = connection::Close {
                 reply_code: 200,
@@ -252,7 +286,7 @@ impl Shared {
             let mut ended = self.ended.subscribe();
             self.paused.store(false, SeqCst);
             self.line.attention.notify_one();
-            let _ = timeout(GOODBYE, ended.wait_for(|ended| *ended)).await;
+            let _ = timeout(self.patience(GOODBYE), ended.wait_for(|ended| *ended)).await;
         }
         self.finish(None);
     }
@@ -278,7 +312,17 @@ impl ConnectionDriver for Attached {
     }
 
     fn listen(&self, address: &str) -> Answer<SocketAddr> {
-        now(Err(self.shared.peer.cannot_listen().on(format!("'{address}'"))))
+        or_now!(self.shared.born.check("listen"));
+        let address = address.to_owned();
+        let Some(broker) = self.shared.broker() else {
+            return now(Err(self.shared.peer.cannot_listen().on(format!("'{address}'"))));
+        };
+        let shared = self.shared.clone();
+        Box::pin(async move { shared.listening.add(&broker, &address).await })
+    }
+
+    fn listening(&self) -> Vec<SocketAddr> {
+        if self.shared.born.check("listen").is_err() { Vec::new() } else { self.shared.listening.addresses() }
     }
 
     fn on_event(&self, listener: Listener) {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::net::UnixStream;
 
 use super::handshake::{Dialled, Login, Socket, properties, unreachable};
+use super::heartbeat::Heartbeat;
 use crate::client::ConnectOptions;
 use crate::doorway;
 use crate::error::{Error, Kind, Result};
@@ -27,7 +28,7 @@ pub(super) async fn dial(directory: &Path, options: &ConnectOptions) -> Result<D
         response: Bytes::new(),
         virtual_host: "/".into(),
         properties,
-        heartbeat: Some(0),
+        heartbeat: Some(Heartbeat::wanted(options.host_timeout)),
         channel_max: 0,
         frame_max: 0,
     };

@@ -128,6 +128,11 @@ impl Line {
         })
     }
 
+    /// There will be no room so soon: whoever waits for it is told.
+    pub(super) fn uncrowd(&self) {
+        self.waiting.lock().crowd.clear();
+    }
+
     /// Writes what there is to write, if nobody else is at it.
     ///
     /// Whoever finds somebody writing leaves it to him, and he looks again after he has let go. The lock around

@@ -376,14 +376,21 @@ impl ChannelDriver for Handle {
         let operation = "basic.get";
         let method = Method::BasicGet(basic::Get { queue: or_now!(queue_name(operation, name)), no_ack });
         let channel = self.0.0.clone();
-        self.0.0.call(operation, on_queue(name), &method, move |reply| match reply {
+        let read = move |reply| match reply {
             Reply::Got(got) => {
                 channel.ledger.lock().deliver(got.tag, no_ack);
                 Some(Some(got))
             }
             Reply::Method(Method::BasicGetEmpty(_)) => Some(None),
             Reply::Method(_) => None,
-        })
+        };
+        let channel = self.0.0.clone();
+        let put_back = move |got: Option<Get>| {
+            if let Some(got) = got.filter(|_| !no_ack) {
+                let _ = channel.settle(&[(got.tag, false)], Settle::Requeue); // fails when the channel is closed
+            }
+        };
+        self.0.0.call_or(operation, on_queue(name), &method, read, put_back)
     }
 
     fn settle(&self, tags: &[(u64, bool)], how: Settle) -> Result<()> {

@@ -11,6 +11,7 @@
 //! | `line` | the writing half: frames gathered by any thread, written by whoever finds nobody else at it |
 //! | `reader` | the task that reads: frames to their channels |
 //! | `heartbeat` | signs of life |
+//! | `silence` | a host that gives no sign of life |
 //! | `revival` | from a host that is gone to the next one |
 //! | `topology` | what was declared that ends with its host |
 //! | `connection` | channels by their numbers, events, closing |
@@ -38,6 +39,7 @@ mod peer;
 mod reader;
 mod returns;
 mod revival;
+mod silence;
 mod topology;
 mod window;
 

@@ -1,6 +1,6 @@
 //! Who is at the other end of a connection.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind};
 
@@ -25,6 +25,13 @@ impl Peer {
         matches!(self, Peer::Host(_))
     }
 
+    pub(super) fn directory(&self) -> Option<&Path> {
+        match self {
+            Peer::Host(directory) => Some(directory),
+            Peer::Broker(_) => None,
+        }
+    }
+
     pub(super) fn place(&self) -> String {
         match self {
             Peer::Host(directory) => directory.display().to_string(),
@@ -37,7 +44,7 @@ impl Peer {
         let (reason, advice) = match self {
             Peer::Host(_) => (
                 "another process hosts this directory's broker",
-                "listen in the process that opened the directory first",
+                "give the address to connect() as listen: clients come in there when this process hosts",
             ),
             Peer::Broker(_) => (
                 "this connection leads to another broker, which listens by itself",

@@ -11,6 +11,7 @@ use super::heartbeat::Heartbeat;
 use super::peer::Peer;
 use super::revival::revive;
 use crate::client::closed::is_shutdown;
+use crate::client::driver::ConnectionEvent;
 use crate::error::{Error, Kind, Result};
 use crate::server::socket::Reader;
 use crate::wire::{FrameKind, Method, next_frame};
@@ -62,7 +63,10 @@ impl From<Error> for End {
 async fn read(shared: &Arc<Shared>, mut reader: Reader, mut buffer: BytesMut) -> Option<End> {
     let line = shared.line.clone();
     let mut size = BUFFER_MIN;
-    let mut heartbeat = Heartbeat::new(shared.heartbeat);
+    let mut heartbeat = match shared.peer {
+        Peer::Host(_) => Heartbeat::of_host(shared.options.host_timeout),
+        Peer::Broker(_) => Heartbeat::agreed(shared.heartbeat),
+    };
     let lost = |why: &dyn Display| {
         let reason = format!("the connection was lost: {why}");
         End::Gone(Error::new(Kind::Closed, "connection", reason).on(shared.peer.place()))
@@ -82,6 +86,9 @@ async fn read(shared: &Arc<Shared>, mut reader: Reader, mut buffer: BytesMut) ->
                 Ok(0) => failed = Some(lost(&shared.peer.gone())),
                 Ok(count) => {
                     heartbeat.heard();
+                    if shared.note_life() {
+                        shared.tell(&ConnectionEvent::Responsive);
+                    }
                     size = match count * 2 > size {
                         true => (size * 2).min(BUFFER_MAX),
                         false => (size / 2).max(BUFFER_MIN),
@@ -103,12 +110,18 @@ async fn read(shared: &Arc<Shared>, mut reader: Reader, mut buffer: BytesMut) ->
                 failed = drained.err().map(|error| lost(&error));
             }
             () = heartbeat.due(), if heartbeat.beats() => {
-                line.add(|out| out.heartbeat());
-                line.flush();
-                if paused {
-                    heartbeat.heard(); // it may have been there, unread
-                } else if heartbeat.is_missed() {
-                    failed = Some(lost(&format!("no sign of life for {} s", 2 * shared.heartbeat)));
+                // A host sees that we are gone, and one that is stopped reads nothing.
+                if let Peer::Broker(_) = shared.peer {
+                    line.add(|out| out.heartbeat());
+                    line.flush();
+                }
+                match (&shared.peer, heartbeat.is_missed()) {
+                    _ if paused => heartbeat.heard(), // it may have been there, unread
+                    (_, false) => {}
+                    (Peer::Host(_), true) => shared.note_silence(),
+                    (Peer::Broker(_), true) => {
+                        failed = Some(lost(&format!("no sign of life for {} s", 2 * shared.heartbeat)));
+                    }
                 }
             }
         }

@@ -2,19 +2,22 @@
 //!
 //! Who finds the directory's lock free takes the broker over, and is then its own client by the same socket as
 //! everybody; who does not finds the one who did. Then channels, consumers and what was not durable are made anew;
-//! publishes that were not confirmed and calls that were not answered are sent again. Deliveries that were not
+//! calls that were not answered and publishes that were not confirmed are sent again; the new host is told
+//! which these are, and keeps those that had been stored once ([`crate::broker::Resume`]). Deliveries that were not
 //! settled come again, and the acknowledgements of those that were taken before are dropped.
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{sleep, timeout};
 
 use super::connection::Shared;
 use super::dial::dial;
 use super::handshake::{Dialled, Socket};
+use super::heartbeat::Heartbeat;
 use crate::client::driver::ConnectionEvent;
 use crate::client::process;
 use crate::error::{Error, Kind, Result};
@@ -23,30 +26,46 @@ use crate::server::socket::Reader;
 /// How long until one looks again who has the directory.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Finds the new host, or becomes it, within the time that connecting may take; what to read from then on.
+/// Finds the new host, or becomes it; what to read from then on. However long another process that has the directory
+/// takes before it answers: only its end makes the directory free.
 ///
 /// # Errors
-/// `Closed` when nobody answers, and why this process cannot host.
+/// Why this process cannot host, `Closed` when its user closes the connection meanwhile.
 pub(super) async fn revive(shared: &Arc<Shared>, directory: &Path) -> Result<(Reader, BytesMut)> {
     shared.line.go_down();
-    let deadline = Instant::now() + shared.options.timeout;
+    let mut heartbeat = Heartbeat::of_host(shared.options.host_timeout);
+    let mut found = pin!(find(shared, directory));
     let Dialled { socket, frame_max, .. } = loop {
-        match timeout_at(deadline, connect(shared, directory)).await {
-            Ok(Ok(dialled)) => break dialled,
-            Ok(Err(error)) if error.kind() != Kind::Unreachable => return Err(error),
-            Ok(Err(_)) if Instant::now() < deadline && !shared.is_closing() => sleep(PAUSE).await,
-            _ => {
-                let reason = "the process that hosted the broker is gone, and nobody answers in its place";
-                return Err(Error::new(Kind::Closed, "connection", reason).on(shared.peer.place()));
+        tokio::select! {
+            found = &mut found => break found?,
+            () = heartbeat.due(), if heartbeat.beats() => {
+                if heartbeat.is_missed() {
+                    shared.note_silence();
+                }
             }
         }
     };
+    shared.note_life();
     let Socket { reader, writer, buffer } = socket;
     shared.all_channels().iter().for_each(|channel| channel.lose_transaction());
     let replay = || shared.all_channels().iter().for_each(|channel| channel.replay());
     shared.line.go_up(writer, frame_max, replay);
+    shared.listen_as_host();
     shared.tell(&ConnectionEvent::Reconnected);
     Ok((reader, buffer))
+}
+
+async fn find(shared: &Shared, directory: &Path) -> Result<Dialled> {
+    while !shared.is_closing() {
+        match timeout(shared.options.timeout, connect(shared, directory)).await {
+            Ok(Err(error)) if error.kind() != Kind::Unreachable => return Err(error),
+            Ok(Ok(dialled)) => return Ok(dialled),
+            Ok(Err(_)) => sleep(PAUSE).await,
+            Err(_) => {} // it may be stopped, and its socket one that nobody serves
+        }
+    }
+    Err(Error::new(Kind::Closed, "connection", "it was closed while nobody hosted the broker")
+        .on(shared.peer.place()))
 }
 
 async fn connect(shared: &Shared, directory: &Path) -> Result<Dialled> {

@@ -2,17 +2,21 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
-use crate::client::{ConnectOptions, Connection, process};
+use crate::client::{ConnectOptions, Connection, ConnectionEvent, Publish, Publishing, process};
 use crate::doorway;
+use crate::error::Kind;
+use crate::message::Body;
 use crate::server::identity::NUMBERED_RETURNS;
 use crate::storage::Directory;
 use crate::wire::frame::PROTOCOL_HEADER;
 use crate::wire::{
-    FrameKind, Method, ShortString, Table, Value, basic, channel, connection, next_frame, queue,
+    FrameKind, Method, PropertiesView, ShortString, Table, Value, basic, channel, connection, next_frame,
+    queue,
 };
 
 /// How long a client may take to say something.
@@ -184,4 +188,93 @@ fn a_host_that_stops_while_one_connects_is_not_the_last() {
     assert_eq!(last.names(1), ["queue.purge"]);
     last.say(1, Method::QueuePurgeOk(queue::PurgeOk { message_count: 5 }));
     assert_eq!(client.join().unwrap(), 5);
+}
+
+#[test]
+fn a_host_that_is_silent_fails_what_is_awaited_and_is_heard_again_where_it_was() {
+    let host = Host::new();
+    let url = host.url();
+    let (tell, told) = mpsc::channel();
+    let (go_on, gone_on) = mpsc::channel::<()>();
+    let client = std::thread::spawn(move || {
+        let runtime = process::runtime().unwrap();
+        let options = ConnectOptions { host_timeout: Some(Duration::ZERO), ..Default::default() };
+        let open = async {
+            let connection = Connection::open(&url, &options).await.unwrap();
+            connection.on_event(Arc::new(move |event| tell.send(event).unwrap()));
+            let channel = connection.channel().await.unwrap();
+            (connection, channel)
+        };
+        let (connection, channel) = runtime.block_on(open);
+        let publish = || match channel.publish(Publish {
+            exchange: "",
+            routing_key: "q",
+            mandatory: false,
+            properties: PropertiesView::EMPTY.0,
+            body: Body::Slice(b"hello"),
+        }) {
+            Ok(Publishing::Pending(answer)) => answer,
+            other => panic!("{other:?}"),
+        };
+        let (purged, published, got) = runtime
+            .block_on(async { tokio::join!(channel.purge_queue("q"), publish(), channel.get("q", false)) });
+        gone_on.recv().unwrap();
+        let again = runtime.block_on(channel.purge_queue("r"));
+        drop(connection);
+        (purged.unwrap_err(), published.unwrap_err(), got.unwrap_err(), again.unwrap())
+    });
+    let mut guest = host.admit();
+    assert_eq!(guest.names(1), ["channel.open"]);
+    guest.say(1, Method::ChannelOpenOk(channel::OpenOk::default()));
+    let mut asked = guest.names(4);
+    asked.sort_unstable();
+    assert_eq!(asked, ["basic.get", "basic.publish", "confirm.select", "queue.purge"]);
+    let within = Duration::from_secs(10);
+    let event = told.recv_timeout(within).unwrap();
+    let process = std::process::id();
+    assert!(
+        matches!(&event, ConnectionEvent::Unresponsive(error) if error.reason().contains(&format!("process {process},"))),
+        "{event:?}"
+    );
+    // What it says late is taken, though nobody waits for it: what was fetched goes back.
+    guest.say(1, Method::QueuePurgeOk(queue::PurgeOk { message_count: 5 }));
+    guest.say(1, Method::BasicAck(basic::Ack { delivery_tag: 1, multiple: false }));
+    let got =
+        basic::GetOk { delivery_tag: 1, routing_key: ShortString::truncated("q"), ..Default::default() };
+    guest.say(1, Method::BasicGetOk(got));
+    guest.stream.write_all(b"\x02\0\x01\0\0\0\x0e\0\x3c\0\0\0\0\0\0\0\0\0\0\0\0\xce").unwrap();
+    assert!(matches!(told.recv_timeout(within).unwrap(), ConnectionEvent::Responsive));
+    assert!(matches!(guest.hear(), Method::BasicNack(nack) if nack.delivery_tag == 1 && nack.requeue));
+    go_on.send(()).unwrap();
+    assert_eq!(guest.names(1), ["queue.purge"]);
+    guest.say(1, Method::QueuePurgeOk(queue::PurgeOk { message_count: 6 }));
+    let (purged, published, got, again) = client.join().unwrap();
+    for error in [&purged, &published, &got] {
+        assert_eq!(error.kind(), Kind::Timeout, "{error}");
+        assert!(error.reason().ends_with("has given no sign of life for 2s"), "{error}");
+    }
+    assert_eq!((purged.operation(), published.operation()), ("queue.purge", "basic.publish"));
+    assert_eq!(again, 6);
+}
+
+#[test]
+fn a_host_that_beats_is_not_taken_for_silent_though_it_says_nothing_else() {
+    let host = Host::new();
+    let url = host.url();
+    let client = std::thread::spawn(move || {
+        let options = ConnectOptions { host_timeout: Some(Duration::ZERO), ..Default::default() };
+        process::runtime().unwrap().block_on(async {
+            let connection = Connection::open(&url, &options).await.unwrap();
+            connection.channel().await.map(drop)
+        })
+    });
+    let mut guest = host.admit();
+    assert_eq!(guest.names(1), ["channel.open"]);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        guest.stream.write_all(b"\x08\0\0\0\0\0\0\xce").unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    guest.say(1, Method::ChannelOpenOk(channel::OpenOk::default()));
+    client.join().unwrap().unwrap();
 }

@@ -42,6 +42,8 @@ impl Place {
 pub(super) enum Reply {
     One(oneshot::Sender<Result<Outcome>>),
     All(oneshot::Sender<Result<BatchOutcome>>),
+    /// They have been told that it is not known.
+    Nobody,
 }
 
 /// Messages that were published by one call, and have one answer.
@@ -106,6 +108,7 @@ impl Flight {
                 let unrouted = self.unrouted.iter().map(|number| (number - self.first) as usize).collect();
                 let _ = reply.send(error.map_or(Ok(BatchOutcome { confirmed, unrouted }), Err));
             }
+            Reply::Nobody => {}
         }
     }
 }
@@ -265,6 +268,20 @@ impl Window {
     pub(super) fn unsettled(&self) -> (u64, u64, Duration) {
         let age = self.flights.front().map_or(Duration::ZERO, |flight| flight.sent.elapsed());
         (self.settled, self.flights.back().map_or(0, |flight| flight.end - 1 - self.settled), age)
+    }
+
+    /// Tells everybody who waits that what becomes of it is not known for now. What is under way stays so.
+    pub(super) fn give_up(&mut self, why: &Error) {
+        for flight in &mut self.flights {
+            let error = Error::new(why.kind(), "basic.publish", why.reason());
+            let error = error.on(flight.place(flight.first)).caused_by(why.clone());
+            // Fails when nobody waits for it.
+            match mem::replace(&mut flight.reply, Reply::Nobody) {
+                Reply::One(reply) => drop(reply.send(Err(error))),
+                Reply::All(reply) => drop(reply.send(Err(error))),
+                Reply::Nobody => {}
+            }
+        }
     }
 
     /// What is to be sent again to a broker that knows nothing of what is under way, and begins to count anew.

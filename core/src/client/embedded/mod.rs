@@ -19,10 +19,10 @@ use parking_lot::Mutex;
 
 use super::ConnectOptions;
 use super::driver::{Answer, ChannelDriver, ConnectionDriver, ConnectionEvent, Listener, now};
+use super::listening::Listening;
 use super::process::{self, Birthplace, Hosted};
-use crate::broker::{Broker, Session};
+use crate::broker::{Broker, Client, Session};
 use crate::error::{Error, Kind, Result};
-use crate::server::{Limits, Server};
 use channel::EmbeddedChannel;
 
 /// A connection to a broker in this process.
@@ -39,8 +39,7 @@ struct Shared {
     session: Mutex<Option<Session>>,
     channels: Mutex<Vec<Weak<EmbeddedChannel>>>,
     listeners: Mutex<Vec<Listener>>,
-    /// They stop when they are dropped.
-    servers: Mutex<Vec<Server>>,
+    listening: Listening,
     born: Birthplace,
     /// Publishes that wait for memory.
     waiting: AtomicUsize,
@@ -69,6 +68,12 @@ impl Embedded {
         options: &ConnectOptions,
     ) -> Result<Self> {
         let session = broker.open_embedded("/")?;
+        session.introduce(Client {
+            process: Some(std::process::id()),
+            address: None,
+            name: options.name.clone(),
+            library: Some(concat!("WarrenMQ ", env!("CARGO_PKG_VERSION")).into()),
+        });
         let shared = Shared {
             transport,
             broker,
@@ -76,7 +81,7 @@ impl Embedded {
             session: Mutex::new(Some(session)),
             channels: Mutex::default(),
             listeners: Mutex::default(),
-            servers: Mutex::default(),
+            listening: Listening::default(),
             born: Birthplace::here(),
             waiting: AtomicUsize::new(0),
             max_waiting: options.max_in_flight,
@@ -91,6 +96,14 @@ impl Embedded {
             }));
         }
         Ok(Embedded { shared })
+    }
+
+    /// Listens on each of these addresses.
+    pub(super) async fn listen_all(&self, addresses: &[String]) -> Result<()> {
+        for address in addresses {
+            self.shared.listen(address).await?;
+        }
+        Ok(())
     }
 
     fn open_channel(&self) -> Result<Arc<dyn ChannelDriver>> {
@@ -118,6 +131,14 @@ impl Shared {
         listeners.iter().for_each(|listener| listener(event.clone()));
     }
 
+    async fn listen(&self, address: &str) -> Result<SocketAddr> {
+        self.born.check("listen")?;
+        if self.session.lock().is_none() {
+            return Err(closed("listen"));
+        }
+        self.listening.add(&self.broker, address).await
+    }
+
     fn close(&self) {
         if self.born.check("close").is_err() {
             return; // the parent's locks may be held for ever in this copy of its memory
@@ -130,7 +151,7 @@ impl Shared {
         }
         let reason = session.ended();
         drop(session);
-        self.servers.lock().clear();
+        self.listening.close();
         drop(self.hosted.lock().take());
         for listener in std::mem::take(&mut *self.listeners.lock()) {
             listener(ConnectionEvent::Closed(reason.clone()));
@@ -154,21 +175,11 @@ impl ConnectionDriver for Embedded {
     fn listen(&self, address: &str) -> Answer<SocketAddr> {
         let shared = self.shared.clone();
         let address = address.to_owned();
-        Box::pin(async move {
-            shared.born.check("listen")?;
-            if shared.session.lock().is_none() {
-                return Err(closed("listen"));
-            }
-            let runtime = process::runtime()?;
-            let broker = shared.broker.clone();
-            let listening = runtime
-                .spawn(async move { Server::listen(broker, &address, Limits::default()).await })
-                .await
-                .unwrap_or_else(|_| Err(closed("listen")))?;
-            let address = listening.address();
-            shared.servers.lock().push(listening);
-            Ok(address)
-        })
+        Box::pin(async move { shared.listen(&address).await })
+    }
+
+    fn listening(&self) -> Vec<SocketAddr> {
+        if self.shared.born.check("listen").is_err() { Vec::new() } else { self.shared.listening.addresses() }
     }
 
     fn on_event(&self, listener: Listener) {

@@ -4,6 +4,7 @@ mod backup;
 mod damage;
 mod faults;
 mod model;
+mod origins;
 mod power;
 
 use std::mem;
