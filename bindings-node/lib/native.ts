@@ -66,7 +66,7 @@ interface Native {
     name: string | undefined,
     timeout: number,
     hostTimeout: number | undefined,
-    listen: string[]
+    listen: string[],
   ): Answer<NativeConnection>
   isOpen(connection: NativeConnection): boolean
   listen(connection: NativeConnection, address: string): Promise<string>

@@ -17,8 +17,8 @@
 A message that comes again is marked as redelivered, always: a host that takes over marks all that it finds. A process
 that is slow may note a message after others have had it again, which is why only its own notes are in order.
 
-An ack is certainly written when its consumer has had as many messages after it as it may hold, on the same connection,
-and no host was killed from the ack until `GRACE` seconds later.
+An ack is certainly written when its consumer has had as many messages after it as it may hold, in one calm time, and no
+host was killed from the ack until `GRACE` seconds later.
 """
 
 from collections import Counter, defaultdict, deque
@@ -95,6 +95,9 @@ class Judge:
     def calm(self, since):
         """From then on nothing happens to anybody, until it is called with None."""
         self._calm = since
+        for consumers in self._consumers.values():
+            for consumer in consumers.values():
+                consumer.uncertain.clear()
 
     def contradict(self, rule, what):
         self.counts[rule] += 1
@@ -127,8 +130,6 @@ class Judge:
 
     def _note_reconnected(self, member, at, _):
         self.reconnected[member] = at
-        for consumer in self._consumers[member].values():
-            consumer.uncertain.clear()
 
     def _note_failed(self, member, at, role, code, text):
         self.contradict("broken", f"{role or member}: {code}: {text}")
@@ -164,7 +165,7 @@ class Judge:
         entry.fresh += not redelivered
         entry.latest, entry.given_back = at, back
         entry.acked, entry.written = None if back else at, None
-        self._write(member, self._consumers[member].get(role), at, entry)
+        self._write(self._consumers[member].get(role), at, entry)
 
     def _order(self, queue, publisher, number, what):
         newest = self._newest.get((queue, publisher), 0)
@@ -190,12 +191,10 @@ class Judge:
         elif entry.written and not any(entry.acked <= kill <= entry.written + GRACE for kill in self.kills):
             self.contradict("late", f"{what}, {at - entry.acked:.1f} s after its ack")
 
-    def _write(self, member, consumer, at, entry):
+    def _write(self, consumer, at, entry):
         """An ack is known to the host when the consumer has had as many messages since as it may hold."""
-        if not consumer:
+        if not consumer or self._calm is None or at < self._calm:
             return
-        if at - self.reconnected.get(member, 0.0) < SLACK:
-            return  # it may have had it in its hands before
         consumer.uncertain.append((entry, at))
         if len(consumer.uncertain) > consumer.prefetch:
             known, since = consumer.uncertain.popleft()

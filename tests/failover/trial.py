@@ -178,13 +178,20 @@ class Trial:
         if host in (member.pid, None):
             self.host_ended = at
             self.judge.killed_host(time.monotonic())
+        self._record(at, "killed", member, host)
         self._fallen(member)
+
+    def _record(self, at, what, member, host):
+        """A line for people."""
+        with (self.root / "upheavals").open("a") as file:
+            file.write(f"{at:.6f} round {self.round}: {member.id} is {what}; the host is {host}, it is {member.pid}\n")
 
     def _close(self, member):
         if not member.ready:
             return
-        if holder(self.directory) == member.pid:
+        if (host := holder(self.directory)) == member.pid:
             self.host_ended = time.monotonic()
+        self._record(time.monotonic(), "closed", member, host)
         del self.members[member.part.name]
         self.past.append(member)
         member.leave(at_once=self.chance.random() < 0.5)
@@ -192,6 +199,7 @@ class Trial:
     def _stop(self, *members, meanwhile=lambda: None):
         since = time.monotonic()
         for member in members:
+            self._record(time.monotonic(), "stopped", member, holder(self.directory))
             member.stop()
         meanwhile()
         time.sleep(self.chance.uniform(0.1, STOP))

@@ -9,6 +9,11 @@ pub(super) fn refused(code: u16, text: &str, operation: &'static str, entity: &s
     Error::new(kind, operation, reason).on(entity)
 }
 
+/// Whether it is what a server says that stops; other reasons for it concern one connection.
+pub(super) fn is_shutdown(error: &Error) -> bool {
+    error.kind() == Kind::ConnectionForced && error.reason().ends_with("'shutdown'")
+}
+
 /// The refusal of an operation on something that is closed already, and why it is.
 pub(super) fn closed(what: &str, operation: &'static str, why: Option<&Error>) -> Error {
     match why {

@@ -5,7 +5,7 @@ use std::io;
 use bytes::{Bytes, BytesMut};
 
 use crate::client::ConnectOptions;
-use crate::client::closed::refused;
+use crate::client::closed::{is_shutdown, refused};
 use crate::error::{Error, Kind, Result};
 use crate::server::identity::NUMBERED_RETURNS;
 use crate::server::socket::{Reader, Writer};
@@ -178,7 +178,11 @@ impl Socket {
                 let _ = self.buffer.split_to(length);
                 match method {
                     Some(Method::ConnectionClose(close)) => {
-                        return Err(refused(close.reply_code, &close.reply_text, OPERATION, ""));
+                        let refusal = refused(close.reply_code, &close.reply_text, OPERATION, "");
+                        return Err(match is_shutdown(&refusal) {
+                            true => unreachable(io::Error::other(refusal)), // another may come in its place
+                            false => refusal,
+                        });
                     }
                     Some(method) => return Ok(method),
                     None => continue,

@@ -10,6 +10,7 @@ use super::connection::Shared;
 use super::heartbeat::Heartbeat;
 use super::peer::Peer;
 use super::revival::revive;
+use crate::client::closed::is_shutdown;
 use crate::client::driver::ConnectionEvent;
 use crate::error::{Error, Kind, Result};
 use crate::server::socket::Reader;
@@ -49,8 +50,7 @@ enum End {
 
 impl From<Error> for End {
     fn from(error: Error) -> Self {
-        // What a server says that stops; other reasons for it concern this connection.
-        match error.kind() == Kind::ConnectionForced && error.reason().ends_with("'shutdown'") {
+        match is_shutdown(&error) {
             true => End::Gone(error),
             false => End::Broken(error),
         }

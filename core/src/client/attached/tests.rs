@@ -19,6 +19,9 @@ use crate::wire::{
     queue,
 };
 
+/// How long a client may take to say something.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A process that has a directory, and says what a test has it say.
 struct Host {
     folder: tempfile::TempDir,
@@ -31,6 +34,7 @@ impl Host {
         let folder = tempfile::tempdir().unwrap();
         let directory = Directory::open(folder.path()).unwrap();
         let listener = doorway::listen(folder.path(), doorway::AMQP).unwrap();
+        listener.set_nonblocking(true).unwrap();
         Host { folder, _directory: directory, listener }
     }
 
@@ -38,10 +42,25 @@ impl Host {
         format!("local:{}", self.folder.path().display())
     }
 
-    /// Lets the next connection in.
-    fn admit(&self) -> Guest {
-        let (stream, _) = self.listener.accept().unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    /// The next connection; a test whose client has failed does not wait for ever.
+    fn accept(&self) -> UnixStream {
+        let begun = Instant::now();
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(false).unwrap();
+                    return stream;
+                }
+                Err(error) => assert!(begun.elapsed() < PATIENCE, "nobody connects: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Greets the next connection.
+    fn greet(&self) -> Guest {
+        let stream = self.accept();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut guest = Guest { stream, buffer: BytesMut::new() };
         let mut header = [0; PROTOCOL_HEADER.len()];
         guest.stream.read_exact(&mut header).unwrap();
@@ -58,6 +77,12 @@ impl Host {
         };
         guest.say(0, Method::ConnectionStart(start));
         guest.hear(); // start-ok
+        guest
+    }
+
+    /// Lets the next connection in.
+    fn admit(&self) -> Guest {
+        let mut guest = self.greet();
         let tune = connection::Tune { channel_max: 100, frame_max: 131_072, heartbeat: 0 };
         guest.say(0, Method::ConnectionTune(tune));
         guest.hear(); // tune-ok
@@ -134,6 +159,33 @@ fn a_channel_is_restored_once_though_host_after_host_goes_before_it_has_answered
     assert_eq!(last.names(3), ["channel.open", "basic.qos", "queue.purge"]);
     last.say(1, opened());
     last.say(1, limited());
+    last.say(1, Method::QueuePurgeOk(queue::PurgeOk { message_count: 5 }));
+    assert_eq!(client.join().unwrap(), 5);
+}
+
+#[test]
+fn a_host_that_stops_while_one_connects_is_not_the_last() {
+    let host = Host::new();
+    let url = host.url();
+    let client = std::thread::spawn(move || {
+        process::runtime().unwrap().block_on(async {
+            let connection = Connection::open(&url, &ConnectOptions::default()).await.unwrap();
+            connection.channel().await.unwrap().purge_queue("q").await.unwrap()
+        })
+    });
+    let turn_away = || {
+        let reply_text = "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'";
+        let reply_text = ShortString::truncated(reply_text);
+        let close = connection::Close { reply_code: 320, reply_text, ..connection::Close::default() };
+        host.greet().say(0, Method::ConnectionClose(close));
+    };
+    turn_away();
+    drop(host.admit());
+    turn_away();
+    let mut last = host.admit();
+    assert_eq!(last.names(1), ["channel.open"]);
+    last.say(1, Method::ChannelOpenOk(channel::OpenOk::default()));
+    assert_eq!(last.names(1), ["queue.purge"]);
     last.say(1, Method::QueuePurgeOk(queue::PurgeOk { message_count: 5 }));
     assert_eq!(client.join().unwrap(), 5);
 }
