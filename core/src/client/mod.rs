@@ -14,6 +14,7 @@
 //! | `in_flight` | how much may be published and not yet confirmed |
 //! | `closed` | what a broker says when it refuses something, and what is said of that from then on |
 //! | `listening` | where AMQP clients come in by a connection to a broker of this process |
+//! | `twin` | the module for another language in the same process: one of the two has the brokers
 //! | `process` | what exists once per process: brokers by name, the runtime, what a fork means for them |
 //!
 //! Declaring, binding and the like return a future that for `inproc:` is ready at once. Publishing,
@@ -32,6 +33,7 @@ mod listening;
 mod local;
 mod mailbox;
 mod process;
+mod twin;
 mod url;
 
 #[cfg(test)]
@@ -95,9 +97,18 @@ impl Connection {
     ///
     /// # Errors
     /// `InvalidArgument` for a URL that cannot be read, `Unreachable`, `AccessRefused` for a wrong password,
-    /// `NotAllowed` for an unknown or forbidden virtual host, `Timeout`, `Unsupported` where one cannot listen.
+    /// `NotAllowed` for an unknown or forbidden virtual host, `Timeout`, `Unsupported` where one cannot listen, and for
+    /// `inproc:` when another module in this process has its brokers and is of another version.
     pub async fn open(url: &str, options: &ConnectOptions) -> Result<Connection> {
-        let url = Url::parse(url)?;
+        let parsed = Url::parse(url)?;
+        match twin::open(url, &parsed, options).await? {
+            Some(connection) => Ok(Connection(connection)),
+            None => Self::open_here(parsed, options).await,
+        }
+    }
+
+    /// Connects by this copy of the code, whatever other modules there are in this process.
+    async fn open_here(url: Url, options: &ConnectOptions) -> Result<Connection> {
         match url {
             Url::Inproc { name } => {
                 let embedded = embedded::Embedded::open(&name, options)?;
