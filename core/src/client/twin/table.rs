@@ -72,7 +72,7 @@ impl Header {
                 env!("CARGO_PKG_VERSION")
             );
             Err(Error::new(Kind::Unsupported, "connect", reason)
-                .advise("install the same version for all languages"))
+                .advise("install modules of the same version, from the same release"))
         };
         if self.magic != magic {
             return refused("a version that cannot be told");
