@@ -15,6 +15,7 @@
 //! | `closed` | what a broker says when it refuses something, and what is said of that from then on |
 //! | `listening` | where AMQP clients come in by a connection to a broker of this process |
 //! | `twin` | the module for another language in the same process: one of the two has the brokers
+//! | `patience` | looking for what may come any moment, before sleep |
 //! | `process` | what exists once per process: brokers by name, the runtime, what a fork means for them |
 //!
 //! Declaring, binding and the like return a future that for `inproc:` is ready at once. Publishing,
@@ -32,6 +33,7 @@ mod ledger;
 mod listening;
 mod local;
 mod mailbox;
+mod patience;
 mod process;
 mod twin;
 mod url;
@@ -359,6 +361,12 @@ impl Consumer {
     /// the time ran out before.
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
         self.0.wait(timeout)
+    }
+
+    /// Looks for some 50 µs, if that has been worth while lately, whether [`Consumer::take`] has something to give
+    /// or an error to tell; for who would otherwise have to be woken by a bell. [`Consumer::wait`] does so itself.
+    pub fn look(&self) -> bool {
+        self.0.look()
     }
 
     /// Has `bell` called each time that nothing was there and something comes, or the consumer ends; at
