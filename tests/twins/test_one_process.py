@@ -331,6 +331,37 @@ def test_one_language_hosts_a_directory_and_the_other_uses_it_without_a_socket(t
     assert seen == {"received": ["from node", 0], "alone": [True, [], 1], "again": "from python"}
 
 
+def test_what_node_acknowledges_just_before_it_exits_does_not_come_again(twins, tmp_path):
+    url = f"local:{tmp_path / 'data'}"
+    python = f"""
+    def connect():
+        global mq
+        mq = warrenmq.connect("{url}")
+    """
+    twins(
+        python=python,
+        node=f"""
+        callSync('connect')
+        const mq = await connect('{url}')
+        const queue = await mq.queue('q', {{ durable: true }})
+        await queue.sendMany(['one', 'two'])
+        const message = await queue.get()
+        message.ack()
+        tell(message.text())
+        """,
+    )
+    left = twins(
+        python=python,
+        node=f"""
+        const queue = await (await connect('{url}')).queue('q', {{ durable: true }})
+        const left = []
+        for (let message; (message = await queue.get({{ noAck: true }})) !== null; ) left.push(message.text())
+        tell(left)
+        """,
+    )
+    assert left == ["two"]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_the_child_of_a_fork_starts_afresh(twins):
     seen = twins(

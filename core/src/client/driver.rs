@@ -171,6 +171,10 @@ pub(super) trait ChannelDriver: Send + Sync + fmt::Debug {
 pub(super) trait ConsumerDriver: Send + Sync + fmt::Debug {
     fn tag(&self) -> &str;
     fn take(&self, max: usize, into: &mut Vec<Delivery>) -> Result<()>;
+    /// Where what comes can be seen without a system call.
+    fn look(&self) -> bool {
+        false
+    }
     fn wait(&self, timeout: Option<Duration>) -> bool;
     fn on_ready(&self, bell: Bell);
     fn cancel(&self) -> Answer<()>;

@@ -14,7 +14,8 @@
 //! | `in_flight` | how much may be published and not yet confirmed |
 //! | `closed` | what a broker says when it refuses something, and what is said of that from then on |
 //! | `listening` | where AMQP clients come in by a connection to a broker of this process |
-//! | `twin` | the module for another language in the same process: one of the two has the brokers
+//! | `twin` | the module for another language in the same process: one of the two has the brokers |
+//! | `patience` | looking for what may come any moment, before sleep |
 //! | `process` | what exists once per process: brokers by name, the runtime, what a fork means for them |
 //!
 //! Declaring, binding and the like return a future that for `inproc:` is ready at once. Publishing,
@@ -32,6 +33,7 @@ mod ledger;
 mod listening;
 mod local;
 mod mailbox;
+mod patience;
 mod process;
 mod twin;
 mod url;
@@ -97,8 +99,8 @@ impl Connection {
     ///
     /// # Errors
     /// `InvalidArgument` for a URL that cannot be read, `Unreachable`, `AccessRefused` for a wrong password,
-    /// `NotAllowed` for an unknown or forbidden virtual host, `Timeout`; `Unsupported` where one cannot listen, and for
-    /// `inproc:` when another module in this process has its brokers, and is of another version.
+    /// `NotAllowed` for an unknown or forbidden virtual host, `Timeout`, `Unsupported` where one cannot listen, and for
+    /// `inproc:` when another module in this process has its brokers and is of another version.
     pub async fn open(url: &str, options: &ConnectOptions) -> Result<Connection> {
         let parsed = Url::parse(url)?;
         match twin::open(url, &parsed, options).await? {
@@ -362,6 +364,12 @@ impl Consumer {
     /// the time ran out before.
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
         self.0.wait(timeout)
+    }
+
+    /// Looks for some 50 µs, if that has been worth while lately, whether [`Consumer::take`] has something to give
+    /// or an error to tell; for who would otherwise have to be woken by a bell. [`Consumer::wait`] does so itself.
+    pub fn look(&self) -> bool {
+        self.0.look()
     }
 
     /// Has `bell` called each time that nothing was there and something comes, or the consumer ends; at

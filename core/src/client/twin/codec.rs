@@ -193,7 +193,7 @@ records! {
     Outcome { confirmed, routed }
     BatchOutcome { confirmed, unrouted }
     QueueInfo { name, messages, unacked, consumers }
-    ConnectOptions { name, timeout, max_in_flight, host_timeout, listen }
+    ConnectOptions { name, timeout, host_timeout, listen, max_in_flight }
 }
 
 /// Owned texts, durations: by way of what has the same meaning.
@@ -317,9 +317,9 @@ impl Put for ConnectionEvent {
             ConnectionEvent::Blocked(reason) => (0u8, reason).put(out),
             ConnectionEvent::Unblocked => 1u8.put(out),
             ConnectionEvent::Reconnected => 2u8.put(out),
-            ConnectionEvent::Closed(reason) => (3u8, reason).put(out),
-            ConnectionEvent::Unresponsive(reason) => (4u8, reason).put(out),
-            ConnectionEvent::Responsive => 5u8.put(out),
+            ConnectionEvent::Unresponsive(error) => (3u8, error).put(out),
+            ConnectionEvent::Responsive => 4u8.put(out),
+            ConnectionEvent::Closed(reason) => (5u8, reason).put(out),
         }
     }
 }
@@ -330,9 +330,9 @@ impl Get<'_> for ConnectionEvent {
             0 => ConnectionEvent::Blocked(Get::get(from)?),
             1 => ConnectionEvent::Unblocked,
             2 => ConnectionEvent::Reconnected,
-            3 => ConnectionEvent::Closed(Get::get(from)?),
-            4 => ConnectionEvent::Unresponsive(Get::get(from)?),
-            5 => ConnectionEvent::Responsive,
+            3 => ConnectionEvent::Unresponsive(Get::get(from)?),
+            4 => ConnectionEvent::Responsive,
+            5 => ConnectionEvent::Closed(Get::get(from)?),
             _ => return None,
         })
     }

@@ -132,6 +132,8 @@ pub(super) struct Table {
         put: unsafe extern "C" fn(context: *mut c_void, deliveries: *mut Delivered, count: usize),
         reply: *mut Reply,
     ) -> bool,
+    /// Looks whether something may come any moment.
+    pub(super) look: unsafe extern "C" fn(consumer: *const c_void) -> bool,
     /// Blocks until there is something to take; false when the time ran out. `u64::MAX` is no limit.
     pub(super) wait: unsafe extern "C" fn(consumer: *const c_void, nanoseconds: u64) -> bool,
     /// Has a bell rung when there is something to take.

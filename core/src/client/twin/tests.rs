@@ -245,6 +245,25 @@ fn a_directory_that_the_other_module_hosts_is_used_by_the_table_too() {
 }
 
 #[test]
+fn a_connection_of_the_other_module_lets_amqp_clients_in() {
+    runtime().unwrap().block_on(async {
+        let options = ConnectOptions { listen: vec!["127.0.0.1:0".into()], ..ConnectOptions::default() };
+        let adopted = Adopted::open(&lent::TABLE, "inproc", "inproc://listens", &options).await.unwrap();
+        let connection = Connection(Arc::new(adopted));
+        let first = connection.listening();
+        let second = connection.listen("127.0.0.1:0").await.unwrap();
+        assert_eq!(connection.listening(), [first.clone(), vec![second]].concat());
+        let client =
+            Connection::open(&format!("amqp://{}", first[0]), &ConnectOptions::default()).await.unwrap();
+        client.close().await.unwrap();
+        connection.close().await.unwrap();
+        assert!(connection.listening().is_empty());
+        let error = connection.listen("nowhere").await.unwrap_err();
+        assert_eq!(error.operation(), "listen");
+    });
+}
+
+#[test]
 fn many_threads_use_one_channel_of_the_other_module() {
     let connection = open("inproc://threads");
     let channel = channel_of(&connection);

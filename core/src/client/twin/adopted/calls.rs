@@ -132,6 +132,14 @@ impl Handle {
         answer(self.table, reply, read)
     }
 
+    /// Asks for what is known at once; none if it is not.
+    pub(super) fn ask<T: for<'a> Get<'a>>(&self, operation: &'static str) -> Option<T> {
+        let (thing, operation) = (self.thing.pointer(), Slice::of(operation.as_bytes()));
+        // SAFETY: thing and bytes are there during the call.
+        let reply = replied(|reply| unsafe { (self.table.call)(thing, operation, Slice::of(&[]), reply) });
+        (reply.state == DONE).then(|| value(reply).ok()).flatten()
+    }
+
     pub(super) fn is_open(&self) -> bool {
         // SAFETY: the thing is there during the call.
         unsafe { (self.table.is_open)(self.thing.pointer()) }
@@ -193,6 +201,11 @@ impl Handle {
         let context = (&raw mut into).cast();
         // SAFETY: the thing and the deliveries are there during the call.
         unless_failed(|reply| unsafe { (self.table.take)(thing, max, context, put, reply) })
+    }
+
+    pub(super) fn look(&self) -> bool {
+        // SAFETY: the thing is there during the call.
+        unsafe { (self.table.look)(self.thing.pointer()) }
     }
 
     pub(super) fn wait(&self, timeout: Option<Duration>) -> bool {

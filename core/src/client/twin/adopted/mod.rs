@@ -75,6 +75,11 @@ impl ConnectionDriver for Adopted {
         })
     }
 
+    fn listening(&self) -> Vec<SocketAddr> {
+        let addresses: Vec<String> = self.handle.ask("listening").unwrap_or_default();
+        addresses.iter().filter_map(|address| address.parse().ok()).collect()
+    }
+
     fn on_event(&self, listener: Listener) {
         self.handle.on_event(listener);
     }
@@ -212,6 +217,10 @@ impl ConsumerDriver for Consumer {
 
     fn take(&self, max: usize, into: &mut Vec<Delivery>) -> Result<()> {
         self.handle.take(max, into)
+    }
+
+    fn look(&self) -> bool {
+        self.handle.look()
     }
 
     fn wait(&self, timeout: Option<Duration>) -> bool {

@@ -39,6 +39,7 @@ pub(in crate::client::twin) static TABLE: Table = Table {
     publish_all,
     settle,
     take,
+    look,
     wait,
     on_ready,
     forked,
@@ -267,6 +268,11 @@ unsafe extern "C" fn take(
     };
     // SAFETY: the caller has room for a reply.
     unsafe { reply_to(reply, act) }
+}
+
+unsafe extern "C" fn look(thing: *const c_void) -> bool {
+    // SAFETY: the thing is there during the call.
+    guarded(|| false, || unsafe { consumer(thing) }.is_ok_and(ConsumerDriver::look))
 }
 
 unsafe extern "C" fn wait(thing: *const c_void, nanoseconds: u64) -> bool {

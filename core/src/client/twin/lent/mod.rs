@@ -111,6 +111,11 @@ fn connect(request: Vec<u8>) -> Result<Reply> {
 /// Does what happens now and then.
 fn perform(thing: &Thing, operation: &str, request: Vec<u8>) -> Result<Reply> {
     match thing {
+        // What the borrower asks for without waiting.
+        Thing::Connection(connection) if operation == "listening" => {
+            let addresses = connection.listening().into_iter().map(|address| address.to_string());
+            Ok(Reply::done(addresses.collect::<Vec<_>>()))
+        }
         Thing::Connection(connection) => {
             let (place, connection) = (Place::of(&**connection), connection.clone());
             let operation = operation.to_owned();
