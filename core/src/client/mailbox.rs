@@ -154,7 +154,7 @@ impl Mailbox {
         }
     }
 
-    fn has_something(&self) -> bool {
+    pub(super) fn has_something(&self) -> bool {
         let content = self.content.lock();
         !content.deliveries.is_empty() || content.ended.is_some()
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use parking_lot::Mutex;
+use rustix::net::RecvFlags;
 use tokio::io::AsyncReadExt;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpStream, UnixStream, unix};
@@ -73,7 +74,39 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// Adds what is there to the buffer; `WouldBlock` when nothing is, 0 at the end of the stream.
+    pub(crate) fn try_read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+        match self {
+            Reader::Plain(socket) => socket.try_read_buf(buffer),
+            Reader::Unix(socket) => socket.try_read_buf(buffer),
+            Reader::Tls(socket) => socket.try_read(buffer),
+        }
+    }
+
+    /// The same for who does not wait to be told that something is there, of a few bytes. Not with TLS, where few bytes
+    /// are not yet something.
+    pub(crate) fn glance(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        let socket = match self {
+            Reader::Plain(socket) => AsRef::<TcpStream>::as_ref(socket).as_fd(),
+            Reader::Unix(socket) => AsRef::<UnixStream>::as_ref(socket).as_fd(),
+            Reader::Tls(_) => return Err(io::ErrorKind::WouldBlock.into()),
+        };
+        Ok(rustix::net::recv(socket, bytes, RecvFlags::DONTWAIT)?.0)
+    }
+}
+
 impl Writer {
+    /// Waits until something can be read from the socket, or it has ended.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        match self {
+            Writer::Plain { socket, .. } => AsRef::<TcpStream>::as_ref(socket).readable().await,
+            Writer::Unix { socket, .. } => AsRef::<UnixStream>::as_ref(socket).readable().await,
+            Writer::Tls(socket) => socket.tcp().readable().await,
+            Writer::Memory(_) => Ok(()),
+        }
+    }
+
     /// Writes as much as the socket takes without waiting.
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {

@@ -109,6 +109,19 @@ impl Reader {
         }
     }
 
+    /// As [`super::socket::Reader::try_read`].
+    pub(super) fn try_read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+        loop {
+            if let Some(count) = self.open(buffer)? {
+                return Ok(count);
+            }
+            self.sealed.reserve(READ);
+            if self.socket.try_read_buf(&mut self.sealed)? == 0 {
+                return Ok(0);
+            }
+        }
+    }
+
     /// Decrypts what there is; `None` when more has to come first, 0 at the end of the stream.
     fn open(&mut self, buffer: &mut BytesMut) -> io::Result<Option<usize>> {
         let mut session = self.session.lock();

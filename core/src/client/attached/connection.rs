@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::channel::{Channel, Held, Reply};
 use super::dial::dial;
 use super::handshake::{Dialled, Socket};
+use super::intake::Door;
 use super::line::Line;
 use super::methods::Handle;
 use super::peer::Peer;
@@ -57,6 +58,7 @@ pub(super) struct Shared {
     pub(super) topology: Mutex<Topology>,
     pub(super) runtime: Runtime,
     pub(super) line: Arc<Line>,
+    pub(super) intake: Door,
     pub(super) in_flight: Arc<InFlight>,
     /// What waits in the consumers' mailboxes.
     pub(super) load: Arc<Load>,
@@ -102,6 +104,7 @@ impl Attached {
             options: options.clone(),
             hosted: Mutex::default(),
             topology: Mutex::default(),
+            intake: Door::default(),
             line: Line::new(writer, frame_max, runtime.clone()),
             runtime,
             in_flight: InFlight::new(options.max_in_flight),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::channel::{Channel, Held, Subscription};
 use crate::client::driver::{Answer, Bell, ConsumerDriver, now};
 use crate::client::mailbox::Mailbox;
+use crate::client::patience::Patience;
 use crate::client::{Delivery, Settle};
 use crate::error::Result;
 use crate::wire::{Method, ShortString, basic};
@@ -15,6 +16,7 @@ use crate::wire::{Method, ShortString, basic};
 pub(super) struct Consumer {
     channel: Arc<Held>,
     mailbox: Arc<Mailbox>,
+    patience: Patience,
 }
 
 impl Channel {
@@ -34,7 +36,7 @@ impl Consumer {
         let mailbox = Mailbox::new(&consume.consumer_tag, consume.no_ack, &connection.load, connection.born);
         let subscription = Subscription { mailbox: mailbox.clone(), consume, prefetch };
         channel.0.consumers.lock().insert(mailbox.tag.clone(), subscription);
-        Consumer { channel, mailbox }
+        Consumer { channel, mailbox, patience: Patience::default() }
     }
 
     fn end(&self) -> Answer<()> {
@@ -63,8 +65,16 @@ impl ConsumerDriver for Consumer {
         self.mailbox.take(max, into)
     }
 
+    fn look(&self) -> bool {
+        self.patience.look(|| {
+            self.channel.0.connection.look();
+            self.mailbox.has_something()
+        })
+    }
+
     fn wait(&self, timeout: Option<Duration>) -> bool {
-        self.mailbox.wait(timeout)
+        let hurried = timeout.is_some_and(|timeout| timeout.is_zero());
+        !hurried && self.look() || self.mailbox.wait(timeout)
     }
 
     fn on_ready(&self, bell: Bell) {

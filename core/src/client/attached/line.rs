@@ -87,6 +87,11 @@ impl Line {
         self.gate.read()
     }
 
+    /// The socket that is written to.
+    pub(super) fn socket(&self) -> Arc<Writer> {
+        self.writing.lock().socket.clone()
+    }
+
     /// Adds frames behind all others. Follow it by [`Line::flush`], with no lock of a channel held.
     pub(super) fn add(&self, encode: impl FnOnce(&mut Output)) {
         let mut waiting = self.waiting.lock();
@@ -223,7 +228,7 @@ impl Line {
 
     /// Waits until a full socket takes bytes again, and goes on writing.
     pub(super) async fn drained(self: &Arc<Self>) -> io::Result<()> {
-        let socket = self.writing.lock().socket.clone();
+        let socket = self.socket();
         socket.writable().await?;
         {
             // Waits for the lock: somebody who has just seen a full socket must not be left to it.

@@ -9,7 +9,8 @@
 //! | `peer` | who is at the other end |
 //! | `dial`, `handshake` | from a directory to a socket, and from any socket to a connection that is open |
 //! | `line` | the writing half: frames gathered by any thread, written by whoever finds nobody else at it |
-//! | `reader` | the task that reads: frames to their channels |
+//! | `reader` | the task that reads, and what it does when the socket ends |
+//! | `intake` | from the socket to the channels, by that task or by a thread that waits for an answer |
 //! | `heartbeat` | signs of life |
 //! | `silence` | a host that gives no sign of life |
 //! | `revival` | from a host that is gone to the next one |
@@ -33,6 +34,7 @@ mod dial;
 pub(super) mod handshake;
 mod heartbeat;
 mod incoming;
+mod intake;
 mod line;
 mod methods;
 mod peer;
