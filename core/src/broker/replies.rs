@@ -28,6 +28,8 @@ const PREFIX: &str = "amq.rabbitmq.reply-to.";
 /// How long after their beginning answers wait for askers, in milliseconds: longer than clients take to find the next
 /// broker.
 const PATIENCE: u64 = 10_000;
+/// How many askers are waited for.
+const EARLY: usize = 10_000;
 
 /// The hidden queues by their names.
 pub(super) struct Replies {
@@ -92,6 +94,9 @@ impl Replies {
         }
         if let Some(queue) = self.get(name).or_else(|| early.get(name).cloned()) {
             return Ok(Some(queue));
+        }
+        if early.len() >= EARLY {
+            return Ok(None);
         }
         let queue = new()?;
         early.insert(queue.name.clone(), queue.clone());

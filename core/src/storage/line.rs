@@ -1,6 +1,6 @@
 //! One line of a queue: its segments, and what waits to be written to them.
 //!
-//! Locks, in this order: `reader`, `files`, `pending`. Callers take `pending` for no longer than a copy of their
+//! Locks, in this order: that of the origins, `reader`, `files`, `pending`. Callers take `pending` for no longer than a copy of their
 //! message; the committer holds `files` while it writes, and none while it syncs.
 
 mod ahead;

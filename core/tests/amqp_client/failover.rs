@@ -238,3 +238,26 @@ fn a_call_that_is_under_way_is_answered_by_way_of_the_next_host() {
     send(&server, &address, "two");
     assert_eq!(bodies(&take(&replies, 1)), ["two"]);
 }
+
+#[test]
+fn what_a_host_had_not_read_when_it_was_killed_comes_again_marked_and_once() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let host = Host::of(folder.path());
+    let connection = open(&url(folder.path()));
+    let channel = run(connection.channel()).unwrap();
+    run(channel.declare_queue("kept", false, durable())).unwrap();
+    for body in ["a", "b", "c"] {
+        outcome(channel.publish(persistent("kept", body.as_bytes())).unwrap()).unwrap();
+    }
+    let consumer = consume(&channel, "kept");
+    let tags: Vec<_> = take(&consumer, 3).iter().map(|delivery| (delivery.tag, false)).collect();
+    host.stop();
+    channel.settle(&tags, Settle::Ack).unwrap();
+    let publishing = channel.publish(persistent("kept", b"d")).unwrap();
+    drop(host);
+    assert!(outcome(publishing).unwrap().routed);
+    let again = take(&consumer, 4);
+    let marks: Vec<_> = again.iter().map(|delivery| delivery.redelivered).collect();
+    assert_eq!((bodies(&again), marks), (["a", "b", "c", "d"].map(str::to_owned).to_vec(), vec![true; 4]));
+    assert_eq!(ready(&channel, "kept"), 0);
+}

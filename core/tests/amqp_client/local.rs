@@ -45,6 +45,13 @@ impl Host {
         Host(host.expect("the broker starts"))
     }
 
+    /// Returns when it does nothing any more, until it is killed or has to go on.
+    pub(crate) fn stop(&self) {
+        let pid = Pid::from_child(&self.0);
+        kill_process(pid, Signal::STOP).unwrap();
+        waitpid(Some(pid), WaitOptions::UNTRACED).unwrap();
+    }
+
     /// By SIGKILL, or in good order.
     fn end(&mut self, killed: bool) {
         let how = if killed { Signal::KILL } else { Signal::TERM };
@@ -204,11 +211,9 @@ fn who_comes_after_a_host_that_was_killed_hosts_himself() {
 fn a_host_that_is_stopped_is_named_and_keeps_the_directory() {
     let folder = tempfile::TempDir::new().unwrap();
     let host = Host::of(folder.path());
-    let pid = Pid::from_child(&host.0);
-    kill_process(pid, Signal::STOP).unwrap();
-    waitpid(Some(pid), WaitOptions::UNTRACED).unwrap();
+    host.stop();
     let error = try_open(&url(folder.path())).unwrap_err();
-    kill_process(pid, Signal::CONT).unwrap();
+    kill_process(Pid::from_child(&host.0), Signal::CONT).unwrap();
     assert_eq!(error.kind(), Kind::Timeout);
     assert!(error.to_string().contains(&format!("in use by process {}", host.0.id())), "{error}");
     assert!(error.to_string().contains("have it go on or end it"), "{error}");
