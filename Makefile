@@ -27,8 +27,9 @@ bindings-node/node_modules: bindings-node/package-lock.json
 	npm install --prefix bindings-node --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# node-calls-python puts the system's Python into Node, and must not find another's python3-config.
 tests/node_modules: tests/package-lock.json
-	npm install --prefix tests --no-save --no-audit --no-fund --loglevel=error
+	PATH="/usr/bin:$$PATH" npm install --prefix tests --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
 examples/node_modules: examples/package-lock.json
@@ -99,11 +100,12 @@ lint: build-python build-node ## Check formats, lints, types and stubs
 	cd bindings-python && mypy && stubtest warrenmq._native
 	npm run --silent lint --prefix bindings-node
 
-bench: build ## Measure against RabbitMQ, where it is installed, in the same run
+bench: build tests/node_modules ## Measure against RabbitMQ, where it is installed, in the same run
 	cargo build --release --locked -p warrenmq-bench
 	target/release/warrenmq-bench $(BENCH) \
 	    --also '$(VENV)/python bindings-python/bench/inproc.py' \
-	    --also 'node bindings-node/bench/inproc.mjs'
+	    --also 'node bindings-node/bench/inproc.mjs' \
+	    --also 'node tests/twins/bench.mjs'
 
 leaks: ## Look for memory that is never given back, in a host and in an attached process (needs valgrind)
 	cargo build --locked -p warrenmq --example leaks

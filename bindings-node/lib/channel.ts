@@ -117,13 +117,19 @@ export class Channel implements AsyncDisposable {
   /**
    * Has all that was published and acknowledged since the last commit or rollback take effect.
    * @returns the places, from 0, of the messages that no queue took
-   * @throws `PRECONDITION_FAILED` without {@link txSelect}
+   * @throws `PRECONDITION_FAILED` without {@link txSelect}; over `local:`, when the process that hosted the broker was
+   * killed, `NACKED` where nothing took effect, and `TIMEOUT` where that is not known: the channel goes on
    */
   async txCommit(): Promise<number[]> {
     this.#settler.flush()
-    const unrouted = await native.txCommit(this.#channel)
-    this.#settler.endTransaction(false)
-    return unrouted
+    let rolledBack = true
+    try {
+      const unrouted = await native.txCommit(this.#channel)
+      rolledBack = false
+      return unrouted
+    } finally {
+      this.#settler.endTransaction(rolledBack)
+    }
   }
 
   /**

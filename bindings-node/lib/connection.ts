@@ -212,7 +212,8 @@ export class Connection extends EventEmitter<ConnectionEvents> implements AsyncD
   }
 
   /**
-   * Asks a server that {@link serve}s the queue, and waits for its answer.
+   * Asks a server that {@link serve}s the queue, and waits for its answer. Over `local:` it comes although the process
+   * that hosts the broker is killed, unless the request or the answer was in its memory: then the time runs out.
    * @param options.timeout how long, in milliseconds. Default 30 000
    * @param options.raw resolve to the reply as a message, rather than to its value. Default false
    * @throws `NO_ROUTE` when there is no such queue, `TIMEOUT`, `REMOTE` with the server's reason when it failed

@@ -70,6 +70,9 @@ fn taker(consumer: Consumer, number: u32, mailbox: Arc<Mailbox>) -> impl crate::
             idle.store(false, SeqCst);
             waiting.refill(&consumer)?;
         }
+        if waiting.is_empty() && consumer.look() {
+            waiting.refill(&consumer)?;
+        }
         if waiting.is_empty() {
             idle.store(true, SeqCst);
             // What came before the line above rang a bell that was silent.

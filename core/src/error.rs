@@ -77,7 +77,7 @@ kinds! {
     Unreachable = 1003, "UNREACHABLE";
     /// The caller gave something unusable.
     InvalidArgument = 1004, "INVALID_ARGUMENT";
-    /// The broker refused to take the message.
+    /// The broker refused to take the message, or the transaction.
     Nacked = 1005, "NACKED";
     /// Too many publishes are under way without being awaited.
     Backpressure = 1006, "BACKPRESSURE";

@@ -13,6 +13,8 @@ HERE = Path(__file__).parent
 COMMANDS = {
     "python": [sys.executable, HERE / "python/runner.py", "warrenmq"],
     "node": ["node", HERE / "node/runner.mjs", "warrenmq"],
+    "node+python": ["node", HERE / "node/twins.mjs", "node,python"],
+    "python+node": ["node", HERE / "node/twins.mjs", "python,node"],
     "pika": [sys.executable, HERE / "python/runner.py", "pika"],
     "amqplib": ["node", HERE / "node/runner.mjs", "amqplib"],
 }

@@ -8,10 +8,11 @@ import pika
 import pytest
 
 from behaviour.coordinator import HERE, Play, Runner
-from support import brokers
+from support import brokers, twins
 
 SCENARIOS = [(path.stem[:2], json.loads(path.read_text())) for path in sorted((HERE / "scenarios").glob("*.json"))]
 OURS = [("python",), ("node",), ("python", "node"), ("node", "python")]
+TWINS = [("node+python",), ("python+node",)]
 STOCK = [("pika",), ("amqplib",), ("pika", "amqplib"), ("amqplib", "pika")]
 
 _serial = itertools.count(1)
@@ -33,6 +34,13 @@ def plays(casts):
 
 @plays(OURS[:2])
 def test_inproc(kinds, scenario, case, pool):
+    play("warrenmq", f"inproc://behaviour-{next(_serial)}", Cast(pool, kinds), case)
+
+
+@plays(TWINS)
+def test_inproc_with_both_languages_in_one_process(kinds, scenario, case, pool):
+    if reason := twins.unavailable():
+        pytest.skip(reason)
     play("warrenmq", f"inproc://behaviour-{next(_serial)}", Cast(pool, kinds), case)
 
 
@@ -64,7 +72,7 @@ def play(broker, url, cast, case):
     if broker not in case.get("only", {broker: ""}):
         pytest.skip(*case["only"].values())
     for kind, reason in case.get("except", {}).items():
-        if kind in cast.kinds:
+        if any(kind in kinds.split("+") for kinds in cast.kinds):
             pytest.skip(reason)
     try:
         Play(broker, url, cast).run(case)

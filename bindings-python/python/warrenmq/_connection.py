@@ -310,7 +310,11 @@ class Channel(_Declarer):
 
     def tx_commit(self) -> list[int]:
         """Has all that was published and acknowledged since the last commit or rollback take effect; the indexes, from
-        0, of the messages that no queue took. Raises `PreconditionFailed` without `tx_select`."""
+        0, of the messages that no queue took.
+
+        Raises `PreconditionFailed` without `tx_select`. Over ``local:``, when the process that hosted the broker was
+        killed, raises `Nacked` where nothing took effect, and `Timeout` where that is not known: the channel goes on.
+        """
         return self._control.tx_commit().wait()
 
     def tx_rollback(self) -> None:
@@ -384,7 +388,8 @@ class Connection(_Declarer):
         """Calls the procedure that is served on a queue; its result, or with ``raw`` the reply as a `Message`.
 
         ``timeout`` is in seconds. Raises `Unroutable` if there is no such queue, `Timeout`, or `RemoteError` if the
-        handler failed. Any number of threads may call at a time.
+        handler failed. Any number of threads may call at a time. Over ``local:`` the reply comes although the process
+        that hosts the broker is killed, unless that had the request or the reply in its memory: then it is a `Timeout`.
 
         >>> with connect("inproc://") as mq, mq.serve("double", lambda n, message: 2 * n):
         ...     mq.call("double", 21)

@@ -165,7 +165,7 @@ class InvalidArgument(Error, ValueError):
 
 
 class Nacked(Error):
-    """1005: the broker refused to take the message."""
+    """1005: the broker refused to take the message, or the transaction."""
 
 
 class Backpressure(Error):

@@ -27,7 +27,7 @@ use crate::auth::{Seats, limit};
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::routing::{self, Envelope};
-use crate::wire::table::Value;
+use crate::wire::table::{Table, Value};
 
 /// A namespace of exchanges, queues and bindings.
 pub struct Vhost {
@@ -81,7 +81,7 @@ impl Vhost {
             number,
             topology: RwLock::new(Topology::new()),
             generation: AtomicU64::new(0),
-            replies: Replies::default(),
+            replies: Replies::new(timers.clone()),
             settings: RwLock::default(),
             policies: RwLock::default(),
             changing_policies: Mutex::default(),
@@ -288,6 +288,11 @@ impl Vhost {
     }
 
     // --- queues ---
+
+    /// A queue that nobody has declared, for the answers that a session's channel awaits.
+    pub(super) fn hidden_queue(&self, name: &str, session: Option<u64>) -> Result<Arc<Queue>> {
+        Queue::new(name, self, QueueOptions::default(), &Table::default(), session, None)
+    }
 
     /// The queue of this name, for a session that may use it.
     pub(super) fn queue(&self, name: &str, session: u64, operation: &'static str) -> Result<Arc<Queue>> {

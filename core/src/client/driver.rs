@@ -157,6 +157,10 @@ pub(super) trait ChannelDriver: Send + Sync + fmt::Debug {
     fn consume(&self, options: &ConsumeOptions<'_>) -> Answer<Arc<dyn ConsumerDriver>>;
     fn get(&self, queue: &str, no_ack: bool) -> Answer<Option<Get>>;
     fn settle(&self, tags: &[(u64, bool)], how: Settle) -> Result<()>;
+    /// The tag by which the broker knows a delivery; none when it knows it no more.
+    fn broker_tag(&self, tag: u64) -> Option<u64> {
+        Some(tag)
+    }
     fn recover(&self) -> Answer<()>;
     fn tx_select(&self) -> Answer<()>;
     fn tx_commit(&self) -> Answer<Vec<usize>>;
@@ -167,6 +171,10 @@ pub(super) trait ChannelDriver: Send + Sync + fmt::Debug {
 pub(super) trait ConsumerDriver: Send + Sync + fmt::Debug {
     fn tag(&self) -> &str;
     fn take(&self, max: usize, into: &mut Vec<Delivery>) -> Result<()>;
+    /// Where what comes can be seen without a system call.
+    fn look(&self) -> bool {
+        false
+    }
     fn wait(&self, timeout: Option<Duration>) -> bool;
     fn on_ready(&self, bell: Bell);
     fn cancel(&self) -> Answer<()>;

@@ -64,6 +64,11 @@ impl Ledger {
         self.uncommitted = Some(BTreeSet::new());
     }
 
+    /// Whether what is settled can be taken back.
+    pub(super) fn is_transactional(&self) -> bool {
+        self.uncommitted.is_some()
+    }
+
     /// What was settled since the last commit is open again.
     pub(super) fn roll_back(&mut self) {
         self.open.extend(self.uncommitted.replace(BTreeSet::new()).into_iter().flatten());

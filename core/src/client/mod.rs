@@ -14,6 +14,8 @@
 //! | `in_flight` | how much may be published and not yet confirmed |
 //! | `closed` | what a broker says when it refuses something, and what is said of that from then on |
 //! | `listening` | where AMQP clients come in by a connection to a broker of this process |
+//! | `twin` | the module for another language in the same process: one of the two has the brokers |
+//! | `patience` | looking for what may come any moment, before sleep |
 //! | `process` | what exists once per process: brokers by name, the runtime, what a fork means for them |
 //!
 //! Declaring, binding and the like return a future that for `inproc:` is ready at once. Publishing,
@@ -31,7 +33,9 @@ mod ledger;
 mod listening;
 mod local;
 mod mailbox;
+mod patience;
 mod process;
+mod twin;
 mod url;
 
 #[cfg(test)]
@@ -95,9 +99,18 @@ impl Connection {
     ///
     /// # Errors
     /// `InvalidArgument` for a URL that cannot be read, `Unreachable`, `AccessRefused` for a wrong password,
-    /// `NotAllowed` for an unknown or forbidden virtual host, `Timeout`, `Unsupported` where one cannot listen.
+    /// `NotAllowed` for an unknown or forbidden virtual host, `Timeout`, `Unsupported` where one cannot listen, and for
+    /// `inproc:` when another module in this process has its brokers and is of another version.
     pub async fn open(url: &str, options: &ConnectOptions) -> Result<Connection> {
-        let url = Url::parse(url)?;
+        let parsed = Url::parse(url)?;
+        match twin::open(url, &parsed, options).await? {
+            Some(connection) => Ok(Connection(connection)),
+            None => Self::open_here(parsed, options).await,
+        }
+    }
+
+    /// Connects by this copy of the code, whatever other modules there are in this process.
+    async fn open_here(url: Url, options: &ConnectOptions) -> Result<Connection> {
         match url {
             Url::Inproc { name } => {
                 let embedded = embedded::Embedded::open(&name, options)?;
@@ -253,6 +266,7 @@ impl Channel {
     /// # Errors
     /// `Unsupported` where the broker is not WarrenMQ.
     pub async fn extend(&self, tag: u64, milliseconds: u64) -> Result<()> {
+        let Some(tag) = self.0.broker_tag(tag) else { return Ok(()) };
         let entry =
             |name: &str, number: u64| (name.into(), Value::I64(number.try_into().unwrap_or(i64::MAX)));
         let headers = Table(vec![entry("delivery-tag", tag), entry("timeout", milliseconds)]);
@@ -294,7 +308,9 @@ impl Channel {
     /// the messages no queue took, counted from 0.
     ///
     /// # Errors
-    /// `PreconditionFailed` on a channel without transactions.
+    /// `PreconditionFailed` on a channel without transactions. For `local:`, when the process that hosted the broker was
+    /// killed: `Nacked` where nothing of the transaction took effect, `Timeout` where that is not known, as the commit
+    /// was under way. The channel goes on, with a new transaction.
     pub async fn tx_commit(&self) -> Result<Vec<usize>> {
         self.0.tx_commit().await
     }
@@ -348,6 +364,12 @@ impl Consumer {
     /// the time ran out before.
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
         self.0.wait(timeout)
+    }
+
+    /// Looks for some 50 µs, if that has been worth while lately, whether [`Consumer::take`] has something to give
+    /// or an error to tell; for who would otherwise have to be woken by a bell. [`Consumer::wait`] does so itself.
+    pub fn look(&self) -> bool {
+        self.0.look()
     }
 
     /// Has `bell` called each time that nothing was there and something comes, or the consumer ends; at

@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
+use super::twin;
 use crate::broker::{Broker, Options};
 use crate::error::{Error, Kind, Result};
 use crate::fork;
@@ -162,7 +163,9 @@ pub fn runtime() -> Result<Handle> {
 /// other processes.
 #[must_use]
 pub fn after_fork() -> Vec<RawFd> {
-    fork::after_fork()
+    let mut open = fork::after_fork();
+    open.extend(twin::after_fork());
+    open
 }
 
 /// The process in which something was opened.

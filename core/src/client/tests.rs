@@ -7,7 +7,7 @@ use crate::broker::Alarm;
 use crate::message::Body;
 
 /// For `inproc:` every answer is there at once.
-fn at_once<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn at_once<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("the answer was not there at once"),
@@ -18,7 +18,7 @@ fn open(url: &str) -> Connection {
     at_once(Connection::open(url, &ConnectOptions::default())).expect("connects")
 }
 
-fn send(channel: &Channel, queue: &str, body: &str) -> Outcome {
+pub(super) fn send(channel: &Channel, queue: &str, body: &str) -> Outcome {
     let publish = Publish {
         exchange: "",
         routing_key: queue,
@@ -32,7 +32,7 @@ fn send(channel: &Channel, queue: &str, body: &str) -> Outcome {
     }
 }
 
-fn bodies(deliveries: &[Delivery]) -> Vec<String> {
+pub(super) fn bodies(deliveries: &[Delivery]) -> Vec<String> {
     deliveries.iter().map(|d| String::from_utf8_lossy(d.message.body()).into_owned()).collect()
 }
 

@@ -1,8 +1,11 @@
 //! What was under way when a host was killed.
 
+use std::path::Path;
 use std::time::Duration;
 
-use warrenmq::client::{BatchPublishing, Channel, Publish, QueueOptions, Settle};
+use warrenmq::client::{BatchPublishing, Channel, Connection, ConsumeOptions, Publish, QueueOptions, Settle};
+use warrenmq::error::Kind;
+use warrenmq::wire::{PropertiesView, Table, Value};
 
 use crate::door::Door;
 use crate::local::{Host, durable, persistent, url};
@@ -97,4 +100,141 @@ fn a_channel_that_takes_the_number_of_one_that_is_closed_is_another_publisher() 
     let lost: Publish<'_> = persistent("kept", b"second");
     assert!(outcome(channel.publish(lost).unwrap()).unwrap().routed);
     assert_eq!(ready(&channel, "kept"), 4);
+}
+
+/// A transactional channel, and another of the same connection.
+fn transaction(folder: &Path) -> (Connection, Channel, Channel) {
+    let connection = open(&url(folder));
+    let (channel, other) = (run(connection.channel()).unwrap(), run(connection.channel()).unwrap());
+    run(channel.declare_queue("kept", false, durable())).unwrap();
+    run(channel.tx_select()).unwrap();
+    (connection, channel, other)
+}
+
+fn publish_uncommitted(channel: &Channel, body: &str) {
+    outcome(channel.publish(persistent("kept", body.as_bytes())).unwrap()).unwrap();
+}
+
+#[test]
+fn a_transaction_that_its_host_took_along_is_refused_at_the_commit_and_the_next_one_takes_effect() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let host = Host::of(folder.path());
+    let (_connection, channel, other) = transaction(folder.path());
+    publish_uncommitted(&channel, "before");
+    drop(host);
+    assert_eq!(ready(&other, "kept"), 0); // the next host is there
+    publish_uncommitted(&channel, "after");
+    let error = run(channel.tx_commit()).unwrap_err();
+    assert_eq!((error.kind(), error.operation()), (Kind::Nacked, "tx.commit"));
+    assert!(error.reason().contains("nothing of it took effect"), "{error}");
+    assert_eq!(ready(&other, "kept"), 0);
+
+    publish_uncommitted(&channel, "dropped");
+    run(channel.tx_rollback()).unwrap();
+    publish_uncommitted(&channel, "again");
+    assert!(run(channel.tx_commit()).unwrap().is_empty());
+    assert_eq!(bodies(&take(&consume(&other, "kept"), 1)), ["again"]);
+}
+
+#[test]
+fn a_transaction_that_is_empty_when_the_host_goes_is_none_that_is_lost() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let host = Host::of(folder.path());
+    let (_connection, channel, other) = transaction(folder.path());
+    publish_uncommitted(&channel, "before");
+    run(channel.tx_commit()).unwrap();
+    drop(host);
+    assert_eq!(ready(&other, "kept"), 1); // the next host is there
+    publish_uncommitted(&channel, "after");
+    run(channel.tx_commit()).unwrap();
+    assert_eq!(ready(&other, "kept"), 2);
+}
+
+#[test]
+fn a_transaction_that_acknowledges_what_comes_again_is_refused() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let host = Host::of(folder.path());
+    let (_connection, channel, other) = transaction(folder.path());
+    send(&other, "kept", "task");
+    let consumer = consume(&channel, "kept");
+    let task = take(&consumer, 1);
+    drop(host);
+    run(other.declare_queue("kept", false, durable())).unwrap(); // the next host is there
+    publish_uncommitted(&channel, "result");
+    channel.settle(&[(task[0].tag, false)], Settle::Ack).unwrap();
+    assert_eq!(run(channel.tx_commit()).unwrap_err().kind(), Kind::Nacked);
+}
+
+#[test]
+fn a_commit_whose_answer_went_with_the_host_is_in_doubt() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let host = Host::of(folder.path());
+    let door = Door::of(folder.path());
+    let (connection, channel, _) = transaction(folder.path());
+    publish_uncommitted(&channel, "in doubt");
+    door.silence();
+    let other = open(&url(folder.path()));
+    let other = run(other.channel()).unwrap();
+    let commit = {
+        let channel = channel.clone();
+        std::thread::spawn(move || run(channel.tx_commit()))
+    };
+    await_stored(&other, "kept", 1);
+    drop(host);
+    let error = commit.join().unwrap().unwrap_err();
+    assert_eq!(error.kind(), Kind::Timeout);
+    assert!(error.reason().contains("whether the transaction took effect is not known"), "{error}");
+    publish_uncommitted(&channel, "next");
+    run(channel.tx_commit()).unwrap();
+    assert_eq!(ready(&run(connection.channel()).unwrap(), "kept"), 2);
+}
+
+#[test]
+fn deliveries_can_be_put_off_after_a_failover_too() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let host = Host::of(folder.path());
+    let connection = open(&url(folder.path()));
+    let (channel, other) = (run(connection.channel()).unwrap(), run(connection.channel()).unwrap());
+    let arguments = Table(vec![("x-consumer-timeout".into(), Value::I32(500))]);
+    run(channel.declare_queue("kept", false, QueueOptions { arguments, ..durable() })).unwrap();
+    run(channel.qos(2, false)).unwrap(); // what lapses goes to another consumer
+    let consumer = consume(&channel, "kept");
+    for body in [&b"a"[..], b"b"] {
+        outcome(channel.publish(persistent("kept", body)).unwrap()).unwrap();
+    }
+    let before = take(&consumer, 2);
+    drop(host);
+    let after = take(&consumer, 2);
+    run(channel.extend(before[1].tag, 1)).unwrap(); // of which nobody knows any more
+    run(channel.extend(after[0].tag, 3_600_000)).unwrap();
+    let again = take(&consume(&other, "kept"), 1);
+    assert_eq!((bodies(&after), bodies(&again)), (vec!["a".into(), "b".into()], vec!["b".to_owned()]));
+    assert_eq!(ready(&other, "kept"), 0);
+}
+
+#[test]
+fn a_call_that_is_under_way_is_answered_by_way_of_the_next_host() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let host = Host::of(folder.path());
+    let (asking, serving) = (open(&url(folder.path())), open(&url(folder.path())));
+    let (asker, server) = (run(asking.channel()).unwrap(), run(serving.channel()).unwrap());
+    run(server.declare_queue("requests", false, QueueOptions::default())).unwrap();
+    let requests = consume(&server, "requests");
+    let pseudo = "amq.rabbitmq.reply-to";
+    let options = ConsumeOptions { queue: pseudo, no_ack: true, ..ConsumeOptions::default() };
+    let replies = run(asker.consume(&options)).unwrap();
+    let properties = PropertiesView::EMPTY.with_reply_to(pseudo);
+    let ask = |body| {
+        let request = Publish { properties: &properties, ..publish("requests", body) };
+        assert!(outcome(asker.publish(request).unwrap()).unwrap().routed);
+        let request = take(&requests, 1).remove(0);
+        request.message.properties().reply_to().unwrap().to_owned()
+    };
+    let address = ask(b"1");
+    drop(host);
+    send(&server, &address, "one");
+    assert_eq!(bodies(&take(&replies, 1)), ["one"]);
+    let address = ask(b"2");
+    send(&server, &address, "two");
+    assert_eq!(bodies(&take(&replies, 1)), ["two"]);
 }

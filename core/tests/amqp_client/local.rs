@@ -192,21 +192,6 @@ fn confirmed_messages_outlive_host_after_host() {
 }
 
 #[test]
-fn a_transaction_ends_with_its_host() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let host = Host::of(folder.path());
-    let (connection, channel, name) = queue(&url(folder.path()));
-    run(channel.tx_select()).unwrap();
-    send(&channel, &name, "uncommitted");
-    let other = run(connection.channel()).unwrap();
-    drop(host);
-    assert_eq!(run(other.declare_queue(&name, true, QueueOptions::default())).unwrap().messages, 0);
-    let error = run(channel.tx_commit()).unwrap_err();
-    assert_eq!(error.kind(), Kind::Closed);
-    assert!(error.to_string().contains("the transaction was lost"), "{error}");
-}
-
-#[test]
 fn who_comes_after_a_host_that_was_killed_hosts_himself() {
     let folder = tempfile::TempDir::new().unwrap();
     drop(Host::of(folder.path()));

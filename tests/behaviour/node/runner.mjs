@@ -2,37 +2,9 @@
 //
 //     node runner.mjs warrenmq|amqplib
 import { createInterface } from 'node:readline'
+import { Player } from './player.mjs'
 
-const { Session, errorOf } = await import(`./${process.argv[2]}_session.mjs`)
-const sessions = new Map()
-
-async function carryOut({ role, do: verb, ...step }) {
-  switch (verb) {
-    case 'open':
-      sessions.set(role, await Session.open(step))
-      return
-    case 'reset':
-      for (const session of sessions.values()) await session.close()
-      sessions.clear()
-      return
-    case 'close': {
-      const session = sessions.get(role)
-      sessions.delete(role)
-      return session.close()
-    }
-    default:
-      return sessions.get(role)[verb](step)
-  }
-}
-
+const player = new Player(process.argv[2])
 for await (const line of createInterface({ input: process.stdin })) {
-  const step = JSON.parse(line)
-  let answer
-  try {
-    answer = { value: (await carryOut(step)) ?? null }
-  } catch (error) {
-    const known = errorOf(sessions.get(step.role)?.failure ?? error)
-    answer = known ? { error: known } : { crash: error.stack }
-  }
-  process.stdout.write(`${JSON.stringify(answer)}\n`)
+  process.stdout.write(`${JSON.stringify(await player.answer(JSON.parse(line)))}\n`)
 }

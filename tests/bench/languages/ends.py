@@ -95,7 +95,7 @@ def warrenmq_call(mq, part):
 
 
 def warrenmq_serve(mq, part):
-    mq.serve(part["queue"], lambda body: body)
+    mq.serve(part["queue"], lambda body, _message: body)
     go()
     sys.stdin.readline()
 

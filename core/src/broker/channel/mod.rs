@@ -23,8 +23,8 @@ use super::arguments::check_consumer;
 use super::consumer::{Consumer, Terms, Turn};
 use super::names;
 use super::outbox::{Batch, Outbox, Outlet, Settle, Wakes, resume};
-use super::queue::{Offset, Queue, QueueOptions};
-use super::replies::{PREFIX, PSEUDO_QUEUE};
+use super::queue::{Offset, Queue};
+use super::replies::{self, PSEUDO_QUEUE};
 use super::session::Shared;
 use crate::auth::{Right, Seat};
 use crate::error::{Error, Kind, Result};
@@ -192,11 +192,9 @@ impl Channel {
         if self.publisher.reply_queue.is_some() {
             return refuse("reply consumer already set");
         }
-        let name = names::generate(PREFIX);
-        let vhost = &self.session.vhost;
-        let (options, policy) = (QueueOptions::default(), Table::default());
-        let queue = Queue::new(&name, vhost, options, &policy, Some(self.session.id), None)?;
-        vhost.replies.add(&queue);
+        let name = replies::name(self.publisher.origin.map(|origin| origin.publisher));
+        let (vhost, session) = (&self.session.vhost, self.session.id);
+        let queue = vhost.replies.add(&name, || vhost.hidden_queue(&name, Some(session)))?;
         self.publisher.reply_queue = Some(queue.name.clone());
         Ok(queue)
     }

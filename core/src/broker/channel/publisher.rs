@@ -205,6 +205,9 @@ impl Channel {
                 self.flush(wakes);
             }
             if key == EXTEND {
+                if again {
+                    return Ok(true); // the delivery came from the broker that is gone
+                }
                 return self.extend_by_message(view).map(|()| true);
             }
             if mandatory {
@@ -289,7 +292,7 @@ impl Channel {
         }
         let vhost = &self.session.vhost;
         if exchange.is_empty()
-            && let Some(queue) = vhost.replies.get(routing_key)
+            && let Some(queue) = vhost.replies.find(routing_key, || vhost.hidden_queue(routing_key, None))?
         {
             return Ok(Routed { route: Arc::from([queue]), answers: true, blind, histories: Vec::new() });
         }

@@ -202,3 +202,37 @@ fn where_the_store_cannot_tell_nothing_is_lost() {
     site.shelf.first_line().broken.store(false, Relaxed);
     assert_eq!(site.drain("q"), [('a', false), ('a', true)]);
 }
+
+const PSEUDO_QUEUE: &str = "amq.rabbitmq.reply-to";
+
+/// Asks by direct reply-to; the name to answer to.
+fn ask(site: &mut Site) -> String {
+    let options = ConsumeOptions { queue: PSEUDO_QUEUE, no_ack: true, ..ConsumeOptions::default() };
+    site.channel.consume(&options, &mut Wakes::default()).unwrap();
+    site.send("", "q", &crate::wire::PropertiesView::EMPTY.with_reply_to(PSEUDO_QUEUE), b"?");
+    let request = site.reader.get("q", true, &mut Wakes::default()).unwrap().unwrap();
+    request.message.properties().reply_to().unwrap().to_owned()
+}
+
+#[test]
+fn who_was_asked_before_answers_the_asker_who_goes_on_under_the_same_name() {
+    let mut site = Site::new();
+    site.queue("q", &[]);
+    let address = ask(&mut site);
+    site.fail_over(1, 0);
+    assert!(send(&mut site.reader, "", &address, b"1"), "the asker is still to come");
+    assert_eq!(ask(&mut site), address);
+    assert!(send(&mut site.reader, "", &address, b"2"));
+    assert_eq!(bodies(&site.channel), *b"12");
+}
+
+#[test]
+fn answers_wait_for_an_asker_only_while_he_may_come() {
+    let mut site = Site::new();
+    site.queue("q", &[]);
+    let address = ask(&mut site);
+    site.fail_over(1, 0);
+    assert!(!send(&mut site.reader, "", "amq.rabbitmq.reply-to.g1h2AAAAAAAAAAAAAAAAAA", b"!"));
+    site.clock.advance(std::time::Duration::from_secs(10));
+    assert!(!send(&mut site.reader, "", &address, b"!"));
+}

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -23,7 +24,7 @@ use crate::client::ledger::Ledger;
 use crate::client::mailbox::Mailbox;
 use crate::error::{Error, Kind, Result};
 use crate::server::resume;
-use crate::wire::{Method, ShortString, basic, channel, confirm};
+use crate::wire::{Method, ShortString, basic, channel, confirm, tx};
 
 /// How long closing waits for the confirms of what was published.
 const FLUSH: Duration = Duration::from_secs(10);
@@ -249,19 +250,10 @@ impl Channel {
         self.opened.store(true, SeqCst);
     }
 
-    /// What cannot be taken up again by another broker ends.
-    pub(super) fn lose_transaction(&self) {
-        if self.window.lock().mode == Mode::Transactional {
-            let reason = "the transaction was lost with the process that hosted the broker";
-            self.reason.lock().get_or_insert_with(|| Error::new(Kind::Closed, "channel", reason));
-            self.shut();
-            self.connection.forget(self.number);
-        }
-    }
-
     /// Adds to the line what makes a channel of a new connection go on where this one was. Whoever calls keeps
     /// everybody else from adding anything.
     pub(super) fn replay(&self) {
+        self.doubt_commits();
         let line = &self.connection.line;
         let mut calls = self.calls.lock();
         let mut window = self.window.lock();
@@ -284,6 +276,10 @@ impl Channel {
                 methods.push(Method::BasicConsume(consume.clone()));
             }
             methods.extend(each.map(|count| qos(count, false)));
+            if window.mode == Mode::Transactional {
+                ledger.begin();
+                methods.push(Method::TxSelect(tx::Select {}));
+            }
         }
         calls.waiting.retain(|call| !call.restores);
         for method in methods.into_iter().rev() {
@@ -307,6 +303,22 @@ impl Channel {
             (call.give_up)(error.on(&*call.entity).caused_by(why.clone()));
         }
         self.window.lock().give_up(why);
+    }
+
+    /// Tells who waits for a commit that nobody knows what became of it. The next host would commit nothing.
+    fn doubt_commits(&self) {
+        let is_commit = |call: &Call| matches!(call.method, Method::TxCommit(_));
+        let doubted: VecDeque<Call> = {
+            let mut calls = self.calls.lock();
+            let (commits, others) = mem::take(&mut calls.waiting).into_iter().partition(is_commit);
+            calls.waiting = others;
+            commits
+        };
+        for call in doubted {
+            let reason = "the process that hosted the broker ended before it answered: \
+                          whether the transaction took effect is not known";
+            (call.give)(Err(Error::new(Kind::Timeout, call.operation, reason)));
+        }
     }
 
     /// Whether an answer or a confirm is awaited.

@@ -13,6 +13,7 @@ use crate::client::driver::{
     Answer, BatchOutcome, BatchPublishing, ChannelDriver, ConsumerDriver, Outcome, Publishing, ends, now,
     on_exchange, on_queue, or_now,
 };
+use crate::client::ledger::Tags;
 use crate::client::{ConsumeOptions, ExchangeOptions, Get, Publish, QueueInfo, QueueOptions, Settle};
 use crate::error::{Error, Kind, Result};
 use crate::server::output::Output;
@@ -76,6 +77,13 @@ fn check(publish: &Publish<'_>) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// What a commit says when the host is gone that knew of the transaction.
+fn lost_transaction() -> Error {
+    let reason =
+        "the transaction was lost with the process that hosted the broker: nothing of it took effect";
+    Error::new(Kind::Nacked, "tx.commit", reason).advise("do it again; the channel goes on")
 }
 
 impl Handle {
@@ -397,6 +405,10 @@ impl ChannelDriver for Handle {
         self.0.0.settle(tags, how)
     }
 
+    fn broker_tag(&self, tag: u64) -> Option<u64> {
+        self.0.0.broker_tag(tag)
+    }
+
     /// By a `basic.nack` of everything known: `basic.recover` has no tag, so that what is in the mailboxes could not be
     /// told from what came after it.
     fn recover(&self) -> Answer<()> {
@@ -430,20 +442,41 @@ impl ChannelDriver for Handle {
 
     fn tx_commit(&self) -> Answer<Vec<usize>> {
         let channel = &self.0.0;
+        let (began, is_lost) = {
+            let mut window = channel.window.lock();
+            let began = window.close_transaction();
+            (began, window.is_lost(began))
+        };
+        if is_lost {
+            // What came after the failover was to take effect together with what is lost.
+            drop(self.tx_rollback());
+            return now(Err(lost_transaction()));
+        }
         let is_transactional = channel.window.lock().mode == Mode::Transactional;
         if is_transactional {
             channel.ledger.lock().begin();
         }
         let committed = channel.clone();
-        channel.call("tx.commit", String::new(), &Method::TxCommit(tx::Commit {}), move |reply| match reply {
-            Reply::Method(Method::TxCommitOk(_)) => Some(committed.window.lock().end_transaction()),
+        let commit = Method::TxCommit(tx::Commit {});
+        let answer = channel.call("tx.commit", String::new(), &commit, move |reply| match reply {
+            Reply::Method(Method::TxCommitOk(_)) => {
+                let mut window = committed.window.lock();
+                let unrouted = window.end_transaction();
+                // It was asked for when the host was gone, and the next one has committed nothing.
+                Some(if window.is_lost(began) { Err(lost_transaction()) } else { Ok(unrouted) })
+            }
             _ => None,
-        })
+        });
+        Box::pin(async { answer.await? })
     }
 
     fn tx_rollback(&self) -> Answer<()> {
         let channel = &self.0.0;
-        let is_transactional = channel.window.lock().mode == Mode::Transactional;
+        let is_transactional = {
+            let mut window = channel.window.lock();
+            window.close_transaction();
+            window.mode == Mode::Transactional
+        };
         if is_transactional {
             channel.ledger.lock().roll_back();
         }
@@ -483,21 +516,29 @@ impl super::channel::Channel {
             // Held while the frames are added, so that they keep the order of the ledger.
             let mut ledger = self.ledger.lock();
             let tags = ledger.settle(tags);
-            self.send_settled(&tags, how);
+            let is_transactional = ledger.is_transactional();
+            let gone = self.send_settled(&tags, how);
+            drop(ledger);
+            if is_transactional {
+                self.window.lock().settled_uncommitted(gone);
+            }
         }
         self.connection.line.flush();
         Ok(())
     }
 
-    fn send_settled(&self, tags: &[(u64, bool)], how: Settle) {
+    /// The tag by which the broker knows a delivery. None when that went with a host that is gone: it comes again.
+    fn broker_tag(&self, tag: u64) -> Option<u64> {
         let base = self.tag_base.load(SeqCst);
-        // What went with a host that is gone comes again.
-        let known = tags.iter().filter_map(|&(tag, multiple)| match tag.checked_sub(base) {
-            Some(tag) if tag > 0 || base == 0 => Some((tag, multiple)),
-            _ => None,
-        });
+        tag.checked_sub(base).filter(|tag| *tag > 0 || base == 0)
+    }
+
+    /// Whether some of them went with a host that is gone.
+    fn send_settled(&self, tags: &[(u64, bool)], how: Settle) -> bool {
+        let known: Tags =
+            tags.iter().filter_map(|&(tag, multiple)| Some((self.broker_tag(tag)?, multiple))).collect();
         self.connection.line.add(|out| {
-            for (tag, multiple) in known {
+            for &(tag, multiple) in &known {
                 match how {
                     Settle::Ack => out.ack(self.number, tag, multiple),
                     Settle::Reject | Settle::Requeue => {
@@ -508,5 +549,6 @@ impl super::channel::Channel {
                 }
             }
         });
+        known.len() < tags.len()
     }
 }

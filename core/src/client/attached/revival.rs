@@ -5,6 +5,7 @@
 //! calls that were not answered and publishes that were not confirmed are sent again; the new host is told
 //! which these are, and keeps those that had been stored once ([`crate::broker::Resume`]). Deliveries that were not
 //! settled come again, and the acknowledgements of those that were taken before are dropped.
+//! Transactions are lost, which their commits say.
 
 use std::path::Path;
 use std::pin::pin;
@@ -47,7 +48,6 @@ pub(super) async fn revive(shared: &Arc<Shared>, directory: &Path) -> Result<(Re
     };
     shared.note_life();
     let Socket { reader, writer, buffer } = socket;
-    shared.all_channels().iter().for_each(|channel| channel.lose_transaction());
     let replay = || shared.all_channels().iter().for_each(|channel| channel.replay());
     shared.line.go_up(writer, frame_max, replay);
     shared.listen_as_host();

@@ -144,6 +144,10 @@ pub(super) struct Window {
     returns: Returns,
     /// In a transaction, which messages no queue took, counted from 0.
     unrouted: Vec<usize>,
+    /// How many hosts are gone.
+    hosts: u64,
+    /// How many were when the transaction began; none while it is empty.
+    began: Option<u64>,
     /// To be told when nothing is under way.
     idle: Vec<oneshot::Sender<()>>,
 }
@@ -163,6 +167,7 @@ impl Window {
 
     /// Numbers a message that is to be committed.
     pub(super) fn number_uncommitted(&mut self, publish: &Publish<'_>) {
+        self.began.get_or_insert(self.hosts);
         self.published += 1;
         self.returns.published(self.published, Content::of(publish));
     }
@@ -215,6 +220,23 @@ impl Window {
         if let Some(number) = self.returns.came_back(content) {
             self.unrouted(number);
         }
+    }
+
+    /// Notes that the transaction settles deliveries; some of them `gone`, with the host that they came from.
+    pub(super) fn settled_uncommitted(&mut self, gone: bool) {
+        let host = self.hosts.saturating_sub(gone.into());
+        let began = self.began.get_or_insert(host);
+        *began = host.min(*began);
+    }
+
+    /// The transaction is to end; with which host it began.
+    pub(super) fn close_transaction(&mut self) -> Option<u64> {
+        self.began.take()
+    }
+
+    /// Whether a transaction that began so is lost, or some of it: the host is another.
+    pub(super) fn is_lost(&self, began: Option<u64>) -> bool {
+        began.is_some_and(|began| began != self.hosts)
     }
 
     /// Which messages of the transaction that ends with this no queue took.
@@ -286,6 +308,11 @@ impl Window {
 
     /// What is to be sent again to a broker that knows nothing of what is under way, and begins to count anew.
     pub(super) fn replay(&mut self) -> Vec<Bytes> {
+        self.hosts += 1;
+        if self.mode == Mode::Transactional {
+            self.end_transaction();
+            return Vec::new();
+        }
         self.base = self.settled;
         self.ahead.clear();
         let mut again = Vec::new();

@@ -12,6 +12,7 @@ use super::channel::{EmbeddedChannel, channel_closed};
 use crate::broker::{self, Event, Outlet, Wakes};
 use crate::client::driver::{Answer, Bell, ChannelDriver, ConsumerDriver, now};
 use crate::client::inbox::Doorbell;
+use crate::client::patience::Patience;
 use crate::client::{ConsumeOptions, Delivery};
 use crate::error::{Error, Kind, Result};
 
@@ -46,7 +47,8 @@ impl EmbeddedChannel {
         let registered = self.act("basic.consume", |channel, wakes| channel.consume(options, wakes))?;
         let mailbox = Arc::<Mutex<Mailbox>>::default();
         mailboxes.insert(registered.consumer, mailbox.clone());
-        Ok(Arc::new(EmbeddedConsumer { channel, tag: registered.tag, mailbox }))
+        let patience = Patience::default();
+        Ok(Arc::new(EmbeddedConsumer { channel, tag: registered.tag, mailbox, patience }))
     }
 
     /// Moves up to `max` deliveries into `into`: those in the mailbox `mine`, then those in the outbox. What
@@ -99,6 +101,7 @@ struct EmbeddedConsumer {
     channel: Arc<EmbeddedChannel>,
     tag: Arc<str>,
     mailbox: Arc<Mutex<Mailbox>>,
+    patience: Patience,
 }
 
 impl EmbeddedConsumer {
@@ -152,7 +155,15 @@ impl ConsumerDriver for EmbeddedConsumer {
         }
     }
 
+    fn look(&self) -> bool {
+        self.patience.look(|| self.something())
+    }
+
     fn wait(&self, timeout: Option<Duration>) -> bool {
+        let hurried = timeout.is_some_and(|timeout| timeout.is_zero());
+        if !hurried && self.look() {
+            return true;
+        }
         self.channel.inbox.doorbell.wait(timeout, || self.something())
     }
 

@@ -1,0 +1,83 @@
+//! Looking for what may come any moment, before sleep.
+//!
+//! To wake a thread that sleeps takes 10 to 30 µs; a request to another thread and its answer wake two. Who has found
+//! for a while that what it waits for comes sooner than that looks for it instead. Every look lets others go first, so
+//! that on a busy machine looking costs little, and who looks in vain does so ever more seldom.
+
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long one looks.
+const SPAN: Duration = Duration::from_micros(50);
+/// In vain so many times in a row, and looking is left out 2, 4, 8 … and at last 64 times.
+const VAIN: u32 = 6;
+/// Threads that may look at a time: request and response take two.
+const FEW: usize = 2;
+
+static LOOKING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether looking is worth while in one place.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    /// Times in a row that nothing came.
+    vain: AtomicU32,
+    /// Times that looking is still left out.
+    left_out: AtomicU32,
+}
+
+impl Patience {
+    /// Looks whether something is there, for a short time if that has been worth while.
+    pub(super) fn look(&self, there: impl Fn() -> bool) -> bool {
+        let others = LOOKING.fetch_add(1, Relaxed);
+        let found = others < FEW && self.look_alone(there);
+        LOOKING.fetch_sub(1, Relaxed);
+        found
+    }
+
+    fn look_alone(&self, there: impl Fn() -> bool) -> bool {
+        if self.left_out.fetch_update(Relaxed, Relaxed, |times| times.checked_sub(1)).is_ok() {
+            return false;
+        }
+        let begin = Instant::now();
+        while !there() {
+            if begin.elapsed() >= SPAN {
+                let vain = (self.vain.load(Relaxed) + 1).min(VAIN);
+                self.vain.store(vain, Relaxed);
+                self.left_out.store(1 << vain, Relaxed);
+                return false;
+            }
+            thread::yield_now();
+        }
+        self.vain.store(0, Relaxed);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn who_looks_in_vain_looks_ever_more_seldom_until_something_comes_again() {
+        let (patience, looks) = (Patience::default(), Cell::new(0));
+        let vain_until = |left_out: u32| {
+            looks.set(0);
+            let nothing = || {
+                looks.set(looks.get() + 1);
+                false
+            };
+            assert!(!patience.look_alone(nothing) && looks.get() > 0);
+            looks.set(0);
+            for _ in 0..left_out {
+                assert!(!patience.look_alone(nothing));
+            }
+            assert_eq!(looks.get(), 0, "left out {left_out} times");
+        };
+        [2, 4, 8, 16, 32, 64, 64].into_iter().for_each(vain_until);
+        let third = || looks.replace(looks.get() + 1) == 2;
+        assert!(patience.look_alone(third));
+        [2, 4].into_iter().for_each(vain_until);
+    }
+}
