@@ -92,7 +92,7 @@ failover: build-python build-node tests/node_modules ## Kill, stop and restart p
 
 # --- look after ---
 
-.PHONY: lint bench fuzz fuzz-methods clean
+.PHONY: lint bench leaks fuzz fuzz-methods clean
 lint: build-python build-node ## Check formats, lints, types and stubs
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -106,6 +106,11 @@ bench: build tests/node_modules ## Measure against RabbitMQ, where it is install
 	    --also '$(VENV)/python bindings-python/bench/inproc.py' \
 	    --also 'node bindings-node/bench/inproc.mjs' \
 	    --also 'node tests/twins/bench.mjs'
+
+leaks: ## Look for memory that is never given back, in a host and in an attached process (needs valgrind)
+	cargo build --locked -p warrenmq --example leaks
+	valgrind --trace-children=yes --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
+	    --error-exitcode=1 target/debug/examples/leaks
 
 fuzz: ## Fuzz the codec for five minutes (needs a nightly toolchain and cargo-fuzz)
 	cd core && cargo +nightly fuzz run codec -- -max_total_time=300

@@ -125,6 +125,6 @@ def test_what_is_closed_gives_back_its_descriptors_and_threads(play, tmp_path):
     patience = time.monotonic() + 20
     while not given_back() and time.monotonic() < patience:
         time.sleep(0.05)
-    assert given_back(), (descriptors, had("fd"), threads, had("task"), [thread.name for thread in threading.enumerate()])
+    assert given_back(), (descriptors, had("fd"), threads, had("task"), threading.enumerate())
     other.communicate()
     """)
