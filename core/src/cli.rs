@@ -271,6 +271,7 @@ impl Serve {
             _ = interrupt.recv() => {}
         }
         tracing::info!("stopping");
+        host.iter().for_each(Host::leave);
         if let Some(server) = local {
             server.stop().await;
         }

@@ -7,6 +7,7 @@
 //! | `format` | what this is, and the version of its layout |
 //! | `definitions` | virtual hosts, users, queues and so on: [`DefinitionStore`](super::DefinitionStore) |
 //! | `control` | a socket at which the process that has the directory takes requests, such as for a backup or what `warrenmq status` shows |
+//! | `handover` | what the process that had the directory until now gave along to the next one |
 //! | `queues`, `trash` | messages: a folder for each queue, by its number; those that are being deleted |
 
 use std::fs::{DirBuilder, File, OpenOptions};

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `directory` | a broker's directory: its layout, its version, and that one process has it |
 //! | `definitions` | virtual hosts, users, permissions, policies, exchanges, queues and bindings, in `redb` |
+//! | `handover` | what a host gives along to the next one |
 //! | `reconcile` | that messages and definitions belong together |
 //! | `format` | every byte of every file of messages |
 //! | [`disk`] | what is asked of a file system |
@@ -30,6 +31,7 @@ mod directory;
 pub mod disk;
 mod folders;
 mod format;
+pub(crate) mod handover;
 mod line;
 mod reconcile;
 mod records;

@@ -195,7 +195,7 @@ impl Channel {
         let name = names::generate(PREFIX);
         let vhost = &self.session.vhost;
         let (options, policy) = (QueueOptions::default(), Table::default());
-        let queue = Queue::new(&name, vhost, options, &policy, Some(self.session.id), None)?;
+        let queue = Queue::new(&name, vhost, options, &policy, Some(self.session.id), None, None)?;
         vhost.replies.add(&queue);
         self.publisher.reply_queue = Some(queue.name.clone());
         Ok(queue)
@@ -222,7 +222,7 @@ impl Channel {
         if self.publisher.reply_queue.as_ref() == Some(&queue.name) {
             self.session.vhost.replies.remove(&queue.name);
             self.publisher.reply_queue = None;
-        } else if last && queue.options.auto_delete {
+        } else if last && queue.goes_unused() {
             self.session.vhost.drop_queue(queue, wakes);
             self.session.disown(queue);
         } else {
@@ -305,7 +305,7 @@ impl Channel {
         for consumer in &consumers {
             self.outbox.lock().slots.remove(consumer.slot);
             let queue = &consumer.queue;
-            if queue.options.auto_delete && queue.info().consumers == 0 {
+            if queue.goes_unused() {
                 self.session.vhost.drop_queue(queue, wakes);
                 self.session.disown(queue);
             } else {
