@@ -46,7 +46,7 @@ impl Host {
     }
 
     /// By SIGKILL, or in good order.
-    fn end(&mut self, killed: bool) {
+    pub(crate) fn end(&mut self, killed: bool) {
         let how = if killed { Signal::KILL } else { Signal::TERM };
         let _ = kill_process(Pid::from_child(&self.0), how); // it may have ended, as somebody else hosts
         self.0.wait().expect("it ends");

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // a test that fails may panic
 
 mod brokers;
+mod handover;
 mod local;
 mod scenarios;
 
