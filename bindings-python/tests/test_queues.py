@@ -209,7 +209,9 @@ def test_the_close_event_comes_once_and_says_that_this_side_closed(mq):
 
 
 def test_an_unknown_event_is_refused(mq):
-    with pytest.raises(ValueError, match="none of close, blocked, unblocked, unresponsive, responsive, reconnected, return"):
+    with pytest.raises(
+        ValueError, match="none of close, blocked, unblocked, unresponsive, responsive, reconnected, return"
+    ):
         mq.on("party", print)
 
 

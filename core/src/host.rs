@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
 
 use crate::broker::store::Store;
 use crate::broker::{Alarm, Broker, Definitions, Options};
@@ -12,6 +13,10 @@ use crate::status::Report;
 use crate::storage::backup::{self, Copied};
 use crate::storage::disk::RealDisk;
 use crate::storage::{self, DefinitionStore, Directory, Messages, handover, reconcile};
+
+/// How long connections may take to end when the host does, and how often one looks.
+const PATIENCE: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_micros(500);
 
 /// A broker with its directory. Dropping it brings everything to the disk and gives the directory back.
 #[derive(Debug)]
@@ -110,6 +115,23 @@ impl Host {
         }
     }
 
+    /// As [`Host::close`], once nobody is connected any more, and gives the directory back.
+    ///
+    /// # Errors
+    /// As [`Host::close`].
+    pub fn close_and_give_back(self) -> Result<()> {
+        self.wait_for_sessions();
+        self.close()
+    }
+
+    /// What their channels had not acknowledged goes back into the queues when connections end.
+    fn wait_for_sessions(&self) {
+        let began = Instant::now();
+        while self.broker.has_sessions() && began.elapsed() < PATIENCE {
+            std::thread::sleep(LOOK);
+        }
+    }
+
     /// Brings everything to the disk. What is published from now on is refused.
     ///
     /// # Errors
@@ -152,6 +174,9 @@ impl Requests for Desk {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        if self.leaving.load(Relaxed) {
+            self.wait_for_sessions();
+        }
         if let Err(error) = self.close() {
             tracing::error!(%error, "not everything could be brought to the disk");
         }

@@ -3,6 +3,7 @@
 //! | where | what |
 //! |---|---|
 //! | `directory` | a broker's directory: its layout, its version, and that one process has it |
+//! | `place` | where that may be, and whose it has to be |
 //! | `definitions` | virtual hosts, users, permissions, policies, exchanges, queues and bindings, in `redb` |
 //! | `handover` | what a host gives along to the next one |
 //! | `reconcile` | that messages and definitions belong together |
@@ -33,6 +34,7 @@ mod folders;
 mod format;
 pub(crate) mod handover;
 mod line;
+mod place;
 mod reconcile;
 mod records;
 mod segment;
