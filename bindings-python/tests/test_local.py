@@ -187,9 +187,9 @@ def test_a_host_that_ends_hands_over_messages_that_are_not_durable(url):
     program = """if True:
         import sys, warrenmq
         mq = warrenmq.connect(sys.argv[1])
-        mq.queue("passing")
+        passing = mq.queue("passing")
         for number in range(10):
-            mq.exchange("").send(number, "passing", persistent=False)
+            passing.send(number, persistent=number % 2 == 0)
         print("sent", flush=True)
         sys.stdin.read()
         {end}
