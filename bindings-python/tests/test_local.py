@@ -1,10 +1,13 @@
 """`local:PATH`: what is durable is there again, and processes share it."""
 
+import json
 import os
+import queue
 import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -60,7 +63,7 @@ def other(url):
         yield process
         process.send_signal(signal.SIGCONT)
         process.stdin.close()
-        assert process.wait(20) == 0
+        assert process.wait(20) in (0, -signal.SIGKILL)
 
 
 def test_two_processes_share_a_directory_whoever_was_first(url, other):
@@ -132,3 +135,132 @@ def test_a_child_that_outlives_its_parent_does_not_keep_the_directory(url):
                 assert mq.queue("tasks", durable=True).send("hello").confirmed
         finally:
             os.kill(child, signal.SIGKILL)
+
+
+def test_a_host_that_hangs_is_named_to_who_awaits_something_and_goes_on_where_it_was(url, other):
+    with warrenmq.connect(url, host_timeout=2) as mq:
+        heard = queue.Queue()
+        for event in ("unresponsive", "responsive", "reconnected"):
+            mq.on(event, lambda about, event=event: heard.put((event, about)))
+        tasks = mq.queue("tasks", durable=True)
+        tasks.send("before")
+        other.send_signal(signal.SIGSTOP)
+        begun = time.monotonic()
+        named = f"process {other.pid}, which has the directory, has given no sign of life for 2s"
+        with pytest.raises(errors.Timeout, match=named):
+            tasks.send("unknown")
+        assert time.monotonic() - begun < 5
+        with pytest.raises(errors.Timeout, match=named):
+            tasks.get()
+        event, error = heard.get(timeout=5)
+        assert (event, type(error)) == ("unresponsive", errors.Timeout)
+        assert str(other.pid) in str(error)
+        other.send_signal(signal.SIGCONT)
+        assert heard.get(timeout=10) == ("responsive", None)
+        # What was fetched for nobody is back, and what nobody knew of is there.
+        assert sorted(tasks.get(no_ack=True).text() for _ in range(2)) == ["before", "unknown"]
+        assert mq.call("double", 4, timeout=10) == 8
+        assert heard.empty()
+
+
+def test_when_a_host_that_hangs_is_killed_another_takes_over(url, other):
+    with warrenmq.connect(url, host_timeout=2) as mq:
+        heard = queue.Queue()
+        for event in ("unresponsive", "reconnected"):
+            mq.on(event, lambda _, event=event: heard.put(event))
+        tasks = mq.queue("tasks", durable=True)
+        other.send_signal(signal.SIGSTOP)
+        assert heard.get(timeout=10) == "unresponsive"
+        with pytest.raises(errors.Timeout, match=f"process {other.pid}"):
+            tasks.send("hello")
+        other.kill()
+        assert heard.get(timeout=10) == "reconnected"
+        # It was reported as unknown; what is sent now is not.
+        assert tasks.send("again").confirmed
+        got = [message.text() for message in iter(lambda: tasks.get(no_ack=True), None)]
+        assert got[-1] == "again"
+        assert set(got[:-1]) <= {"hello"}
+        other.wait()
+
+
+def test_a_host_that_ends_hands_over_messages_that_are_not_durable(url):
+    program = """if True:
+        import sys, warrenmq
+        mq = warrenmq.connect(sys.argv[1])
+        passing = mq.queue("passing")
+        for number in range(10):
+            passing.send(number, persistent=number % 2 == 0)
+        print("sent", flush=True)
+        sys.stdin.read()
+        {end}
+    """
+    for end in ("mq.close()", "sys.exit(0)", "pass"):
+        program_ = program.replace("{end}", end)
+        host = subprocess.Popen(
+            [sys.executable, "-c", program_, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        with host:
+            assert host.stdout.readline() == "sent\n"
+            with warrenmq.connect(url) as mq:
+                reconnected = threading.Event()
+                mq.on("reconnected", lambda _, event=reconnected: event.set())
+                passing = mq.queue("passing", passive=True)
+                first = passing.get()
+                assert first.json() == 0
+                host.stdin.close()
+                assert host.wait(20) == 0
+                assert reconnected.wait(10)
+                got = [passing.get(no_ack=True) for _ in range(10)]
+                assert [(message.json(), message.redelivered) for message in got] == [
+                    (number, number == 0) for number in range(10)
+                ]
+                assert passing.get() is None
+
+
+def test_amqp_clients_come_in_where_a_host_listens(url, other):
+    with warrenmq.connect(url, listen="127.0.0.1:0") as mq:
+        assert mq.listening == []  # another process hosts
+        reconnected = threading.Event()
+        mq.on("reconnected", lambda _: reconnected.set())
+        other.stdin.close()
+        assert other.wait(20) == 0
+        assert reconnected.wait(10)
+        mq.queue("tasks", durable=True).send("hello")
+        deadline = time.monotonic() + 10
+        while not mq.listening:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        (address,) = mq.listening
+        with warrenmq.connect(f"amqp://guest:guest@{address}") as client:
+            assert client.queue("tasks", durable=True).get(no_ack=True).text() == "hello"
+        assert f"amqp://{address}" in status(url)["host"]["listening"]
+    with warrenmq.connect(url, listen=["127.0.0.1:0", "127.0.0.1:0"]) as mq:
+        assert len(mq.listening) == 2
+        assert [f"amqp://{address}" for address in mq.listening] == status(url)["host"]["listening"]
+    with pytest.raises(errors.Unsupported):
+        warrenmq.connect("amqp://127.0.0.1:1", listen="127.0.0.1:0")
+
+
+def status(url):
+    told = subprocess.run(
+        [sys.executable, "-m", "warrenmq", "status", "--json", "--over", "0", url.removeprefix("local:")],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return json.loads(told.stdout)
+
+
+def test_the_status_of_a_directory_names_who_hosts_and_who_is_attached(url, other):
+    with warrenmq.connect(url, name="looker") as mq:
+        tasks = mq.queue("tasks", durable=True)
+        tasks.send("hello")
+        told = status(url)
+        assert (told["host"]["process"], told["host"]["version"]) == (other.pid, warrenmq.__version__)
+        assert sys.executable in told["host"]["command"]
+        processes = {one["process"]: one for one in told["attached"]}
+        assert set(processes) == {other.pid, os.getpid()}
+        assert processes[os.getpid()]["name"] == "looker"
+        assert processes[other.pid]["consumers"] == 1
+        queues = {one["name"]: one for one in told["queues"]}
+        assert (queues["tasks"]["ready"], queues["tasks"]["counts"]["published"]) == (1, 1)

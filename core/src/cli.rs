@@ -14,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{JoinSet, block_in_place};
 use tracing_subscriber::EnvFilter;
 
 use crate::broker::{Broker, Options, Profile};
@@ -271,13 +272,21 @@ impl Serve {
             _ = interrupt.recv() => {}
         }
         tracing::info!("stopping");
+        host.iter().for_each(Host::leave);
+        let mut stopping = JoinSet::new();
         if let Some(server) = local {
-            server.stop().await;
+            stopping.spawn(server.stop());
         }
         for server in servers {
-            server.stop().await;
+            stopping.spawn(server.stop());
         }
-        host.map_or(Ok(()), |host| host.close())
+        // Others who wait to host the directory need not wait for clients that take their time to say goodbye.
+        let closed = match host {
+            Some(host) => block_in_place(|| host.close_and_give_back()),
+            None => Ok(()),
+        };
+        while stopping.join_next().await.is_some() {}
+        closed
     }
 
     /// Where data is kept, if it is.

@@ -1,16 +1,22 @@
 //! A broker that lives in a directory.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
 
 use crate::broker::store::Store;
 use crate::broker::{Alarm, Broker, Definitions, Options};
 use crate::control::{Control, Requests};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::status::Report;
 use crate::storage::backup::{self, Copied};
 use crate::storage::disk::RealDisk;
-use crate::storage::{self, DefinitionStore, Directory, Messages, reconcile};
+use crate::storage::{self, DefinitionStore, Directory, Messages, handover, reconcile};
+
+/// How long connections may take to end when the host does, and how often one looks.
+const PATIENCE: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_micros(500);
 
 /// A broker with its directory. Dropping it brings everything to the disk and gives the directory back.
 #[derive(Debug)]
@@ -18,10 +24,12 @@ pub struct Host {
     broker: Arc<Broker>,
     messages: Arc<Messages>,
     definitions: Arc<DefinitionStore>,
+    /// Others are attached, who go on with the next host.
+    leaving: AtomicBool,
     /// None where the file system has no sockets.
     _control: Option<Control>,
     /// Last, as everything else in the directory is to be closed before another process may have it.
-    _directory: Directory,
+    directory: Directory,
 }
 
 impl Host {
@@ -53,9 +61,10 @@ impl Host {
         };
         let messages = Messages::open(Arc::new(RealDisk), directory.path().into(), storage, Box::new(tell))?;
         let messages = Arc::new(messages);
-        reconcile(&messages, &definitions)?;
+        let handover = handover::take(directory.path());
+        reconcile(&messages, &definitions, &handover)?;
         let options = Options { store: Some(messages.clone()), ..options };
-        let broker = Broker::restore(options, definitions.clone())?;
+        let broker = Broker::inherit(options, definitions.clone(), &handover)?;
         let _ = troubled.set(Arc::downgrade(&broker));
         let desk = Desk {
             broker: broker.clone(),
@@ -65,7 +74,14 @@ impl Host {
         };
         let control = Control::listen(directory.path(), desk)
             .inspect_err(|error| tracing::warn!(%error, "other processes can ask nothing of this one"));
-        let host = Host { broker, messages, definitions, _control: control.ok(), _directory: directory };
+        let host = Host {
+            broker,
+            messages,
+            definitions,
+            leaving: AtomicBool::new(false),
+            _control: control.ok(),
+            directory,
+        };
         host.definitions.together(|| match import {
             Some(definitions) => host.broker.import(definitions),
             None if host.definitions.is_new() => host.broker.furnish(),
@@ -88,11 +104,49 @@ impl Host {
         backup::running(&self.messages, &self.definitions, target)
     }
 
+    /// To be called before connections are closed for good. If processes are attached that will take the broker over,
+    /// nothing is handed out any more, and [`Host::close`] gives along to the next host what is transient.
+    pub fn leave(&self) {
+        let own = std::process::id();
+        let processes = self.broker.sessions().into_iter().filter_map(|session| session.client.process);
+        if processes.into_iter().any(|process| process != own) {
+            self.leaving.store(true, Relaxed);
+            self.broker.freeze();
+        }
+    }
+
+    /// As [`Host::close`], once nobody is connected any more, and gives the directory back.
+    ///
+    /// # Errors
+    /// As [`Host::close`].
+    pub fn close_and_give_back(self) -> Result<()> {
+        self.wait_for_sessions();
+        self.close()
+    }
+
+    /// What their channels had not acknowledged goes back into the queues when connections end.
+    fn wait_for_sessions(&self) {
+        let began = Instant::now();
+        while self.broker.has_sessions() && began.elapsed() < PATIENCE {
+            std::thread::sleep(LOOK);
+        }
+    }
+
     /// Brings everything to the disk. What is published from now on is refused.
     ///
     /// # Errors
     /// `ResourceError` when something could not be written.
     pub fn close(&self) -> Result<()> {
+        if self.leaving.swap(false, Relaxed) {
+            let given = self.broker.hand_over().and_then(|handover| {
+                handover::leave(self.directory.path(), &handover).map_err(|error| {
+                    Error::new(Kind::ResourceError, "hand over", error.to_string()).caused_by(error)
+                })
+            });
+            if let Err(error) = given {
+                tracing::error!(%error, "transient messages are given up");
+            }
+        }
         let written = self.messages.close();
         self.definitions.close();
         written
@@ -120,6 +174,9 @@ impl Requests for Desk {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        if self.leaving.load(Relaxed) {
+            self.wait_for_sessions();
+        }
         if let Err(error) = self.close() {
             tracing::error!(%error, "not everything could be brought to the disk");
         }

@@ -430,7 +430,7 @@ class Connection(_Declarer):
 
         ``close``: an `Error`, or None if this side closed it. ``blocked``: the broker's reason for taking no more
         messages. ``unblocked``: None. ``unresponsive``: a `Timeout`, when the process that hosts a directory gives no
-        sign of life; then ``responsive``: None, or ``reconnected``: None, when the process that hosted a directory is gone and the
+        sign of life. ``responsive``: None, when it does again. ``reconnected``: None, when that process is gone and the
         connection goes on with the next one. ``return``: the mandatory `Message` that no queue took. It is called on a
         thread of the connection's own, for ``return`` on the publisher's.
         """

@@ -37,6 +37,7 @@ mod delay;
 mod equivalence;
 mod exchange;
 mod exchanges;
+mod handover;
 mod history;
 mod lasting;
 mod names;
@@ -74,6 +75,7 @@ pub use definitions::{
 };
 pub use delay::DelayedMessage;
 pub use exchange::{BindingInfo, ExchangeInfo, ExchangeOptions};
+pub use handover::Handover;
 pub use outbox::{Delivery, Event, Outbox, Outlet, Settle, Wakes};
 pub use policy::{ApplyTo, Effective, Policy, Side};
 pub use profile::Profile;
@@ -268,6 +270,12 @@ impl fmt::Debug for Broker {
 
 /// Process-wide numbers for queues and exchanges, so that each has an identity beside its name.
 fn next_id() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Relaxed)
+    NEXT_ID.fetch_add(1, Relaxed)
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// What is kept under this number of another process belongs to something of this one now.
+fn skip_id(id: u64) {
+    NEXT_ID.fetch_max(id + 1, Relaxed);
 }

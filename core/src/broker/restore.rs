@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hashbrown::HashMap;
+
 use super::bind::Target;
 use super::definitions::{BindingDefinition, DestinationType};
 use super::exchange::{ExchangeOptions, parse_kind};
+use super::handover::Handover;
 use super::outbox::Wakes;
 use super::policy::Side;
-use super::queue::QueueOptions;
+use super::queue::{Inherited, QueueOptions};
 use super::record::{Definition, Record};
 use super::{Broker, Options};
 use crate::error::Result;
@@ -21,8 +24,17 @@ impl Broker {
     /// # Errors
     /// `ResourceError` when what is recorded cannot be read; whatever something in it is refused for.
     pub fn restore(options: Options, record: Arc<dyn Record>) -> Result<Arc<Self>> {
+        Self::inherit(options, record, &Handover::default())
+    }
+
+    /// The same, with what the host before this one gave along.
+    ///
+    /// # Errors
+    /// As [`Broker::restore`].
+    pub fn inherit(options: Options, record: Arc<dyn Record>, handover: &Handover) -> Result<Arc<Self>> {
         let broker = Self::empty(options);
         broker.timers.hold();
+        let inherited = handover.of_durable();
         let mut limits = Vec::new();
         let recorded = record.recorded()?;
         let mut progress = Progress::of(&recorded);
@@ -31,8 +43,9 @@ impl Broker {
             if let Definition::Vhost(_, vhost) = &definition {
                 limits.push((vhost.name.clone(), vhost.limits));
             }
-            broker.put_back(definition)?;
+            broker.put_back(definition, &inherited)?;
         }
+        broker.put_back_handed(handover)?;
         // Last, as what is there may be more than they allow.
         for (vhost, limits) in limits {
             broker.set_vhost_limits(&vhost, limits)?;
@@ -43,7 +56,7 @@ impl Broker {
         Ok(broker)
     }
 
-    fn put_back(&self, definition: Definition) -> Result<()> {
+    fn put_back(&self, definition: Definition, inherited: &HashMap<(&str, &str), &Inherited>) -> Result<()> {
         const OPERATION: &str = "restore";
         match definition {
             Definition::Vhost(number, vhost) => self.add_numbered_vhost(number, &vhost.name, vhost.metadata),
@@ -69,13 +82,19 @@ impl Broker {
                     auto_delete: queue.auto_delete,
                     arguments,
                 };
-                self.existing(OPERATION, &queue.vhost)?.restore_queue(id, &queue.name, options)
+                let inherited = inherited.get(&(&*queue.vhost, &*queue.name)).copied();
+                self.existing(OPERATION, &queue.vhost)?.restore_queue(
+                    Some(id),
+                    &queue.name,
+                    options,
+                    inherited,
+                )
             }
             Definition::Binding(binding, arguments) => self.bind_again(&binding, &arguments),
         }
     }
 
-    fn bind_again(&self, binding: &BindingDefinition, arguments: &Table) -> Result<()> {
+    pub(super) fn bind_again(&self, binding: &BindingDefinition, arguments: &Table) -> Result<()> {
         let target = match binding.destination_type {
             DestinationType::Queue => Target::Queue(&binding.destination),
             DestinationType::Exchange => Target::Exchange(&binding.destination),

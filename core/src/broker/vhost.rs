@@ -17,7 +17,7 @@ use super::equivalence::{check_arguments, check_field};
 use super::exchange::{BindingInfo, Destination, Exchange, ExchangeInfo};
 use super::outbox::Wakes;
 use super::policy::{Policies, Policy, Side, Subject};
-use super::queue::{Budget, Queue, QueueKind, QueueOptions, QueueStatus, Shelves, not_found};
+use super::queue::{Budget, Inherited, Queue, QueueKind, QueueOptions, QueueStatus, Shelves, not_found};
 use super::record::{Change, Recorder};
 use super::replies::Replies;
 use super::timers::Timers;
@@ -291,7 +291,7 @@ impl Vhost {
 
     /// A queue that nobody has declared, for the answers that a session's channel awaits.
     pub(super) fn hidden_queue(&self, name: &str, session: Option<u64>) -> Result<Arc<Queue>> {
-        Queue::new(name, self, QueueOptions::default(), &Table::default(), session, None)
+        Queue::new(name, self, QueueOptions::default(), &Table::default(), session, None, None)
     }
 
     /// The queue of this name, for a session that may use it.
@@ -354,7 +354,7 @@ impl Vhost {
                 self.record(OPERATION, topology, || Change::Put(self.queue_definition(id, name, &options)))?
             }
         };
-        let inserted = self.insert_queue(&mut topology, name, options, owner, stored_id);
+        let inserted = self.insert_queue(&mut topology, name, options, owner, stored_id, None);
         if inserted.is_err() && stored_id.is_some() {
             self.note(&topology, vec![Change::DeleteQueue(self.name.to_string(), name.into())]);
         }
@@ -368,18 +368,26 @@ impl Vhost {
         options: QueueOptions,
         owner: Option<u64>,
         stored_id: Option<u64>,
+        inherited: Option<&Inherited>,
     ) -> Result<Arc<Queue>> {
         let kind = QueueKind::of(&options.arguments);
         let effective = self.policies.read().effective(Subject::Queue(name, kind));
-        let queue = Queue::new(name, self, options, &effective.definition, owner, stored_id)?;
+        let queue = Queue::new(name, self, options, &effective.definition, owner, stored_id, inherited)?;
         topology.queues.insert(queue.name.clone(), queue.clone());
         self.changed();
         Ok(queue)
     }
 
-    /// Adds a durable queue that was declared before the broker was started.
-    pub(super) fn restore_queue(&self, id: u64, name: &str, options: QueueOptions) -> Result<()> {
-        self.insert_queue(&mut self.topology.write(), name, options, None, Some(id)).map(drop)
+    /// Adds a queue that was declared before the broker was started: one with a number in the store is durable.
+    pub(super) fn restore_queue(
+        &self,
+        stored_id: Option<u64>,
+        name: &str,
+        options: QueueOptions,
+        inherited: Option<&Inherited>,
+    ) -> Result<()> {
+        let mut topology = self.topology.write();
+        self.insert_queue(&mut topology, name, options, None, stored_id, inherited).map(drop)
     }
 
     pub(super) fn reserved(&self, operation: &'static str, what: &str, name: &str) -> Error {

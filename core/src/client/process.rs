@@ -83,6 +83,7 @@ impl Drop for House {
     /// The door first: who is in is told, before what he publishes is refused.
     fn drop(&mut self) {
         let (Some(door), Ok(runtime)) = (self.door.take(), runtime()) else { return };
+        self.host.leave();
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         runtime.spawn(async move {
             door.stop().await;

@@ -258,6 +258,11 @@ impl Channel {
         settled
     }
 
+    /// Whether something that it was sent has yet to be answered.
+    pub(super) fn owes(&self) -> bool {
+        self.broker.awaits_store()
+    }
+
     /// Ends the channel; nothing more is sent on it.
     pub(super) fn close(&mut self, wakes: &mut Wakes) {
         self.port.close();

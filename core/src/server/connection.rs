@@ -31,6 +31,11 @@ const INTERACTIVE: usize = 4 << 10;
 const ALARM_POLL: Duration = Duration::from_millis(20);
 /// How often one looks that has to wait until messages are written.
 const CATCH_UP: Duration = Duration::from_millis(1);
+/// How long a process of this machine may take to read what it is told at the end: another waits to host the broker.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+/// How long the disk may take for what is to be confirmed yet when the broker stops, and how often one looks.
+const PAYMENT: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_micros(500);
 /// How long a client may take to answer `connection.close`, or to close its socket after our answer.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -157,6 +162,7 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
             }
             // An error means that the server was dropped, which stops it too.
             _ = stopping.changed() => {
+                connection.pay().await;
                 let reason = "broker forced connection closure with reason 'shutdown'";
                 end = Some(End::ByUs(Error::new(Kind::ConnectionForced, "shutdown", reason), 0));
             }
@@ -167,6 +173,11 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
     match end {
         End::Lost(_) => {}
         End::ByClient => goodbye(&link, &mut reader, &mut buffer, false).await,
+        // Whatever is in the way, it has the socket's end: only over a network that would take along what we said.
+        End::ByUs(..) if matches!(peer, Peer::Process(_)) => {
+            let _ = timeout(LAST_WORDS, write_all(&link)).await;
+            link.socket.finish();
+        }
         End::ByUs(..) => goodbye(&link, &mut reader, &mut buffer, true).await,
     }
 }
@@ -177,8 +188,7 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
 /// their `close` has seen close-ok report an error.
 async fn goodbye(link: &Link, reader: &mut Reader, buffer: &mut BytesMut, await_close_ok: bool) {
     let farewell = async {
-        link.flush();
-        while link.is_full() && !link.has_failed() && link.drained().await.is_ok() {}
+        write_all(link).await;
         loop {
             while let Ok(Some(frame)) = next_frame(buffer, 0) {
                 if await_close_ok
@@ -203,6 +213,12 @@ async fn goodbye(link: &Link, reader: &mut Reader, buffer: &mut BytesMut, await_
     };
     let _ = timeout(CLOSE_TIMEOUT, farewell).await;
     link.socket.finish();
+}
+
+/// Writes what is left.
+async fn write_all(link: &Link) {
+    link.flush();
+    while link.is_full() && !link.has_failed() && link.drained().await.is_ok() {}
 }
 
 impl Connection {
@@ -432,6 +448,17 @@ impl Connection {
             self.link.send(0, &Method::ConnectionUnblocked(connection::Unblocked {}));
             self.link.flush();
         }
+    }
+
+    /// Answers what was read: who is told need not send it again.
+    async fn pay(&mut self) {
+        let paid = async {
+            while self.channels.values().any(|channel| channel.owes()) {
+                sleep(LOOK).await;
+            }
+        };
+        let _ = timeout(PAYMENT, paid).await;
+        let _ = timeout(LAST_WORDS, write_all(&self.link)).await;
     }
 
     /// Ends all channels and, with the session, the exclusive queues: they are gone before anyone hears

@@ -24,7 +24,7 @@ use super::disk::{Disk, File, RealDisk};
 use super::format::{SEAL_TAIL, Seal, SegmentId};
 use super::line::{Extent, Line};
 use super::{DefinitionStore, Directory, Messages, Options, directory, failed, reconcile};
-use crate::broker::Record;
+use crate::broker::{Handover, Record};
 use crate::error::{Error, Kind, Result};
 
 /// Bytes that are copied at a time.
@@ -77,7 +77,7 @@ pub fn resting(directory: &Directory, target: &Path) -> Result<Copied> {
     let definitions = DefinitionStore::open(&directory.definitions())?;
     let messages =
         Messages::open(Arc::new(RealDisk), directory.path().into(), Options::default(), Box::new(|_| {}))?;
-    reconcile(&messages, &definitions)?;
+    reconcile(&messages, &definitions, &Handover::default())?;
     let _lines = messages.open_all()?;
     running(&messages, &definitions, target)
 }

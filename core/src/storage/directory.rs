@@ -7,6 +7,7 @@
 //! | `format` | what this is, and the version of its layout |
 //! | `definitions` | virtual hosts, users, queues and so on: [`DefinitionStore`](super::DefinitionStore) |
 //! | `control` | a socket at which the process that has the directory takes requests, such as for a backup or what `warrenmq status` shows |
+//! | `handover` | what the process that had the directory until now gave along to the next one |
 //! | `queues`, `trash` | messages: a folder for each queue, by its number; those that are being deleted |
 
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use super::place;
 use crate::error::{Error, Kind, Result};
 use crate::fork::Inherited;
 
@@ -55,9 +57,11 @@ impl Directory {
     ///
     /// # Errors
     /// `ResourceLocked` when another process has it (the error names that process); `InvalidArgument` when it is no
-    /// directory of a broker but has something in it, or when a newer version wrote it; `ResourceError` when it
+    /// directory of a broker but has something in it, or when a newer version wrote it; `AccessRefused` when it is
+    /// another user's, `Unsupported` on a file system that machines share; `ResourceError` when it
     /// cannot be read or written.
     pub fn open(path: &Path) -> Result<Self> {
+        place::check(path)?;
         create(path).map_err(|error| failed("cannot be made", path, error))?;
         Self::take(path)
     }
@@ -70,6 +74,7 @@ impl Directory {
         if !path.join("format").exists() {
             return Err(none_there(path));
         }
+        place::check(path)?;
         Self::take(path)
     }
 
@@ -110,9 +115,9 @@ impl Directory {
     }
 }
 
-const OPERATION: &str = "open";
+pub(super) const OPERATION: &str = "open";
 
-fn failed(what: &str, path: &Path, error: io::Error) -> Error {
+pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
     Error::new(Kind::ResourceError, OPERATION, format!("{what}: {error}"))
         .on(path.display().to_string())
         .caused_by(error)

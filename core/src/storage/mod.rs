@@ -3,7 +3,9 @@
 //! | where | what |
 //! |---|---|
 //! | `directory` | a broker's directory: its layout, its version, and that one process has it |
+//! | `place` | where that may be, and whose it has to be |
 //! | `definitions` | virtual hosts, users, permissions, policies, exchanges, queues and bindings, in `redb` |
+//! | `handover` | what a host gives along to the next one |
 //! | `reconcile` | that messages and definitions belong together |
 //! | `format` | every byte of every file of messages |
 //! | [`disk`] | what is asked of a file system |
@@ -30,7 +32,9 @@ mod directory;
 pub mod disk;
 mod folders;
 mod format;
+pub(crate) mod handover;
 mod line;
+mod place;
 mod reconcile;
 mod records;
 mod segment;

@@ -1,18 +1,20 @@
 //! Messages and definitions that belong together.
 
+use std::collections::HashSet;
+
 use super::{DefinitionStore, Messages};
-use crate::broker::ids_of;
 use crate::broker::store::Store;
+use crate::broker::{Handover, ids_of};
 use crate::error::{Error, Kind, Result};
 
-/// Gives up the messages of queues that are not defined any more: a crash can come between the end of a queue and
+/// Gives up the messages of queues that are not defined any more, and did not come along from the host before: a crash can come between the end of a queue and
 /// that of its folder. To be called before queues are opened.
 ///
 /// # Errors
 /// `PreconditionFailed` when there are messages of a queue that these definitions have never had: they are older
 /// than the messages, or missing, and a new queue would come by the messages of another one. `ResourceError` when
 /// either cannot be read.
-pub fn reconcile(messages: &Messages, definitions: &DefinitionStore) -> Result<()> {
+pub fn reconcile(messages: &Messages, definitions: &DefinitionStore, handover: &Handover) -> Result<()> {
     let (defined, next) = definitions.queue_numbers()?;
     let folders = messages.queues()?;
     if let Some(unknown) = folders.iter().find(|number| (next..ids_of(0)).contains(*number)) {
@@ -23,7 +25,8 @@ pub fn reconcile(messages: &Messages, definitions: &DefinitionStore) -> Result<(
                 "bring back the definitions that belong to these messages, or move the folder 'queues' away",
             ));
     }
-    for number in folders.into_iter().filter(|number| !defined.contains(number)) {
+    let handed: HashSet<u64> = handover.numbers().collect();
+    for number in folders.into_iter().filter(|number| !defined.contains(number) && !handed.contains(number)) {
         tracing::info!(queue = number, "messages of a queue that was deleted are given up");
         messages.delete_queue(number);
     }
@@ -77,7 +80,7 @@ mod tests {
         fill(folder.path());
         let (messages, definitions) = open(folder.path());
         assert_eq!(messages.queues().unwrap(), [1, 2]);
-        reconcile(&messages, &definitions).unwrap();
+        reconcile(&messages, &definitions, &Handover::default()).unwrap();
         messages.close().unwrap();
         assert_eq!(messages.queues().unwrap(), [1]);
     }
@@ -88,7 +91,7 @@ mod tests {
         fill(folder.path());
         std::fs::remove_file(folder.path().join("definitions")).unwrap();
         let (messages, definitions) = open(folder.path());
-        let error = reconcile(&messages, &definitions).unwrap_err();
+        let error = reconcile(&messages, &definitions, &Handover::default()).unwrap_err();
         assert_eq!(error.kind(), Kind::PreconditionFailed);
         assert!(error.reason().contains("of a queue 1, which"), "{error}");
         assert_eq!(messages.queues().unwrap(), [1, 2]);

@@ -53,7 +53,7 @@ impl Host {
     }
 
     /// By SIGKILL, or in good order.
-    fn end(&mut self, killed: bool) {
+    pub(crate) fn end(&mut self, killed: bool) {
         let how = if killed { Signal::KILL } else { Signal::TERM };
         let _ = kill_process(Pid::from_child(&self.0), how); // it may have ended, as somebody else hosts
         self.0.wait().expect("it ends");
@@ -243,21 +243,27 @@ fn a_process_of_another_user_is_refused() {
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let _host = Host::of(&path);
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-    std::fs::set_permissions(path.join("socket"), PermissionsExt::from_mode(0o666)).unwrap();
+    for door in ["socket", "control"] {
+        std::fs::set_permissions(path.join(door), PermissionsExt::from_mode(0o666)).unwrap();
+    }
     let greet = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n\
-                 try:\n s.sendall(b'AMQP\\0\\0\\x09\\x01')\n print(len(s.recv(100)))\n\
+                 try:\n s.sendall({'socket': b'AMQP\\0\\0\\x09\\x01', 'control': b'status'}[sys.argv[2]])\n\
+                 \x20if sys.argv[2] == 'control': s.shutdown(socket.SHUT_WR)\n print(len(s.recv(100)))\n\
                  except (ConnectionResetError, BrokenPipeError):\n print(0)";
-    let greeted = |user: u32| {
+    let greeted = |door: &str, user: u32| {
         let output = Command::new("python3")
             .args(["-c", greet])
-            .arg(path.join("socket"))
+            .arg(path.join(door))
+            .arg(door)
             .uid(user)
             .output()
             .expect("python3 runs");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     };
-    assert_eq!(greeted(0), "100", "the broker greets its own user");
-    assert_eq!(greeted(65_534), "0", "the broker greets another user");
+    for door in ["socket", "control"] {
+        assert_eq!(greeted(door, 0), "100", "its own user is let in by {door}");
+        assert_eq!(greeted(door, 65_534), "0", "another user is let in by {door}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod brokers;
 mod door;
 mod failover;
+mod handover;
 mod local;
 mod scenarios;
 

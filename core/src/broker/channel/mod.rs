@@ -220,7 +220,7 @@ impl Channel {
         if self.publisher.reply_queue.as_ref() == Some(&queue.name) {
             self.session.vhost.replies.remove(&queue.name);
             self.publisher.reply_queue = None;
-        } else if last && queue.options.auto_delete {
+        } else if last && queue.goes_unused() {
             self.session.vhost.drop_queue(queue, wakes);
             self.session.disown(queue);
         } else {
@@ -303,7 +303,7 @@ impl Channel {
         for consumer in &consumers {
             self.outbox.lock().slots.remove(consumer.slot);
             let queue = &consumer.queue;
-            if queue.options.auto_delete && queue.info().consumers == 0 {
+            if queue.goes_unused() {
                 self.session.vhost.drop_queue(queue, wakes);
                 self.session.disown(queue);
             } else {

@@ -399,6 +399,11 @@ impl Channel {
         }
     }
 
+    /// Whether confirms wait for the disk.
+    pub fn awaits_store(&self) -> bool {
+        self.outbox.awaits_store()
+    }
+
     /// Has `then` called when everything that was handed over is on the disk, or could not be brought there. None of
     /// it need be: then says false, and calls nothing. For a channel without confirms.
     pub fn when_stored(&mut self, then: impl FnOnce(Result<()>) + Send + 'static) -> bool {

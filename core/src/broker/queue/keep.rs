@@ -3,7 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::duplicates::Duplicates;
+use super::line::Carried;
 use super::lines::{Lines, Position, line, line_of, number};
 use super::log::Log;
 use super::{Queue, QueueKind};
@@ -39,7 +42,21 @@ pub(crate) const fn overflow_of(queue: u64) -> u64 {
     queue | 3 << 61
 }
 
-/// Whether what is kept under this number is an overflow: there is no need to sync it.
+/// A number under which a queue's messages go along to the next host, counted from a random one on: what a host before
+/// this one gave along may still be on its way out.
+pub(in crate::broker) const fn carried_of(first: u32, index: u32) -> u64 {
+    7 << 60 | (first as u64) << 28 | index as u64
+}
+
+/// The queue of which this is the overflow. None of what is carried along.
+pub(in crate::broker) const fn queue_of_overflow(id: u64) -> Option<u64> {
+    match id >> 60 {
+        6 => Some(id & ((1 << 60) - 1)),
+        _ => None,
+    }
+}
+
+/// Whether what is kept under this number is an overflow, or carried along: there is no need to sync it.
 pub(crate) const fn is_overflow(id: u64) -> bool {
     id >> 61 == 3
 }
@@ -110,11 +127,52 @@ impl Overflow {
         }
     }
 
+    /// The one of a host before this one.
+    fn inherited(place: Place) -> Self {
+        Overflow { place, used: true }
+    }
+
+    /// The journal of a line that may have one already, and what is there.
+    pub(super) fn reopen(&self, line: u8) -> Result<Option<(Arc<dyn Journal>, Recovered)>> {
+        if !self.used {
+            return Ok(None);
+        }
+        let opened = self.place.shelves.store.open_line(self.place.id, line)?;
+        Ok(Some(opened).filter(|(_, found)| found.next > 0))
+    }
+
+    pub(super) fn id(&self) -> Option<u64> {
+        self.used.then_some(self.place.id)
+    }
+
     /// The queue is gone.
     pub(super) fn delete(&self) {
         if self.used {
             self.place.shelves.store.delete_queue(self.place.id);
         }
+    }
+}
+
+/// What of a queue came along from the host before, besides what is durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::broker) struct Inherited {
+    /// Where a queue that is not durable had what did not fit into memory.
+    pub(in crate::broker) overflow: Option<u64>,
+    /// Where that is which was in memory only.
+    pub(in crate::broker) carried: Option<u64>,
+}
+
+impl Inherited {
+    /// By lines.
+    fn carried(&self, shelves: &Shelves, highest: u8) -> Result<Vec<Carried>> {
+        let Some(id) = self.carried else { return Ok((0..=highest).map(|_| Carried::default()).collect()) };
+        let read = |line| {
+            let (journal, found) = shelves.store.open_line(id, line)?;
+            Carried::read(&*journal, found)
+        };
+        let carried = (0..=highest).map(read).collect::<Result<_>>()?;
+        shelves.store.delete_queue(id);
+        Ok(carried)
     }
 }
 
@@ -135,11 +193,21 @@ impl Contents {
         highest: u8,
         place: Option<Place>,
         overflow: impl FnOnce() -> Option<Overflow>,
+        inherited: Option<&Inherited>,
     ) -> Result<Self> {
         let Some(place) = place else {
             let log = (kind == QueueKind::Stream).then(|| Box::new(Log::new()));
             let duplicates = Duplicates::open(arguments, None, &[])?;
-            return Ok(Contents { lines: Lines::new(highest, overflow()), log, duplicates, kept: None });
+            let lines = match (overflow(), inherited) {
+                (Some(overflow), Some(inherited)) => {
+                    let shelves = overflow.place.shelves.clone();
+                    let carried = inherited.carried(&shelves, highest)?;
+                    let before = inherited.overflow.map(|id| Overflow::inherited(shelves.place(id)));
+                    Lines::inherit(carried, Some(before.unwrap_or(overflow)))?
+                }
+                (overflow, _) => Lines::new(highest, overflow),
+            };
+            return Ok(Contents { lines, log, duplicates, kept: None });
         };
         let open = |line| place.shelves.store.open_line(place.id, line);
         let found = (0..=highest).map(open).collect::<Result<Vec<_>>>()?;
@@ -155,7 +223,12 @@ impl Contents {
         };
         let mut lines = match log {
             Some(_) => Lines::new(0, None),
-            None => Lines::open(found, place.shelves.budget),
+            None => {
+                let carried = inherited.map(|one| one.carried(&place.shelves, highest)).transpose()?;
+                let mut carried = carried.into_iter().flatten();
+                let found = found.map(|(journal, found)| (journal, found, carried.next()));
+                Lines::open(found, place.shelves.budget)
+            }
         };
         if duplicates.is_some() {
             lines.mark_exactly();
@@ -191,6 +264,32 @@ impl Queue {
         let kept = self.kept.as_ref().filter(|_| self.is_stream() || message.is_persistent())?;
         let journal = &kept.journals[line_of(message, kept.journals.len())];
         Some(journal.clone().origins())
+    }
+
+    /// Nothing is handed out any more, and it does not go with its last consumer: the next host is to find it as it is.
+    pub(in crate::broker) fn freeze(&self) {
+        self.state.lock().frozen = true;
+    }
+
+    /// Whether it goes now that it has no consumer.
+    pub(in crate::broker) fn goes_unused(&self) -> bool {
+        self.options.auto_delete && {
+            let state = self.state.lock();
+            state.consumers.is_empty() && !state.frozen
+        }
+    }
+
+    /// Gives along what the next host would not find otherwise, under this number. None where there is nothing to be
+    /// said of the queue.
+    pub(in crate::broker) fn hand_over(&self, shelves: &Shelves, id: u64) -> Result<Option<Inherited>> {
+        let state = self.state.lock();
+        if state.deleted || self.owner.is_some() || state.log.is_some() {
+            return Ok(None);
+        }
+        let open = |line| shelves.store.open_line(id, line).map(|(journal, _)| journal);
+        let (some, backlog) = state.lines.carry(open)?;
+        let inherited = Inherited { overflow: state.lines.overflow_id(), carried: some.then_some(id) };
+        Ok((some || backlog || !self.is_kept()).then_some(inherited))
     }
 
     /// A message is settled for good.

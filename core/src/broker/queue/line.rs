@@ -5,6 +5,8 @@
 //! is in the journal only, the backlog, and is read when its turn comes. So memory stays flat however long the
 //! queue is.
 
+mod carry;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use super::keep::Budget;
 use super::lines::{Entry, Totals};
 use crate::broker::store::{Journal, Origin, Recovered, Stored};
 use crate::message::Message;
+pub(super) use carry::Carried;
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 512 << 10;
@@ -32,6 +35,8 @@ pub(super) struct Line {
     fresh: VecDeque<(Option<Message>, u64)>,
     returned: BTreeMap<u64, Entry>,
     kept: Option<Box<Kept>>,
+    /// What has come along from the host before, as far as the line has not been read up to there.
+    carried: Option<Box<Carried>>,
 }
 
 /// What a line that is kept has besides.
@@ -68,20 +73,29 @@ struct Backlog {
 }
 
 impl Line {
-    /// A line with what its journal had.
+    /// A line with what its journal had, and with what has come along from a host that handed over. Only then there is
+    /// what was not to survive.
     pub(super) fn open(
         journal: Arc<dyn Journal>,
         found: Recovered,
+        durable: bool,
+        carried: Option<Carried>,
         budget: Budget,
         totals: &mut Totals,
     ) -> Self {
         let Recovered { first, next, delivered, count, bytes, .. } = found;
         totals.len += count as usize;
         totals.bytes += bytes;
-        let backlog = (count > 0).then_some(Backlog { from: first, next, count: count as usize, bytes });
+        let opened = if carried.is_some() { 0 } else { next };
+        let carried = carried.filter(|carried| !carried.is_empty()).map(Box::new);
+        let next = carried.as_ref().map_or(next, |carried| carried.end().max(next));
+        carried.iter().for_each(|carried| carried.count(totals));
+        let some = count > 0 || carried.is_some();
+        let backlog = some.then_some(Backlog { from: first, next, count: count as usize, bytes });
+        let delivered = if durable { delivered } else { 0 };
         let kept = Kept {
             journal,
-            durable: true,
+            durable,
             backlog,
             in_memory: 0,
             budget,
@@ -90,9 +104,9 @@ impl Line {
             before: delivered,
             keeping_up: 0,
             exact: false,
-            opened: next,
+            opened,
         };
-        let mut line = Line { head: next, kept: Some(Box::new(kept)), ..Line::default() };
+        let mut line = Line { head: next, kept: Some(Box::new(kept)), carried, ..Line::default() };
         line.load(totals);
         line
     }
@@ -255,10 +269,12 @@ impl Line {
                     return;
                 }
             }
-            for stored in found {
-                if !self.take_in(stored, totals) {
-                    break;
-                }
+            if found.is_empty() && backlog.from == first {
+                backlog.from = backlog.next; // the numbers behind are of what has come along
+            }
+            let read = backlog.from == backlog.next;
+            if found.into_iter().all(|stored| self.take_in(stored, totals)) && read {
+                self.place_before(u64::MAX, totals);
             }
             self.release(first);
             self.end_backlog(totals);
@@ -274,11 +290,11 @@ impl Line {
 
     /// Takes in what was read; false where a gap is too long.
     fn take_in(&mut self, stored: Stored, totals: &mut Totals) -> bool {
+        let Stored { number, expires, returns, message } = stored;
+        let reached = self.place_before(number, totals) && self.reaches(number);
         let Some(kept) = &mut self.kept else { return false };
         let Some(backlog) = &mut kept.backlog else { return false };
-        let Stored { number, expires, returns, message } = stored;
-        let behind = self.head + self.fresh.len() as u64;
-        if !self.fresh.is_empty() && number - behind > GAP {
+        if !reached {
             backlog.from = number;
             return false;
         }
@@ -291,18 +307,11 @@ impl Line {
             kept.journal.remove_one(number);
             return true;
         }
-        totals.mortal += usize::from(expires != NEVER);
-        if number < kept.delivered {
-            self.returned.insert(number, Entry { message, expires, returns });
-            self.head = number + 1;
-            return true;
+        let before = number < kept.delivered;
+        if let Some(carried) = &mut self.carried {
+            carried.forget(number, totals);
         }
-        match self.fresh.is_empty() {
-            true => self.head = number,
-            false => self.fresh.extend((behind..number).map(|_| (None, NEVER))),
-        }
-        kept.in_memory += message.footprint();
-        self.fresh.push_back((Some(message), expires));
+        self.place(number, Entry { message, expires, returns }, before, totals);
         true
     }
 

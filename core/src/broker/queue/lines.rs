@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use super::keep::{Budget, Overflow};
-use super::line::Line;
+use super::line::{Carried, Line};
 use crate::broker::store::{Journal, Origin, Recovered};
 use crate::broker::timers::NEVER;
+use crate::error::Result;
 use crate::message::Message;
 
 /// Where a message stands in its queue: its line in the highest 8 bits, its number there in the others.
@@ -94,13 +95,50 @@ impl Lines {
 
     /// Lines for the priorities from 0 on, each with what its journal had.
     pub(super) fn open(
-        journals: impl Iterator<Item = (Arc<dyn Journal>, Recovered)>,
+        journals: impl Iterator<Item = (Arc<dyn Journal>, Recovered, Option<Carried>)>,
         budget: Budget,
     ) -> Self {
         let mut totals = Totals::default();
-        let lines: Box<[Line]> =
-            journals.map(|(journal, found)| Line::open(journal, found, budget, &mut totals)).collect();
+        let open = |(journal, found, carried)| Line::open(journal, found, true, carried, budget, &mut totals);
+        let lines: Box<[Line]> = journals.map(open).collect();
         Lines { top: lines.len() - 1, lines, kept: true, totals, overflow: None, ask_from: usize::MAX }
+    }
+
+    /// Those of a queue that is not durable, which a host before this one gave along.
+    pub(super) fn inherit(carried: Vec<Carried>, overflow: Option<Overflow>) -> Result<Self> {
+        let (mut lines, mut totals) = (Vec::new(), Totals::default());
+        for (line, carried) in carried.into_iter().enumerate() {
+            let journal =
+                overflow.as_ref().map(|overflow| overflow.reopen(line as u8)).transpose()?.flatten();
+            lines.push(match (journal, &overflow) {
+                (Some((journal, found)), Some(overflow)) => {
+                    Line::open(journal, found, false, Some(carried), overflow.budget(), &mut totals)
+                }
+                _ => Line::of(carried, &mut totals),
+            });
+        }
+        let (top, kept) = (lines.len() - 1, lines.iter().any(Line::is_kept));
+        let asks = overflow.as_ref().filter(|_| !lines.iter().all(Line::is_kept));
+        let ask_from = asks.map_or(usize::MAX, |overflow| overflow.budget().least());
+        Ok(Lines { lines: lines.into(), top, kept, totals, overflow, ask_from })
+    }
+
+    /// Gives along what no journal has that outlives this process, each line by a journal that `open` gives. Whether
+    /// there was something, and whether there is a backlog that may have such messages.
+    pub(super) fn carry(&self, open: impl Fn(u8) -> Result<Arc<dyn Journal>>) -> Result<(bool, bool)> {
+        let mut some = false;
+        for (number, line) in (0..).zip(&self.lines) {
+            if line.has_to_carry() {
+                line.carry(&*open(number)?);
+                some = true;
+            }
+        }
+        Ok((some, self.lines.iter().any(Line::has_backlog)))
+    }
+
+    /// Where some of the messages of a queue that is not durable are.
+    pub(super) fn overflow_id(&self) -> Option<u64> {
+        self.overflow.as_ref().and_then(Overflow::id)
     }
 
     /// Messages, those that cannot be read at the moment too.

@@ -38,7 +38,7 @@ use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::wire::table::{Table, Value};
 use deadlines::Deadlines;
-pub(super) use keep::{Budget, Shelves};
+pub(super) use keep::{Budget, Inherited, Shelves, carried_of, queue_of_overflow};
 use keep::{Contents, Kept};
 pub(crate) use keep::{ids_of, is_overflow};
 use lines::Lines;
@@ -180,6 +180,8 @@ pub struct Queue {
 
 struct State {
     deleted: bool,
+    /// The broker is about to be handed over.
+    frozen: bool,
     counts: Counts,
     lines: Lines,
     /// The messages of a stream, which has no lines.
@@ -236,6 +238,7 @@ impl Queue {
         policy: &Table,
         owner: Option<u64>,
         stored_id: Option<u64>,
+        inherited: Option<&Inherited>,
     ) -> Result<Arc<Self>> {
         let arguments = &options.arguments;
         let highest = arguments.get("x-max-priority").and_then(Value::as_integer).unwrap_or(0);
@@ -245,11 +248,12 @@ impl Queue {
         let id = next_id();
         let overflow = || home.shelves.as_ref().map(|shelves| shelves.overflow(id));
         let Contents { lines, log, duplicates, kept } =
-            Contents::open(kind, arguments, highest, place, overflow)?;
+            Contents::open(kind, arguments, highest, place, overflow, inherited)?;
         let limit = home.delivery_limit.filter(|_| kind == QueueKind::Quorum);
         let rules = Rules::new(kind, arguments, policy, limit);
         let mut state = State {
             deleted: false,
+            frozen: false,
             counts: Counts::default(),
             plain: false,
             lines,

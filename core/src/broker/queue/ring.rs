@@ -53,7 +53,8 @@ impl Queue {
 
     /// Hands out what can be: round robin among the consumers that accept, as RabbitMQ does.
     pub(super) fn dispatch(self: &Arc<Self>, state: &mut State, wakes: &mut Wakes) {
-        while state.lines.any()
+        while !state.frozen
+            && state.lines.any()
             && let Some(consumer) = state.ring.pop_front()
         {
             let timeout = consumer.timeout.or(state.rules.consumer_timeout).filter(|_| !consumer.no_ack);

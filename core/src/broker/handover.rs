@@ -1,0 +1,196 @@
+//! What a broker gives along to the next one of the same store, besides what is durable, when the process that hosts it
+//! ends while others use it: they are to notice nothing but a pause.
+//!
+//! Messages that are in memory only are written then, unsynced, by journals of their own; what a queue has beyond its
+//! memory stays where it is. What belongs to one connection alone is its owner's to make anew.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use hashbrown::{HashMap, HashSet};
+use serde::{Deserialize, Serialize};
+
+use super::definitions::{BindingDefinition, DestinationType};
+use super::exchange::{ExchangeOptions, parse_kind};
+use super::queue::{Inherited, Queue, QueueOptions, carried_of, queue_of_overflow};
+use super::vhost::Vhost;
+use super::{Broker, skip_id};
+use crate::error::{Error, Kind, Result};
+use crate::wire::table::Table;
+
+const OPERATION: &str = "hand over";
+
+/// What is given along.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Handover {
+    exchanges: Vec<HandedExchange>,
+    queues: Vec<HandedQueue>,
+    bindings: Vec<(BindingDefinition, Arguments)>,
+}
+
+/// An exchange that is not durable.
+#[derive(Debug, Serialize, Deserialize)]
+struct HandedExchange {
+    vhost: String,
+    name: String,
+    r#type: String,
+    auto_delete: bool,
+    internal: bool,
+    arguments: Arguments,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct HandedQueue {
+    vhost: String,
+    name: String,
+    /// Whether it goes with its last consumer, and its arguments. None of one that is durable: it is known.
+    declared: Option<(bool, Arguments)>,
+    inherited: Inherited,
+}
+
+/// A table as it was encoded.
+#[derive(Debug, Serialize, Deserialize)]
+struct Arguments(String);
+
+impl Arguments {
+    fn of(table: &Table) -> Self {
+        let mut encoded = Vec::new();
+        table.encode(&mut encoded);
+        Arguments(BASE64_STANDARD.encode(encoded))
+    }
+
+    fn table(&self) -> Result<Table> {
+        let unreadable = |why: String| Error::new(Kind::ResourceError, OPERATION, why);
+        let encoded = BASE64_STANDARD.decode(&self.0).map_err(|error| unreadable(error.to_string()))?;
+        Table::decode(&encoded).map_err(|error| unreadable(error.to_string()))
+    }
+}
+
+impl Handover {
+    /// What came along of durable queues, by their virtual hosts and names.
+    pub(super) fn of_durable(&self) -> HashMap<(&str, &str), &Inherited> {
+        let durable = self.queues.iter().filter(|queue| queue.declared.is_none());
+        durable.map(|queue| ((&*queue.vhost, &*queue.name), &queue.inherited)).collect()
+    }
+
+    /// The numbers in the store under which something came along.
+    pub fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.queues.iter().flat_map(|queue| [queue.inherited.overflow, queue.inherited.carried]).flatten()
+    }
+}
+
+impl Broker {
+    /// From now on nothing is handed out, and nothing goes because nobody uses it: what is there is about to be handed
+    /// over.
+    pub fn freeze(&self) {
+        for vhost in self.all_vhosts() {
+            vhost.all_queues().iter().for_each(|queue| queue.freeze());
+        }
+    }
+
+    /// Writes what is to be given along, and says what that is. To be called when all connections are closed.
+    ///
+    /// # Errors
+    /// `ResourceError` when the store cannot take it.
+    pub fn hand_over(&self) -> Result<Handover> {
+        let first = getrandom::u32().map_err(|error| {
+            Error::new(Kind::ResourceError, OPERATION, format!("no random numbers: {error}"))
+        })?;
+        let mut numbers = (0..).map(|index| carried_of(first, index));
+        let mut handover = Handover::default();
+        for vhost in self.all_vhosts() {
+            vhost.hand_over(&mut handover, &mut numbers)?;
+        }
+        Ok(handover)
+    }
+
+    pub(super) fn put_back_handed(&self, handover: &Handover) -> Result<()> {
+        handover.numbers().filter_map(queue_of_overflow).for_each(skip_id);
+        for exchange in &handover.exchanges {
+            let options = ExchangeOptions {
+                kind: parse_kind(&exchange.r#type)?,
+                durable: false,
+                auto_delete: exchange.auto_delete,
+                internal: exchange.internal,
+                arguments: exchange.arguments.table()?,
+            };
+            self.existing(OPERATION, &exchange.vhost)?.restore_exchange(&exchange.name, options)?;
+        }
+        for queue in &handover.queues {
+            if let Some((auto_delete, arguments)) = &queue.declared {
+                let arguments = arguments.table()?;
+                let options =
+                    QueueOptions { auto_delete: *auto_delete, arguments, ..QueueOptions::default() };
+                let vhost = self.existing(OPERATION, &queue.vhost)?;
+                vhost.restore_queue(None, &queue.name, options, Some(&queue.inherited))?;
+            }
+        }
+        for (binding, arguments) in &handover.bindings {
+            self.bind_again(binding, &arguments.table()?)?;
+        }
+        Ok(())
+    }
+
+    fn all_vhosts(&self) -> Vec<Arc<Vhost>> {
+        self.vhosts.read().values().cloned().collect()
+    }
+}
+
+impl Vhost {
+    fn all_queues(&self) -> Vec<Arc<Queue>> {
+        self.topology.read().queues.values().cloned().collect()
+    }
+
+    fn hand_over(&self, handover: &mut Handover, numbers: &mut impl Iterator<Item = u64>) -> Result<()> {
+        let Some(shelves) = &self.shelves else { return Ok(()) };
+        let vhost = || self.name.to_string();
+        let (mut exclusive, mut transient) = (HashSet::new(), HashSet::new());
+        for (queue, number) in self.all_queues().into_iter().zip(numbers) {
+            let place = (DestinationType::Queue, queue.name.clone());
+            if queue.owner.is_some() {
+                exclusive.insert(place);
+                continue;
+            }
+            let QueueOptions { durable, auto_delete, arguments, .. } = &queue.options;
+            if let Some(inherited) = queue.hand_over(shelves, number)? {
+                let declared = (!durable).then(|| (*auto_delete, Arguments::of(arguments)));
+                let name = queue.name.to_string();
+                handover.queues.push(HandedQueue { vhost: vhost(), name, declared, inherited });
+            }
+            if !durable {
+                transient.insert(place);
+            }
+        }
+        for exchange in self.exchanges().into_iter().filter(|exchange| !exchange.options.durable) {
+            transient.insert((DestinationType::Exchange, exchange.name.clone()));
+            let ExchangeOptions { kind, auto_delete, internal, arguments, .. } = &exchange.options;
+            handover.exchanges.push(HandedExchange {
+                vhost: vhost(),
+                name: exchange.name.to_string(),
+                r#type: kind.name().into(),
+                auto_delete: *auto_delete,
+                internal: *internal,
+                arguments: Arguments::of(arguments),
+            });
+        }
+        for binding in self.bindings() {
+            let source = (DestinationType::Exchange, binding.source);
+            let destination = (binding.destination_type, binding.destination);
+            let is_recorded = !transient.contains(&destination) && !transient.contains(&source);
+            if is_recorded || exclusive.contains(&destination) {
+                continue;
+            }
+            let definition = BindingDefinition {
+                source: source.1.to_string(),
+                vhost: vhost(),
+                destination: destination.1.to_string(),
+                destination_type: destination.0,
+                routing_key: binding.routing_key,
+                arguments: serde_json::Map::new(),
+            };
+            handover.bindings.push((definition, Arguments::of(&binding.arguments)));
+        }
+        Ok(())
+    }
+}

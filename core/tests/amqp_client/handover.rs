@@ -1,0 +1,101 @@
+//! A host that ends in good order, as those attached see it: what is transient goes on with the next one.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use warrenmq::client::{Connection, QueueOptions, Settle};
+
+use crate::local::Host;
+use crate::scenarios::{consume, open, outcome, publish, run, send, take};
+
+/// How often a host is ended.
+const ROUNDS: usize = 5;
+/// Messages that are sent in each round, before, while and after it is.
+const MESSAGES: u32 = 2000;
+/// The longest that was ever seen on an idle machine is a twentieth of it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Publishes numbers to a queue that is not durable, one after the other; the longest time that one took.
+fn produce(connection: &Connection, go_on: &std::sync::mpsc::Sender<()>) -> Duration {
+    let channel = run(connection.channel()).unwrap();
+    let mut longest = Duration::ZERO;
+    for number in 0..MESSAGES {
+        if number == MESSAGES / 2 {
+            go_on.send(()).unwrap();
+        }
+        let begun = Instant::now();
+        let published = channel.publish(publish("passing", number.to_string().as_bytes())).unwrap();
+        assert!(outcome(published).unwrap().routed, "{number} is lost");
+        longest = longest.max(begun.elapsed());
+    }
+    longest
+}
+
+/// Takes all numbers, each before the next; the longest time between two.
+fn drain(connection: &Connection) -> Duration {
+    let channel = run(connection.channel()).unwrap();
+    run(channel.qos(10, false)).unwrap();
+    let consumer = consume(&channel, "passing");
+    let (mut expected, mut longest, mut last) = (0, Duration::ZERO, Instant::now());
+    while expected < MESSAGES {
+        for delivery in take(&consumer, 1) {
+            let number: u32 = std::str::from_utf8(delivery.message.body()).unwrap().parse().unwrap();
+            channel.settle(&[(delivery.tag, false)], Settle::Ack).unwrap();
+            if number < expected {
+                assert!(delivery.redelivered, "{number} came twice");
+                continue;
+            }
+            assert_eq!(number, expected, "one is lost, or late");
+            expected += 1;
+            longest = longest.max(last.elapsed());
+            last = Instant::now();
+        }
+    }
+    longest
+}
+
+#[test]
+fn who_publishes_and_who_consumes_notice_nothing_but_a_pause() {
+    let mut pauses = Vec::new();
+    for _ in 0..ROUNDS {
+        let folder = tempfile::TempDir::new().unwrap();
+        let url = format!("local:{}", folder.path().display());
+        let mut host = Host::of(folder.path());
+        let (producer, consumer) = (open(&url), open(&url));
+        run(run(producer.channel()).unwrap().declare_queue("passing", false, QueueOptions::default()))
+            .unwrap();
+        let (go_on, gone_on) = std::sync::mpsc::channel();
+        thread::scope(|scope| {
+            let produced = scope.spawn(|| produce(&producer, &go_on));
+            let drained = scope.spawn(|| drain(&consumer));
+            gone_on.recv().unwrap();
+            host.end(false);
+            pauses.push((produced.join().unwrap(), drained.join().unwrap()));
+        });
+        for connection in [producer, consumer] {
+            run(connection.close()).unwrap();
+        }
+    }
+    eprintln!("  pauses of who publishes and of who consumes: {pauses:?}");
+    assert!(pauses.iter().all(|&(one, other)| one.max(other) < PATIENCE), "{pauses:?}");
+}
+
+#[test]
+fn what_nobody_who_is_left_has_declared_is_there_with_the_next_host() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let url = format!("local:{}", folder.path().display());
+    let mut host = Host::of(folder.path());
+    let (witness, author) = (open(&url), open(&url));
+    let channel = run(author.channel()).unwrap();
+    let passing = QueueOptions { auto_delete: true, ..QueueOptions::default() };
+    run(channel.declare_queue("left", false, passing)).unwrap();
+    send(&channel, "left", "one");
+    send(&channel, "left", "two");
+    run(author.close()).unwrap();
+    host.end(false);
+    let next = run(witness.channel()).unwrap();
+    let left = consume(&next, "left");
+    let left: Vec<_> =
+        take(&left, 2).iter().map(|one| (one.message.body().to_vec(), one.redelivered)).collect();
+    assert_eq!(left, [(b"one".to_vec(), false), (b"two".to_vec(), false)]);
+}

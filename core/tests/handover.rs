@@ -1,0 +1,287 @@
+//! A host that ends while other processes are attached gives along what is transient, and the next one goes on with it.
+
+#![allow(clippy::unwrap_used)] // a test that fails may panic
+
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use warrenmq::broker::{
+    Binding, Channel, Client, ExchangeOptions, Options, Outlet, Publish, QueueOptions, Session, Settle, Wakes,
+};
+use warrenmq::host::Host;
+use warrenmq::message::Body;
+use warrenmq::routing::Kind;
+use warrenmq::storage::{self, Directory};
+use warrenmq::wire::{Properties, ShortString, Table, Value};
+
+struct Deaf;
+
+impl Outlet for Deaf {
+    fn ready(&self) {}
+}
+
+/// A host, and a connection of another process.
+struct Site {
+    host: Host,
+    session: Option<Session>,
+    channel: Option<Channel>,
+}
+
+impl Site {
+    fn open(folder: &Path) -> Self {
+        Self::with_memory(folder, Options::default().queue_memory)
+    }
+
+    fn with_memory(folder: &Path, queue_memory: usize) -> Self {
+        let options = Options { queue_memory, ..Options::default() };
+        let storage = storage::Options::default();
+        let host = Host::with(Directory::open(folder).unwrap(), options, storage, None).unwrap();
+        let session = host.broker().open("/", "guest").unwrap();
+        session.introduce(Client { process: Some(1), ..Client::default() });
+        let channel = session.channel(Box::new(Deaf)).unwrap();
+        Site { host, session: Some(session), channel: Some(channel) }
+    }
+
+    /// Ends it as a host does: nothing is handed out any more, connections are closed, and then the rest.
+    fn end(mut self) {
+        self.host.leave();
+        drop(self.channel.take());
+        drop(self.session.take());
+    }
+
+    fn channel(&mut self) -> &mut Channel {
+        self.channel.as_mut().unwrap()
+    }
+
+    fn queue(&mut self, name: &str, durable: bool, arguments: &[(&str, Value)]) {
+        let mut table = Table::default();
+        arguments.iter().for_each(|(name, value)| table.insert(name, value.clone()));
+        let options = QueueOptions { durable, arguments: table, ..QueueOptions::default() };
+        self.channel().declare_queue(name, options).unwrap();
+    }
+
+    fn send(&mut self, exchange: &str, key: &str, properties: &Properties, body: &str) {
+        let mut encoded = Vec::new();
+        properties.encode(&mut encoded);
+        let publish = Publish {
+            exchange,
+            routing_key: key,
+            mandatory: false,
+            properties: &encoded,
+            body: Body::Slice(body.as_bytes()),
+        };
+        let mut wakes = Wakes::default();
+        self.channel().publish(publish, &mut wakes).unwrap();
+        self.channel().flush(&mut wakes);
+    }
+
+    fn transient(&mut self, key: &str, body: &str) {
+        self.send("", key, &Properties::default(), body);
+    }
+
+    fn persistent(&mut self, key: &str, body: &str) {
+        self.send("", key, &Properties { delivery_mode: Some(2), ..Properties::default() }, body);
+    }
+
+    /// Fetches a message, with whether it was delivered before; its delivery tag.
+    fn get(&mut self, queue: &str) -> Option<(String, bool, u64)> {
+        let got = self.channel().get(queue, false, &mut Wakes::default()).unwrap()?;
+        let body = String::from_utf8(got.message.body().to_vec()).unwrap();
+        Some((body, got.redelivered, got.tag))
+    }
+
+    fn ack(&mut self, tag: u64) {
+        self.channel().settle(&[(tag, false)], Settle::Ack, &mut Wakes::default()).unwrap();
+    }
+
+    /// Everything in a queue, acknowledged; those that were delivered before with a mark.
+    fn take_all(&mut self, queue: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        while let Some((body, redelivered, tag)) = self.get(queue) {
+            self.ack(tag);
+            all.push(if redelivered { body + "!" } else { body });
+        }
+        all
+    }
+}
+
+#[test]
+fn transient_and_persistent_messages_keep_their_order_and_their_marks() {
+    let folder = TempDir::new().unwrap();
+    for durable in [true, false] {
+        let mut site = Site::open(folder.path());
+        let queue = if durable { "durable" } else { "passing" };
+        site.queue(queue, durable, &[]);
+        for number in 0..10 {
+            match number % 3 {
+                0 => site.persistent(queue, &number.to_string()),
+                _ => site.transient(queue, &number.to_string()),
+            }
+        }
+        let (_, _, first) = site.get(queue).unwrap();
+        site.get(queue).unwrap();
+        site.get(queue).unwrap();
+        site.ack(first);
+        site.end();
+        // And once more, with nothing done in between.
+        Site::open(folder.path()).end();
+        let mut site = Site::open(folder.path());
+        site.transient(queue, "10");
+        site.persistent(queue, "11");
+        let all = ["1!", "2!", "3", "4", "5", "6", "7", "8", "9", "10", "11"];
+        assert_eq!(site.take_all(queue), all);
+        site.end();
+        assert!(Site::open(folder.path()).take_all(queue).is_empty());
+    }
+}
+
+#[test]
+fn what_did_not_fit_into_memory_goes_along_too() {
+    let folder = TempDir::new().unwrap();
+    let memory = 20_000;
+    let mut site = Site::with_memory(folder.path(), memory);
+    let all: Vec<String> = (0..500).map(|number| format!("{number:0>500}")).collect();
+    for (queue, durable) in [("durable", true), ("passing", false)] {
+        site.queue(queue, durable, &[]);
+        for (number, body) in all.iter().enumerate() {
+            if durable && number % 2 == 0 {
+                site.persistent(queue, body)
+            } else {
+                site.transient(queue, body)
+            }
+        }
+        // Some of it is read back before.
+        for body in &all[..100] {
+            let (got, _, tag) = site.get(queue).unwrap();
+            assert_eq!(got, *body);
+            site.ack(tag);
+        }
+    }
+    site.end();
+    let mut site = Site::with_memory(folder.path(), memory);
+    for queue in ["durable", "passing"] {
+        let (got, _, tag) = site.get(queue).unwrap();
+        assert_eq!(got, all[100]);
+        site.ack(tag);
+        site.transient(queue, "last");
+    }
+    site.end();
+    let mut site = Site::with_memory(folder.path(), memory);
+    for queue in ["durable", "passing"] {
+        let mut left = all[101..].to_vec();
+        left.push("last".into());
+        assert_eq!(site.take_all(queue), left, "{queue}");
+        for number in 0..200 {
+            site.transient(queue, &format!("{number:0>500}"));
+        }
+        assert_eq!(site.take_all(queue).len(), 200);
+    }
+}
+
+#[test]
+fn priorities_expiry_and_counts_of_deliveries_go_along() {
+    let folder = TempDir::new().unwrap();
+    let mut site = Site::open(folder.path());
+    site.queue("ranked", false, &[("x-max-priority", Value::U8(5))]);
+    site.queue("counted", false, &[]);
+    for priority in [1, 5, 3] {
+        let properties = Properties { priority: Some(priority), ..Properties::default() };
+        site.send("", "ranked", &properties, &priority.to_string());
+    }
+    let short = Properties { expiration: Some(ShortString::truncated("300")), ..Properties::default() };
+    site.send("", "counted", &short, "soon gone");
+    site.transient("counted", "again");
+    for _ in 0..2 {
+        let (_, _, tag) = {
+            site.get("counted").unwrap();
+            site.get("counted").unwrap()
+        };
+        site.channel().settle(&[(tag, true)], Settle::Requeue, &mut Wakes::default()).unwrap();
+    }
+    site.end();
+    let mut site = Site::open(folder.path());
+    assert_eq!(site.take_all("ranked"), ["5", "3", "1"]);
+    std::thread::sleep(Duration::from_millis(310));
+    let got = site.channel().get("counted", true, &mut Wakes::default()).unwrap().unwrap();
+    assert_eq!((&got.message.body()[..], got.redelivered), (&b"again"[..], true));
+    let count = got.message.properties().header("x-delivery-count").unwrap();
+    assert_eq!(count.as_integer(), Some(2));
+}
+
+#[test]
+fn exchanges_bindings_and_queues_that_are_not_durable_go_along_and_exclusive_ones_do_not() {
+    let folder = TempDir::new().unwrap();
+    let mut site = Site::open(folder.path());
+    let channel = site.channel();
+    channel.declare_exchange("passing", "topic", ExchangeOptions::new(Kind::Topic)).unwrap();
+    let lasting = ExchangeOptions { durable: true, ..ExchangeOptions::new(Kind::Direct) };
+    channel.declare_exchange("lasting", "direct", lasting).unwrap();
+    for (queue, durable, auto_delete, exclusive) in
+        [("lasting", true, false, false), ("shared", false, true, false), ("mine", false, false, true)]
+    {
+        let options = QueueOptions { durable, auto_delete, exclusive, ..QueueOptions::default() };
+        channel.declare_queue(queue, options).unwrap();
+        for exchange in ["passing", "lasting"] {
+            let arguments = Table::default();
+            let binding =
+                Binding { source: exchange, destination: queue, routing_key: "key", arguments: &arguments };
+            channel.bind_queue(binding, &mut Wakes::default()).unwrap();
+        }
+    }
+    let consume = warrenmq::broker::ConsumeOptions { queue: "shared", ..Default::default() };
+    channel.consume(&consume, &mut Wakes::default()).unwrap();
+    site.end();
+    let mut site = Site::open(folder.path());
+    for exchange in ["passing", "lasting"] {
+        site.send(exchange, "key", &Properties::default(), exchange);
+    }
+    for queue in ["lasting", "shared"] {
+        assert_eq!(site.take_all(queue), ["passing", "lasting"], "{queue}");
+    }
+    assert!(site.channel().get("mine", true, &mut Wakes::default()).is_err());
+}
+
+#[test]
+fn without_anybody_attached_what_is_transient_ends_with_the_host() {
+    let folder = TempDir::new().unwrap();
+    let mut site = Site::open(folder.path());
+    site.queue("durable", true, &[]);
+    site.queue("passing", false, &[]);
+    for queue in ["durable", "passing"] {
+        site.transient(queue, "gone");
+        site.persistent(queue, "kept");
+    }
+    drop(site.channel.take());
+    drop(site.session.take());
+    site.end();
+    assert!(!folder.path().join("handover").exists());
+    let mut site = Site::open(folder.path());
+    assert_eq!(site.take_all("durable"), ["kept"]);
+    assert!(site.channel().get("passing", true, &mut Wakes::default()).is_err());
+}
+
+#[test]
+fn what_nobody_took_over_in_time_is_given_up() {
+    let folder = TempDir::new().unwrap();
+    let mut site = Site::open(folder.path());
+    site.queue("durable", true, &[]);
+    site.transient("durable", "gone");
+    site.persistent("durable", "kept");
+    site.end();
+    let left = folder.path().join("handover");
+    let text = std::fs::read_to_string(&left).unwrap();
+    let mut written: serde_json::Value = serde_json::from_str(&text).unwrap();
+    written["at"] = (written["at"].as_u64().unwrap() - 6000).into();
+    std::fs::write(&left, written.to_string()).unwrap();
+    let mut site = Site::open(folder.path());
+    assert_eq!(site.take_all("durable"), ["kept"]);
+    assert!(!left.exists());
+    drop(site);
+    let folders = || folder.path().join("queues").read_dir().unwrap();
+    assert!(
+        folders().all(|entry| entry.unwrap().file_name().to_str().unwrap().len() < 10),
+        "{:?}",
+        folders()
+    );
+}
