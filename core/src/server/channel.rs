@@ -214,12 +214,18 @@ impl Channel {
     }
 
     fn complete(&mut self, body: Body<'_>, wakes: &mut Wakes) -> Result<()> {
-        let Channel { broker, content, .. } = self;
-        content.expects = Expects::Method;
-        let waits = broker.is_sent_again();
-        let Content { route, mandatory, properties, .. } = content;
-        let publish = || broker.publish_routed(route, *mandatory, properties, body, wakes);
-        if waits { aside(publish) } else { publish() }.map(drop)
+        self.content.expects = Expects::Method;
+        match self.broker.is_sent_again() {
+            true => aside(|| self.publish_complete(body, wakes)),
+            false => self.publish_complete(body, wakes),
+        }
+    }
+
+    #[inline(always)] // with the rare case it would not be
+    fn publish_complete(&mut self, body: Body<'_>, wakes: &mut Wakes) -> Result<()> {
+        let content = &self.content;
+        self.broker.publish_routed(&content.route, content.mandatory, &content.properties, body, wakes)?;
+        Ok(())
     }
 
     // --- the end of a batch ---
