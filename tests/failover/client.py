@@ -155,8 +155,8 @@ def drain(plan):
     note = Notes(plan["notes"])
     with warrenmq.connect(plan["url"], name=plan["name"], timeout=plan["timeout"]) as mq:
         note("", "open")
-        for name in plan["topology"]["queues"]:
-            queue, drain = mq.queue(name, passive=True), f"drain.{plan['life']}.{name}"
+        for name, options in plan["topology"]["queues"].items():
+            queue, drain = mq.queue(name, durable=True, **options), f"drain.{plan['life']}.{name}"
             consumer = queue.consume(prefetch=500)
             note(drain, "consume", name, 500)
             while (message := consumer.get(timeout=0.2)) or queue.info().message_count:

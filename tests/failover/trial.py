@@ -63,7 +63,7 @@ class Trial:
         self.lives = defaultdict(int)
         self.host_ended, self.disturbed = 0.0, 0.0  # when the last host was ended; when the last upheaval was over
         self._early = []  # notes that are newer than the last look
-        self.took = []  # of this round, for those who ask what happened
+        self.took, self.begun = [], 0.0  # what happened in this round, and when it began
 
     def run(self):
         """Returns itself, with what was seen."""
@@ -86,7 +86,7 @@ class Trial:
 
     def _play(self):
         self.round += 1
-        self.took = []
+        self.took, self.begun = [], time.monotonic()
         self._complete()
         for what in self.chance.choices(
             self.upheavals, [UPHEAVALS[what] for what in self.upheavals], k=self.chance.choice((1, 1, 1, 2, 3))
@@ -135,8 +135,8 @@ class Trial:
             self._gather()
         since = time.monotonic()
         self.judge.calm(since)
-        told = [self.judge.reconnected.get(member.id, 0) - self.host_ended for member in self._survivors()]
-        if told and len(self.took) == 1:
+        told = [self.judge.reconnected[member.id] - self.host_ended for member in self._survivors()]
+        if told and len(self.took) == 1 and self.host_ended > self.begun:
             self.pauses[self.took[0]].append(max(told))
 
     def _troubles(self):
