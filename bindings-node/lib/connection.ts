@@ -69,7 +69,8 @@ export function event(number: number, name: string, detail: unknown): void {
  * to open it; `amqp://[USER:PASSWORD@]HOST[:PORT][/VHOST]` or `amqps://…`: any AMQP 0-9-1
  * broker
  * @throws `INVALID_ARGUMENT` for a URL that cannot be read, `UNREACHABLE`, `ACCESS_REFUSED`, `TIMEOUT`, also
- * when the process that hosts a directory does not answer
+ * when the process that hosts a directory does not answer. In one process Node and Python have the same `inproc:` brokers;
+ * `UNSUPPORTED` when their modules are of different versions
  * @example
  * ```ts
  * await using mq = await connect('inproc://demo')

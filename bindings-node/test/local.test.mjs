@@ -155,3 +155,74 @@ test('a process that has the directory and is stopped is named', async () => {
   await opened(url, async (mq) => assert.ok(mq.isOpen))
   await ended(first)
 })
+
+/** What happens first to a connection. */
+const firstOf = (mq, ...names) => Promise.race(names.map(async (name) => [name, ...(await once(mq, name))]))
+
+test('a host that hangs is named to who awaits something, and goes on where it was', async () => {
+  const url = await directory()
+  const host = await other(url)
+  const mq = await connect(url, { hostTimeout: 2000 })
+  const tasks = await mq.queue('tasks', { durable: true })
+  host.kill('SIGSTOP')
+  const named = {
+    code: 'TIMEOUT',
+    message: new RegExp(`process ${host.pid}, which has the directory, has given`),
+  }
+  const told = firstOf(mq, 'unresponsive')
+  await assert.rejects(tasks.send('unknown'), named)
+  await assert.rejects(tasks.get(), named)
+  const [, error] = await told
+  assert.match(error.message, named.message)
+  const again = firstOf(mq, 'responsive', 'reconnected', 'close')
+  host.kill('SIGCONT')
+  assert.deepEqual(await again, ['responsive'])
+  assert.equal((await tasks.get({ noAck: true })).text(), 'unknown')
+  await mq.close()
+  await ended(host)
+})
+
+test('a host lets AMQP clients in, and its status is told', async () => {
+  const url = await directory()
+  const mq = await connect(url, { listen: '127.0.0.1:0', name: 'door' })
+  const tasks = await mq.queue('tasks', { durable: true })
+  await tasks.send('hello')
+  const [address] = mq.listening
+  await opened(`amqp://guest:guest@${address}`, async (client) => {
+    const same = await client.queue('tasks', { durable: true })
+    assert.equal((await same.get({ noAck: true })).text(), 'hello')
+  })
+  const command = spawn(
+    process.execPath,
+    [join(import.meta.dirname, '../bin/warrenmq.cjs'), 'status', '--json', url.slice('local:'.length)],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  )
+  const [text] = await Promise.all([command.stdout.toArray(), once(command, 'exit')])
+  const told = JSON.parse(Buffer.concat(text))
+  assert.equal(told.host.process, process.pid)
+  assert.deepEqual(told.host.listening, [`amqp://${address}`])
+  assert.deepEqual(
+    told.attached.map((one) => [one.process, one.name]),
+    [[process.pid, 'door']],
+  )
+  assert.deepEqual(
+    told.queues.map((queue) => [queue.name, queue.counts.published, queue.counts.delivered]),
+    [['tasks', 1, 1]],
+  )
+  await mq.close()
+})
+
+test('an attached connection lets AMQP clients in when it comes to host', async () => {
+  const url = await directory()
+  const host = await other(url)
+  const mq = await connect(url, { listen: ['127.0.0.1:0'] })
+  assert.deepEqual(mq.listening, [])
+  const awake = setTimeout(() => {}, 20_000) // an idle connection does not keep the process alive
+  const over = once(mq, 'reconnected')
+  await ended(host)
+  await over
+  clearTimeout(awake)
+  while (mq.listening.length === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+  await opened(`amqp://guest:guest@${mq.listening[0]}`, (client) => client.queue('tasks', { durable: true }))
+  await mq.close()
+})

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test that fails may panic
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use warrenmq::broker::{
@@ -207,6 +207,29 @@ fn priorities_expiry_and_counts_of_deliveries_go_along() {
     assert_eq!((&got.message.body()[..], got.redelivered), (&b"again"[..], true));
     let count = got.message.properties().header("x-delivery-count").unwrap();
     assert_eq!(count.as_integer(), Some(2));
+}
+
+#[test]
+fn messages_that_wait_for_their_time_go_along() {
+    let folder = TempDir::new().unwrap();
+    let mut site = Site::open(folder.path());
+    site.queue("later", true, &[]);
+    for (delay, body) in [(400, "second"), (1, "first"), (90_000, "far")] {
+        let headers = Table(vec![("x-delay".into(), Value::I32(delay))]);
+        site.send("", "later", &Properties { headers: Some(headers), ..Properties::default() }, body);
+    }
+    let begun = Instant::now();
+    site.end();
+    let mut site = Site::open(folder.path());
+    let mut all = Vec::new();
+    while all.len() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "only {all:?} came");
+        all.extend(site.take_all("later"));
+    }
+    assert_eq!(all, ["first", "second"]);
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    let delayed = site.host.broker().vhost("/").unwrap().delayed();
+    assert_eq!(delayed.iter().map(|one| &one.message.body()[..]).collect::<Vec<_>>(), [b"far"]);
 }
 
 #[test]

@@ -40,7 +40,8 @@ def connect(
     directory that another process hosts it takes effect when this process takes it over.
 
     Raises `InvalidArgument` for a URL that cannot be read, `Unreachable`, `AccessRefused`, or `Timeout`, also when
-    the process that hosts a directory does not answer.
+    the process that hosts a directory does not answer. In one process Node and Python have the same ``inproc:``
+    brokers; raises `Unsupported` when their modules are of different versions.
 
     >>> with connect("inproc://") as mq:
     ...     tasks = mq.queue("tasks")

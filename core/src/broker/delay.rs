@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 pub(super) use held::Held;
 
 use super::outbox::Wakes;
-use super::store::{Origin, Origins};
+use super::store::{Journal, Origin, Origins, Recovered, read_all};
 use super::timers::{NEVER, Timed, Timers};
 use super::vhost::Vhost;
 use crate::error::{Error, Kind, Result};
@@ -93,6 +93,32 @@ impl Delayed {
     /// The origins of what is kept, be it that it has been routed since; none when this message would not be kept.
     pub(super) fn origins(&self, message: &Message) -> Option<Arc<dyn Origins>> {
         self.state.lock().held.origins().filter(|_| message.is_persistent())
+    }
+
+    /// Gives along to the next host those that are not to survive the broker. Whether there are any.
+    pub(super) fn hand_over(&self, open: impl FnOnce() -> Result<Arc<dyn Journal>>) -> Result<bool> {
+        let inventory = self.state.lock().held.transient();
+        let mut transient = inventory.read();
+        transient.retain(|one| !one.message.is_persistent());
+        if transient.is_empty() {
+            return Ok(false);
+        }
+        let journal = open()?;
+        for (number, one) in (0..).zip(&transient) {
+            journal.append(number, one.due, &one.message, None);
+        }
+        Ok(true)
+    }
+
+    /// Goes on with those that the host before this one gave along.
+    pub(super) fn inherit(self: &Arc<Self>, journal: &dyn Journal, found: Recovered) -> Result<()> {
+        let now = self.timers.now();
+        let mut state = self.state.lock();
+        read_all(journal, found, |stored| {
+            state.held.add(stored.message, stored.expires, stored.expires.saturating_sub(now), None);
+        })?;
+        self.arm(&mut state);
+        Ok(())
     }
 
     /// A message that was taken out is elsewhere, or nowhere.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::definitions::{BindingDefinition, DestinationType};
 use super::exchange::{ExchangeOptions, parse_kind};
-use super::queue::{Inherited, Queue, QueueOptions, carried_of, queue_of_overflow};
+use super::queue::{Inherited, Queue, QueueOptions, Shelves, carried_of, queue_of_overflow};
 use super::vhost::Vhost;
 use super::{Broker, skip_id};
 use crate::error::{Error, Kind, Result};
@@ -27,6 +27,8 @@ pub struct Handover {
     exchanges: Vec<HandedExchange>,
     queues: Vec<HandedQueue>,
     bindings: Vec<(BindingDefinition, Arguments)>,
+    /// Where delayed messages are, by virtual hosts.
+    delayed: Vec<(String, u64)>,
 }
 
 /// An exchange that is not durable.
@@ -76,7 +78,8 @@ impl Handover {
 
     /// The numbers in the store under which something came along.
     pub fn numbers(&self) -> impl Iterator<Item = u64> {
-        self.queues.iter().flat_map(|queue| [queue.inherited.overflow, queue.inherited.carried]).flatten()
+        let queues = self.queues.iter().flat_map(|queue| [queue.inherited.overflow, queue.inherited.carried]);
+        queues.flatten().chain(self.delayed.iter().map(|(_, number)| *number))
     }
 }
 
@@ -97,6 +100,7 @@ impl Broker {
         let first = getrandom::u32().map_err(|error| {
             Error::new(Kind::ResourceError, OPERATION, format!("no random numbers: {error}"))
         })?;
+        self.timers.hold(); // what falls due now is the next host's
         let mut numbers = (0..).map(|index| carried_of(first, index));
         let mut handover = Handover::default();
         for vhost in self.all_vhosts() {
@@ -129,6 +133,14 @@ impl Broker {
         for (binding, arguments) in &handover.bindings {
             self.bind_again(binding, &arguments.table()?)?;
         }
+        for (vhost, number) in &handover.delayed {
+            let vhost = self.existing(OPERATION, vhost)?;
+            if let Some(Shelves { store, .. }) = &vhost.shelves {
+                let (journal, found) = store.open_line(*number, 0)?;
+                vhost.delayed.inherit(&*journal, found)?;
+                store.delete_queue(*number);
+            }
+        }
         Ok(())
     }
 
@@ -146,6 +158,11 @@ impl Vhost {
         let Some(shelves) = &self.shelves else { return Ok(()) };
         let vhost = || self.name.to_string();
         let (mut exclusive, mut transient) = (HashSet::new(), HashSet::new());
+        for number in numbers.by_ref().take(1) {
+            if self.delayed.hand_over(|| shelves.store.open_line(number, 0).map(|(journal, _)| journal))? {
+                handover.delayed.push((vhost(), number));
+            }
+        }
         for (queue, number) in self.all_queues().into_iter().zip(numbers) {
             let place = (DestinationType::Queue, queue.name.clone());
             if queue.owner.is_some() {

@@ -30,18 +30,18 @@ impl Patience {
     /// Looks whether something is there, for a short time if that has been worth while.
     pub(super) fn look(&self, there: impl Fn() -> bool) -> bool {
         let others = LOOKING.fetch_add(1, Relaxed);
-        let found = others < FEW && self.look_alone(there);
+        let begin = Instant::now();
+        let found = others < FEW && self.look_until(|| begin.elapsed() >= SPAN, there);
         LOOKING.fetch_sub(1, Relaxed);
         found
     }
 
-    fn look_alone(&self, there: impl Fn() -> bool) -> bool {
+    fn look_until(&self, over: impl Fn() -> bool, there: impl Fn() -> bool) -> bool {
         if self.left_out.fetch_update(Relaxed, Relaxed, |times| times.checked_sub(1)).is_ok() {
             return false;
         }
-        let begin = Instant::now();
         while !there() {
-            if begin.elapsed() >= SPAN {
+            if over() {
                 let vain = (self.vain.load(Relaxed) + 1).min(VAIN);
                 self.vain.store(vain, Relaxed);
                 self.left_out.store(1 << vain, Relaxed);
@@ -68,16 +68,16 @@ mod tests {
                 looks.set(looks.get() + 1);
                 false
             };
-            assert!(!patience.look_alone(nothing) && looks.get() > 0);
+            assert!(!patience.look_until(|| looks.get() == 3, nothing) && looks.get() == 3);
             looks.set(0);
             for _ in 0..left_out {
-                assert!(!patience.look_alone(nothing));
+                assert!(!patience.look_until(|| true, nothing));
             }
             assert_eq!(looks.get(), 0, "left out {left_out} times");
         };
         [2, 4, 8, 16, 32, 64, 64].into_iter().for_each(vain_until);
         let third = || looks.replace(looks.get() + 1) == 2;
-        assert!(patience.look_alone(third));
+        assert!(patience.look_until(|| false, third));
         [2, 4].into_iter().for_each(vain_until);
     }
 }

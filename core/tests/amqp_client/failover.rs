@@ -8,7 +8,7 @@ use warrenmq::error::Kind;
 use warrenmq::wire::{PropertiesView, Table, Value};
 
 use crate::door::Door;
-use crate::local::{Host, durable, persistent, url};
+use crate::local::{Host, durable, listening, persistent, url};
 use crate::scenarios::{bodies, consume, open, outcome, publish, run, send, take};
 
 /// How many messages are ready.
@@ -260,4 +260,25 @@ fn what_a_host_had_not_read_when_it_was_killed_comes_again_marked_and_once() {
     let marks: Vec<_> = again.iter().map(|delivery| delivery.redelivered).collect();
     assert_eq!((bodies(&again), marks), (["a", "b", "c", "d"].map(str::to_owned).to_vec(), vec![true; 4]));
     assert_eq!(ready(&channel, "kept"), 0);
+}
+
+#[test]
+fn what_is_published_while_its_queue_is_not_declared_anew_yet_waits_for_it() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let host = Host::of(folder.path());
+    let ((connection, events), other) = (listening(folder.path()), open(&url(folder.path())));
+    let (channel, elsewhere) = (run(connection.channel()).unwrap(), run(other.channel()).unwrap());
+    let declarer = open(&url(folder.path()));
+    let gone = run(declarer.channel()).unwrap();
+    run(gone.declare_queue("transient", false, QueueOptions::default())).unwrap();
+    assert!(send(&channel, "transient", "before").routed);
+    run(declarer.close()).unwrap();
+    drop(host);
+    let publishing = channel.publish(publish("transient", b"after")).unwrap();
+    while events.lock().unwrap().is_empty() {
+        std::thread::sleep(Duration::from_millis(1)); // until it has been sent again
+    }
+    run(elsewhere.declare_queue("transient", false, QueueOptions::default())).unwrap();
+    assert!(outcome(publishing).unwrap().routed);
+    assert_eq!(bodies(&take(&consume(&elsewhere, "transient"), 1)), ["after"]);
 }

@@ -24,6 +24,8 @@ pub(in crate::broker) struct Held {
     /// Bytes of memory that they take.
     in_memory: usize,
     next_id: u64,
+    /// Some that are not to survive the broker are on the disk only, or have been.
+    far_transient: bool,
     kept: Option<Kept>,
 }
 
@@ -38,8 +40,14 @@ struct Kept {
 impl Held {
     /// Those that are kept under this number.
     pub(in crate::broker) fn open(id: u64, shelves: Option<&Shelves>) -> Result<Self> {
-        let mut held =
-            Held { waiting: BTreeSet::new(), near: HashMap::new(), in_memory: 0, next_id: 1, kept: None };
+        let mut held = Held {
+            waiting: BTreeSet::new(),
+            near: HashMap::new(),
+            in_memory: 0,
+            next_id: 1,
+            far_transient: false,
+            kept: None,
+        };
         let Some(Shelves { store, budget }) = shelves else { return Ok(held) };
         let (journal, found) = store.open_line(id, 0)?;
         read_all(&*journal, found, |stored| {
@@ -67,6 +75,7 @@ impl Held {
         if let Some(kept) = kept {
             kept.journal.append(id, due, &message, origin);
         }
+        self.far_transient |= !near && !message.is_persistent();
         let survives = kept.is_some() && message.is_persistent();
         if near {
             self.in_memory += message.footprint();
@@ -132,6 +141,12 @@ impl Held {
     #[cfg(test)]
     pub(super) fn in_memory(&self) -> usize {
         self.near.len()
+    }
+
+    /// What there is now that is not to survive the broker, and maybe more.
+    pub(super) fn transient(&self) -> Inventory {
+        let inventory = self.inventory();
+        if self.far_transient { inventory } else { Inventory { journal: None, ..inventory } }
     }
 
     /// What there is now, to be read where nobody waits.

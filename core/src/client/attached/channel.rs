@@ -17,7 +17,6 @@ use super::connection::Shared;
 use super::incoming::Incoming;
 use super::window::{Mode, Window};
 use crate::broker::Got;
-use crate::broker::store::Origin;
 use crate::client::closed::{closed, refused};
 use crate::client::driver::{Answer, now};
 use crate::client::ledger::Ledger;
@@ -119,11 +118,10 @@ impl Channel {
         }))
     }
 
-    /// The method that opens it, and says with which publishes it goes on.
-    pub(super) fn open(&self, window: &Window) -> Method {
-        let open = self.publisher.map(|publisher| {
-            let (sequence, again, age) = window.unsettled();
-            channel::Open { out_of_band: resume::encode(Origin { publisher, sequence }, again, age) }
+    /// The method that opens it; of one that goes on, the window says with which publishes.
+    pub(super) fn open(&self, window: Option<&Window>) -> Method {
+        let open = self.publisher.map(|publisher| channel::Open {
+            out_of_band: resume::encode(publisher, window.map(Window::unsettled)),
         });
         Method::ChannelOpen(open.unwrap_or_default())
     }
@@ -269,7 +267,7 @@ impl Channel {
                 Method::BasicQos(basic::Qos { prefetch_size: 0, prefetch_count: count, global })
             };
             let [each, all] = *self.prefetch.lock();
-            methods.push(self.open(&window));
+            methods.push(self.open(Some(&window)));
             methods.extend(all.map(|count| qos(count, true)));
             for Subscription { consume, prefetch, .. } in consumers.values() {
                 methods.push(qos(prefetch.unwrap_or(0), false));

@@ -23,7 +23,6 @@ use super::peer::Peer;
 use super::reader;
 use super::silence::Silence;
 use super::topology::Topology;
-use super::window::Window;
 use crate::broker::Broker;
 use crate::client::ConnectOptions;
 use crate::client::closed::{closed, refused};
@@ -204,7 +203,7 @@ impl Shared {
             channel
         };
         let held = Arc::new(Held(channel.clone()));
-        let open = channel.open(&Window::default());
+        let open = channel.open(None);
         channel.call("channel.open", String::new(), &open, move |reply| match reply {
             Reply::Method(Method::ChannelOpenOk(_)) => {
                 held.0.opened();

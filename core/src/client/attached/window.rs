@@ -16,6 +16,7 @@ use super::returns::{Content, Returns};
 use crate::client::in_flight::Ticket;
 use crate::client::{BatchOutcome, Outcome, Publish};
 use crate::error::{Error, Kind, Result};
+use crate::server::resume::Unsettled;
 use crate::wire::{FrameKind, next_frame};
 
 /// Where a message was published to.
@@ -286,10 +287,11 @@ impl Window {
         mem::take(&mut self.flights)
     }
 
-    /// What is not settled: after which number, how many messages, and how long ago the first of them was sent.
-    pub(super) fn unsettled(&self) -> (u64, u64, Duration) {
+    /// What is not settled, and so to be sent again.
+    pub(super) fn unsettled(&self) -> Unsettled {
         let age = self.flights.front().map_or(Duration::ZERO, |flight| flight.sent.elapsed());
-        (self.settled, self.flights.back().map_or(0, |flight| flight.end - 1 - self.settled), age)
+        let again = self.flights.back().map_or(0, |flight| flight.end - 1 - self.settled);
+        Unsettled { settled: self.settled, again, age }
     }
 
     /// Tells everybody who waits that what becomes of it is not known for now. What is under way stays so.

@@ -15,8 +15,9 @@
 //! No Rust type, allocation or panic goes from one to the other. A message is copied once on its way, when it is
 //! short; a long body is not: whoever made it releases it when the last holder, on either side, lets go of it.
 //!
-//! All `unsafe` code is in `owned`, `rendezvous`, `codec` (one line) and, where these call one another, `lent/functions`
-//! and `adopted/calls`. It is no crate of its own because it implements and calls the drivers, which are private here.
+//! The `unsafe` code is in `owned`, in `rendezvous`, where the two sides call one another (`lent/functions`,
+//! `adopted/calls`), and in a line or two of `table` and `codec`. This is no crate of its own because it implements and
+//! calls the drivers, which are private here.
 
 mod adopted;
 mod codec;

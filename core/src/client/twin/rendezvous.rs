@@ -109,6 +109,23 @@ pub(super) fn object_of(address: *const c_void) -> Option<CString> {
 }
 
 /// Names and addresses of all loaded objects, in the order in which they were loaded.
+#[cfg(target_vendor = "apple")]
+fn loaded_objects() -> Vec<(CString, usize)> {
+    unsafe extern "C" {
+        safe fn _dyld_image_count() -> u32;
+        safe fn _dyld_get_image_name(index: u32) -> *const std::ffi::c_char;
+        safe fn _dyld_get_image_header(index: u32) -> *const c_void;
+    }
+    let object = |index| {
+        let (name, header) = (_dyld_get_image_name(index), _dyld_get_image_header(index));
+        // SAFETY: the loader's own text; null when the object is gone meanwhile.
+        (!name.is_null()).then(|| (unsafe { CStr::from_ptr(name) }.to_owned(), header.addr()))
+    };
+    (0.._dyld_image_count()).filter_map(object).collect()
+}
+
+/// Names and addresses of all loaded objects, in the order in which they were loaded.
+#[cfg(not(target_vendor = "apple"))]
 fn loaded_objects() -> Vec<(CString, usize)> {
     unsafe extern "C" fn note(info: *mut libc::dl_phdr_info, _: usize, list: *mut c_void) -> c_int {
         // SAFETY: the loader's own description, and the list below; both there during the call.

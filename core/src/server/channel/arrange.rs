@@ -10,6 +10,7 @@ use crate::server::round;
 use crate::wire::{Method, ShortString, exchange, queue};
 
 /// Does what may wait for the disk, on a thread that others need not wait for.
+#[cold]
 pub(super) fn aside<T>(act: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => {
