@@ -1,13 +1,14 @@
 // `local:PATH`: what is durable is there again, and processes share it.
 
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { connect } from '../dist/index.js'
 
 /** Has `use` work with the directory open. */
@@ -135,10 +136,16 @@ test('two processes share a directory, whoever was first', async () => {
   await ended(first)
 })
 
+/** Stops a process, and waits until it has: the signal alone may find it at work for a while. */
+const stopped = async (child) => {
+  child.kill('SIGSTOP')
+  while (execFileSync('ps', ['-o', 'stat=', '-p', child.pid]).toString()[0] !== 'T') await setImmediate()
+}
+
 test('a process that has the directory and is stopped is named', async () => {
   const url = await directory()
   const first = await other(url)
-  first.kill('SIGSTOP')
+  await stopped(first)
   await assert.rejects(connect(url, { timeout: 300 }), (error) => {
     assert.equal(error.code, 'TIMEOUT')
     assert.match(error.message, new RegExp(`in use by process ${first.pid}, which does not answer`))

@@ -46,6 +46,12 @@ def test_connections_of_one_process_share_the_directory(url):
         assert other.queue("tasks", durable=True).get(no_ack=True).text() == "hello"
 
 
+def stop(process):
+    """Returns when it has stopped: the signal alone may find it at work for a while."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitpid(process.pid, os.WUNTRACED)
+
+
 @pytest.fixture
 def other(url):
     """Another process with the directory open, until its standard input ends. It answers what it is sent."""
@@ -83,7 +89,7 @@ def test_two_processes_share_a_directory_whoever_was_first(url, other):
 
 
 def test_a_process_that_has_the_directory_and_is_stopped_is_named(url, other):
-    other.send_signal(signal.SIGSTOP)
+    stop(other)
     with pytest.raises(errors.Timeout, match=f"in use by process {other.pid}, which does not answer"):
         warrenmq.connect(url, timeout=0.3)
     other.send_signal(signal.SIGCONT)
@@ -149,7 +155,7 @@ def test_a_host_that_hangs_is_named_to_who_awaits_something_and_goes_on_where_it
             mq.on(event, lambda about, event=event: heard.put((event, about)))
         tasks = mq.queue("tasks", durable=True)
         tasks.send("before")
-        other.send_signal(signal.SIGSTOP)
+        stop(other)
         begun = time.monotonic()
         named = f"process {other.pid}, which has the directory, has given no sign of life for 2s"
         with pytest.raises(errors.Timeout, match=named):
@@ -174,7 +180,7 @@ def test_when_a_host_that_hangs_is_killed_another_takes_over(url, other):
         for event in ("unresponsive", "reconnected"):
             mq.on(event, lambda _, event=event: heard.put(event))
         tasks = mq.queue("tasks", durable=True)
-        other.send_signal(signal.SIGSTOP)
+        stop(other)
         assert heard.get(timeout=10) == "unresponsive"
         with pytest.raises(errors.Timeout, match=f"process {other.pid}"):
             tasks.send("hello")
