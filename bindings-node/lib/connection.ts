@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events'
+import { isMainThread } from 'node:worker_threads'
 
 import type { Body } from './body'
 import { Channel } from './channel'
@@ -50,10 +51,12 @@ const connections = new Map<number, WeakRef<Connection>>()
 let lastNumber = 0
 
 // When the program ends itself the event loop does not come round again, and a directory is to be left in good order:
-// its acknowledgements written, and another process in charge. (To close one that is hosted here waits for the disk.)
+// its acknowledgements written, and another process in charge. (To close one that is hosted here waits for the disk.) A
+// Python in this process may have it open too, and does not hear that all ends.
 process.on('exit', () => {
   flushAll()
   for (const connection of connections.values()) connection.deref()?.leave()
+  if (isMainThread) native.ending()
 })
 
 /** Called by the native half. */

@@ -151,6 +151,8 @@ interface Native {
     number: number,
   ): Answer<Feed>
   cancel(consumer: NativeConsumer): Answer<void>
+  /** Leaves the directories that this process hosts in good order, whoever in it has them. */
+  ending(): void
   /** Keeps the event loop alive until `release` is called. */
   hold(): void
   release(): void

@@ -64,6 +64,7 @@ const FUNCTIONS: &[(&str, Entry)] = &[
     ("publishMany", publish::publish_many),
     ("consume", consume::consume),
     ("cancel", consume::cancel),
+    ("ending", ending),
     ("hold", hold),
     ("release", release),
     ("encodeProperties", properties::encode),
@@ -99,6 +100,12 @@ fn cli<'a>(call: &Call<'a>) -> Result<Value<'a>> {
     let arguments = call.argument(0).elements()?.into_iter().map(|value| Ok(value.string()?.into()));
     let arguments = arguments.collect::<Result<Vec<std::ffi::OsString>>>()?;
     call.env.number(warrenmq::cli::run(arguments).into())
+}
+
+/// `ending()`: before the process ends.
+fn ending<'a>(call: &Call<'a>) -> Result<Value<'a>> {
+    warrenmq::client::before_exit();
+    Ok(call.env.nothing())
 }
 
 fn hold<'a>(call: &Call<'a>) -> Result<Value<'a>> {

@@ -52,7 +52,7 @@ pub use crate::broker::{
 pub use driver::{
     Answer, BatchOutcome, BatchPublishing, Bell, ConnectionEvent, Listener, Outcome, Publishing,
 };
-pub use process::{after_fork, runtime};
+pub use process::{after_fork, before_exit, runtime};
 pub use url::Url;
 
 use crate::error::{Error, Kind, Result};

@@ -64,7 +64,7 @@ pub(super) struct Hosted {
 #[derive(Debug)]
 struct House {
     /// None once it is closed.
-    door: Option<LocalServer>,
+    door: Mutex<Option<LocalServer>>,
     host: Host,
 }
 
@@ -74,15 +74,13 @@ impl House {
         let name = format!("local:{}", path.display());
         let host = Host::open(path, Options { name, ..Options::default() })?;
         let _entered = runtime.enter();
-        let door = Some(LocalServer::listen(host.broker().clone(), path, Limits::default())?);
-        Ok(House { door, host })
+        let door = LocalServer::listen(host.broker().clone(), path, Limits::default())?;
+        Ok(House { door: Mutex::new(Some(door)), host })
     }
-}
 
-impl Drop for House {
-    /// The door first: who is in is told, before what he publishes is refused.
-    fn drop(&mut self) {
-        let (Some(door), Ok(runtime)) = (self.door.take(), runtime()) else { return };
+    /// Tells who is in by the door, before what he publishes is refused.
+    fn shut(&self) {
+        let (Some(door), Ok(runtime)) = (self.door.lock().take(), runtime()) else { return };
         self.host.leave();
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         runtime.spawn(async move {
@@ -95,6 +93,24 @@ impl Drop for House {
             _ => wait(),
         };
     }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.shut();
+    }
+}
+
+/// To be called when the process is about to end while there may be connections that nobody will close, such as those
+/// of the other language: leaves the directories that are hosted here in good order. Waits for the disk.
+pub fn before_exit() {
+    for house in process().hosts.lock().values() {
+        house.shut();
+        if let Err(error) = house.host.close() {
+            tracing::error!(%error, "not everything could be brought to the disk");
+        }
+    }
+    twin::before_exit();
 }
 
 /// Opens a directory, or joins those who have it open in this process.

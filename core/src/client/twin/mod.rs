@@ -83,10 +83,19 @@ fn table_of(header: &'static Header) -> Result<Option<&'static Table>> {
     }
 }
 
+/// Before the process ends: tells the module that has the brokers.
+pub(super) fn before_exit() {
+    if let Some(table) = found() {
+        adopted::before_exit(table);
+    }
+}
+
 /// In the child of a fork: has the module that has the brokers start afresh as well. What it had open.
 pub(super) fn after_fork() -> Vec<RawFd> {
-    match rendezvous::found().map(table_of) {
-        Some(Ok(Some(table))) => adopted::after_fork(table),
-        _ => Vec::new(),
-    }
+    found().map(adopted::after_fork).unwrap_or_default()
+}
+
+/// The table of the other module, if this one uses it.
+fn found() -> Option<&'static Table> {
+    rendezvous::found().and_then(|header| table_of(header).ok().flatten())
 }

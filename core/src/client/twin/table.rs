@@ -138,6 +138,8 @@ pub(super) struct Table {
     pub(super) wait: unsafe extern "C" fn(consumer: *const c_void, nanoseconds: u64) -> bool,
     /// Has a bell rung when there is something to take.
     pub(super) on_ready: unsafe extern "C" fn(consumer: *const c_void, bell: Callback<()>),
+    /// To be called when the process is about to end.
+    pub(super) before_exit: unsafe extern "C" fn(),
     /// To be called in the child of a fork; gives the descriptors that it is to close.
     pub(super) forked:
         unsafe extern "C" fn(context: *mut c_void, close: unsafe extern "C" fn(*mut c_void, c_int)),

@@ -258,6 +258,12 @@ unsafe extern "C" fn put(context: *mut c_void, deliveries: *mut Delivered, count
     let _ = catch_unwind(AssertUnwindSafe(put));
 }
 
+/// Tells the module that the process is about to end.
+pub(in crate::client::twin) fn before_exit(table: &Table) {
+    // SAFETY: takes nothing.
+    unsafe { (table.before_exit)() }
+}
+
 /// Tells the module that this is the child of a fork; what it had open.
 pub(in crate::client::twin) fn after_fork(table: &Table) -> Vec<RawFd> {
     unsafe extern "C" fn note(context: *mut c_void, open: c_int) {

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) use calls::after_fork;
 use calls::{Handle, value};
+pub(super) use calls::{after_fork, before_exit};
 
 use super::codec::decode;
 use super::table::{Reply, Table};

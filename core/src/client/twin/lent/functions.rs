@@ -18,7 +18,7 @@ use super::super::table::{
 };
 use super::Thing;
 use crate::client::driver::{BatchPublishing, ChannelDriver, ConsumerDriver, Publishing};
-use crate::client::process::runtime;
+use crate::client::process::{self, runtime};
 use crate::client::{Publish, Settle};
 use crate::error::{Error, Kind, Result};
 use crate::fork;
@@ -42,6 +42,7 @@ pub(in crate::client::twin) static TABLE: Table = Table {
     look,
     wait,
     on_ready,
+    before_exit,
     forked,
 };
 
@@ -291,6 +292,10 @@ unsafe extern "C" fn on_ready(thing: *const c_void, bell: Callback<()>) {
             }
         },
     );
+}
+
+unsafe extern "C" fn before_exit() {
+    guarded(|| (), process::before_exit);
 }
 
 unsafe extern "C" fn forked(context: *mut c_void, close: unsafe extern "C" fn(*mut c_void, c_int)) {
