@@ -4,6 +4,7 @@ import json
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -119,19 +120,19 @@ def test_a_transaction_that_was_committed_is_kept(url):
 def test_a_child_that_outlives_its_parent_does_not_keep_the_directory(url):
     program = """if True:
         import os, sys, time, warrenmq
-        mq = warrenmq.connect(sys.argv[1])
+        mq = warrenmq.connect(sys.argv[1], listen="127.0.0.1:0")
         child = os.fork()
         if child == 0:
             time.sleep(60)
             os._exit(0)
-        print(child, flush=True)
+        print(child, *mq.listening, flush=True)
         sys.stdin.read()
     """
     parent = subprocess.Popen(
         [sys.executable, "-c", program, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     with parent:
-        child = int(parent.stdout.readline())
+        child, address = parent.stdout.readline().split()
         try:
             with warrenmq.connect(url) as mq:
                 reconnected = threading.Event()
@@ -139,8 +140,12 @@ def test_a_child_that_outlives_its_parent_does_not_keep_the_directory(url):
                 parent.kill()
                 assert reconnected.wait(10)
                 assert mq.queue("tasks", durable=True).send("hello").confirmed
+                assert status(url)["host"]["process"] == os.getpid()
+                host, port = address.split(":")
+                with pytest.raises(ConnectionRefusedError):
+                    socket.create_connection((host, int(port)))
         finally:
-            os.kill(child, signal.SIGKILL)
+            os.kill(int(child), signal.SIGKILL)
 
 
 def test_a_host_that_hangs_is_named_to_who_awaits_something_and_goes_on_where_it_was(url, other):

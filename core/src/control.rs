@@ -90,6 +90,7 @@ impl Drop for Control {
 }
 
 fn answer(mut stream: UnixStream, requests: &impl Requests) -> io::Result<()> {
+    let _inherited = Inherited::by_children(&stream);
     if doorway::admit(&stream)?.is_none() {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the process belongs to another user"));
     }

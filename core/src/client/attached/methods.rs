@@ -1,26 +1,18 @@
 //! The calls of a channel.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
-
-use tokio::sync::oneshot;
 
 use super::channel::{Held, Reply};
 use super::consumer::Consumer;
-use super::window::{Load, Mode, Reply as Told};
+use super::window::Mode;
 use crate::broker::Binding;
 use crate::client::driver::{
-    Answer, BatchOutcome, BatchPublishing, ChannelDriver, ConsumerDriver, Outcome, Publishing, ends, now,
-    on_exchange, on_queue, or_now,
+    Answer, BatchPublishing, ChannelDriver, ConsumerDriver, Publishing, ends, now, on_exchange, on_queue,
+    or_now,
 };
-use crate::client::ledger::Tags;
 use crate::client::{ConsumeOptions, ExchangeOptions, Get, Publish, QueueInfo, QueueOptions, Settle};
 use crate::error::{Error, Kind, Result};
-use crate::server::output::Output;
-use crate::wire::{Method, PropertiesView, ShortString, basic, confirm, exchange, queue, tx};
-
-/// Bytes of a batch that are encoded before they are written.
-const PIECE: usize = 128 << 10;
+use crate::wire::{Method, ShortString, basic, exchange, queue, tx};
 
 /// A handle of a channel.
 #[derive(Debug)]
@@ -36,7 +28,7 @@ macro_rules! answer {
     };
 }
 
-fn too_long(operation: &'static str, what: &str, length: usize) -> Error {
+pub(super) fn too_long(operation: &'static str, what: &str, length: usize) -> Error {
     let reason = format!("the {what} is {length} bytes long, AMQP takes at most 255");
     Error::new(Kind::InvalidArgument, operation, reason)
 }
@@ -62,23 +54,6 @@ fn bound(operation: &'static str, binding: &Binding<'_>) -> Result<(ShortString,
     ))
 }
 
-/// Refuses what cannot be encoded.
-fn check(publish: &Publish<'_>) -> Result<()> {
-    let operation = "basic.publish";
-    for (what, name) in [("exchange name", publish.exchange), ("routing key", publish.routing_key)] {
-        if name.len() > ShortString::MAX {
-            return Err(too_long(operation, what, name.len()));
-        }
-    }
-    if publish.properties != PropertiesView::EMPTY.0 {
-        PropertiesView(publish.properties).validate().map_err(|error| {
-            let reason = format!("malformed properties: {error}");
-            Error::new(Kind::InvalidArgument, operation, reason).caused_by(error)
-        })?;
-    }
-    Ok(())
-}
-
 /// What a commit says when the host is gone that knew of the transaction.
 fn lost_transaction() -> Error {
     let reason =
@@ -87,31 +62,6 @@ fn lost_transaction() -> Error {
 }
 
 impl Handle {
-    /// Publishes on a transactional channel: no confirm comes. What was published when this is ready.
-    fn publish_in_transaction<T: Send + 'static>(
-        &self,
-        batch: &mut dyn Iterator<Item = Publish<'_>>,
-        outcome: T,
-    ) -> Result<std::result::Result<T, Answer<T>>> {
-        let channel = &self.0.0;
-        let line = &channel.connection.line;
-        for publish in batch {
-            check(&publish)?;
-            let _entered = line.enter();
-            let mut window = channel.window.lock();
-            window.number_uncommitted(&publish);
-            let publish = Publish { mandatory: true, ..publish };
-            line.add(|out| out.publish(channel.number, publish, line.frame_max()));
-        }
-        line.flush();
-        let Some(room) = line.crowded() else { return Ok(Ok(outcome)) };
-        let channel = channel.clone();
-        Ok(Err(Box::pin(async move {
-            room.await.map_err(|_| channel.closed_error("basic.publish"))?;
-            Ok(outcome)
-        })))
-    }
-
     /// Calls a method whose effect may end with the host, and which is then repeated.
     fn note(
         &self,
@@ -128,20 +78,6 @@ impl Handle {
             }
             _ => None,
         })
-    }
-
-    /// What publishing means here; asks for confirms at the first publish.
-    fn mode(&self) -> Mode {
-        let channel = &self.0.0;
-        let _entered = channel.connection.line.enter();
-        let mut window = channel.window.lock();
-        if window.mode == Mode::Fresh {
-            window.mode = Mode::Confirmed;
-            // An error closes the channel, and what is published is told so.
-            let select = Method::ConfirmSelect(confirm::Select { nowait: true });
-            channel.connection.line.add(|out| out.method(channel.number, &select));
-        }
-        window.mode
     }
 }
 
@@ -269,92 +205,11 @@ impl ChannelDriver for Handle {
     }
 
     fn publish(&self, publish: Publish<'_>) -> Result<Publishing> {
-        let channel = &self.0.0;
-        channel.check("basic.publish")?;
-        check(&publish)?;
-        if self.mode() == Mode::Transactional {
-            let outcome = Outcome { confirmed: false, routed: true };
-            return Ok(match self.publish_in_transaction(&mut std::iter::once(publish), outcome)? {
-                Ok(outcome) => Publishing::Done(outcome),
-                Err(answer) => Publishing::Pending(answer),
-            });
-        }
-        let connection = &channel.connection;
-        let ticket = connection.in_flight.enter(1, publish.body.len())?;
-        let (told, answered) = oneshot::channel();
-        {
-            let _entered = connection.line.enter();
-            let mut window = channel.window.lock();
-            if window.shut {
-                return Err(channel.closed_error("basic.publish"));
-            }
-            let mut load = Load::default();
-            window.number(&mut load, &publish);
-            let (publish, frame_max) = (Publish { mandatory: true, ..publish }, connection.line.frame_max());
-            if connection.peer.has_successors() {
-                let mut encoded = Output::default();
-                encoded.publish(channel.number, publish, frame_max);
-                load.frames = encoded.into_frames();
-                connection.line.add(|out| load.frames.iter().for_each(|frames| out.append(frames)));
-            } else {
-                connection.line.add(|out| out.publish(channel.number, publish, frame_max));
-            }
-            window.launch(1, load, Told::One(told), ticket);
-        }
-        connection.line.flush();
-        connection.awaits_answer();
-        Ok(Publishing::Pending(channel.await_answer("basic.publish", answered)))
+        self.publish_one(publish)
     }
 
     fn publish_all(&self, batch: &mut dyn Iterator<Item = Publish<'_>>) -> Result<BatchPublishing> {
-        let channel = &self.0.0;
-        channel.check("basic.publish")?;
-        if self.mode() == Mode::Transactional {
-            let outcome = BatchOutcome::default();
-            return Ok(match self.publish_in_transaction(batch, outcome)? {
-                Ok(outcome) => BatchPublishing::Done(outcome),
-                Err(answer) => BatchPublishing::Pending(answer),
-            });
-        }
-        let batch: Vec<Publish<'_>> = batch.collect();
-        batch.iter().try_for_each(check)?;
-        let bytes = batch.iter().map(|publish| publish.body.len()).sum();
-        let connection = &channel.connection;
-        let ticket = connection.in_flight.enter(batch.len(), bytes)?;
-        let (told, answered) = oneshot::channel();
-        let count = batch.len() as u64;
-        let nothing = {
-            let _entered = connection.line.enter();
-            let mut window = channel.window.lock();
-            if window.shut {
-                return Err(channel.closed_error("basic.publish"));
-            }
-            let mut load = Load::default();
-            batch.iter().for_each(|publish| window.number(&mut load, publish));
-            let mut batch = batch.into_iter().peekable();
-            while batch.peek().is_some() {
-                let mut piece = Output::default();
-                while piece.len() < PIECE
-                    && let Some(publish) = batch.next()
-                {
-                    let publish = Publish { mandatory: true, ..publish };
-                    piece.publish(channel.number, publish, connection.line.frame_max());
-                }
-                let piece = piece.into_frames();
-                connection.line.add(|out| piece.iter().for_each(|frames| out.append(frames)));
-                connection.line.flush();
-                if connection.peer.has_successors() {
-                    load.frames.extend(piece);
-                }
-            }
-            // Nobody looks at a confirm before: the window is held.
-            window.launch(count, load, Told::All(told), ticket)
-        };
-        if let Some(flight) = nothing {
-            flight.land(None);
-        }
-        connection.awaits_answer();
-        Ok(BatchPublishing::Pending(channel.await_answer("basic.publish", answered)))
+        self.publish_many(batch)
     }
 
     fn consume(&self, options: &ConsumeOptions<'_>) -> Answer<Arc<dyn ConsumerDriver>> {
@@ -502,53 +357,5 @@ impl ChannelDriver for Handle {
             let _ = closing.await;
             Ok(())
         })
-    }
-}
-
-impl super::channel::Channel {
-    pub(super) fn settle(&self, tags: &[(u64, bool)], how: Settle) -> Result<()> {
-        self.check(match how {
-            Settle::Ack => "basic.ack",
-            Settle::Reject | Settle::Requeue => "basic.nack",
-        })?;
-        {
-            let _entered = self.connection.line.enter();
-            // Held while the frames are added, so that they keep the order of the ledger.
-            let mut ledger = self.ledger.lock();
-            let tags = ledger.settle(tags);
-            let is_transactional = ledger.is_transactional();
-            let gone = self.send_settled(&tags, how);
-            drop(ledger);
-            if is_transactional {
-                self.window.lock().settled_uncommitted(gone);
-            }
-        }
-        self.connection.line.flush();
-        Ok(())
-    }
-
-    /// The tag by which the broker knows a delivery. None when that went with a host that is gone: it comes again.
-    fn broker_tag(&self, tag: u64) -> Option<u64> {
-        let base = self.tag_base.load(SeqCst);
-        tag.checked_sub(base).filter(|tag| *tag > 0 || base == 0)
-    }
-
-    /// Whether some of them went with a host that is gone.
-    fn send_settled(&self, tags: &[(u64, bool)], how: Settle) -> bool {
-        let known: Tags =
-            tags.iter().filter_map(|&(tag, multiple)| Some((self.broker_tag(tag)?, multiple))).collect();
-        self.connection.line.add(|out| {
-            for &(tag, multiple) in &known {
-                match how {
-                    Settle::Ack => out.ack(self.number, tag, multiple),
-                    Settle::Reject | Settle::Requeue => {
-                        let requeue = how == Settle::Requeue;
-                        let nack = basic::Nack { delivery_tag: tag, multiple, requeue };
-                        out.method(self.number, &Method::BasicNack(nack));
-                    }
-                }
-            }
-        });
-        known.len() < tags.len()
     }
 }

@@ -19,6 +19,7 @@
 //! | `channel` | a channel: calls that await their answers, and how it ends |
 //! | `incoming` | what comes on a channel: answers, deliveries, confirms |
 //! | `methods` | the channel's calls |
+//! | `publishing`, `settling` | those of them that are made for every message |
 //! | `window` | publishes from the call to the confirm |
 //! | `returns` | which of them no queue took |
 //! | `consumer` | from the mailbox to who takes |
@@ -38,9 +39,11 @@ mod intake;
 mod line;
 mod methods;
 mod peer;
+mod publishing;
 mod reader;
 mod returns;
 mod revival;
+mod settling;
 mod silence;
 mod topology;
 mod window;
