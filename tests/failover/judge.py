@@ -1,7 +1,8 @@
 """All that the members noted, and what of it must not be.
 
 * **lost**: a message was confirmed, nobody saw it, and it is not there when the queues are drained.
-* **dropped**: so was one that is not persistent, though no host was killed since: those that are closed hand over.
+* **dropped**: one that is not persistent was skipped, though no host was killed since: those that are closed hand over,
+  save the last one.
 * **unrouted**: a message was confirmed though a queue that it belongs to did not take it.
 * **doubled**: a message comes as new for the second time; or to a process that has had it before; or it comes again
   in a calm time though nobody gave it back.
@@ -173,13 +174,12 @@ class Judge:
             self.contradict("disordered", f"{what}, after {newest}")
         for skipped in range(newest + 1, number):
             entry = self._queues[queue].get((publisher, skipped))
-            if entry and not entry.persistent:  # others are looked for when all is drained
-                self._missing(queue, publisher, entry)
+            if entry and not entry.persistent and self.kills[-1] < entry.at:
+                self._missing("dropped", queue, publisher, entry)
         self._newest[queue, publisher] = max(newest, number)
 
-    def _missing(self, queue, publisher, entry):
-        if entry.confirmed and not entry.takers and (entry.persistent or self.kills[-1] < entry.at):
-            rule = "lost" if entry.persistent else "dropped"
+    def _missing(self, rule, queue, publisher, entry):
+        if entry.confirmed and not entry.takers:
             self.contradict(rule, f"{publisher} {entry.number} of {queue}, published at {entry.at:.3f}")
 
     def _repeat(self, member, at, entry, redelivered, what):
@@ -221,4 +221,5 @@ class Judge:
     def _note_drained(self, member, at, _, queue):
         for (publisher, _), entry in self._queues.pop(queue, {}).items():
             self._closed.add((queue, publisher))
-            self._missing(queue, publisher, entry)
+            if entry.persistent:
+                self._missing("lost", queue, publisher, entry)

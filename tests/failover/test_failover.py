@@ -27,6 +27,13 @@ def test_a_process_that_loses_messages_is_found_out(tmp_path):
     assert trial.judge.counts["lost"] == 3 and not trial.passed
 
 
+def test_a_process_that_does_not_come_on_is_found_out(tmp_path):
+    """It waits for messages that nobody sends."""
+    idle = plan.Part("idle", "python", (plan.consume("deep"),))
+    trial = Trial(tmp_path, 1, SEED, bound=2, parts=[idle]).run()
+    assert trial.judge.counts["stuck"] == 1 and not trial.passed, trial.report()
+
+
 def test_who_holds_a_directory_is_known_without_touching_its_lock(tmp_path):
     assert holder(tmp_path / "nowhere") is None
     for name in ("notes", "logs"):
