@@ -1,8 +1,8 @@
 //! Looking for what may come any moment, before sleep.
 //!
 //! To wake a thread that sleeps takes 10 to 30 µs; a request to another thread and its answer wake two. Who has found
-//! for a while that what it waits for comes sooner than that looks for it instead. Every look lets others go first, so
-//! that on a busy machine looking costs little, and who looks in vain does so ever more seldom.
+//! for a while that what it waits for comes sooner than that looks for it instead. Every look lets others go first; who
+//! looks in vain, or on a busy machine, does so ever more seldom.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::thread;
@@ -29,28 +29,34 @@ pub(super) struct Patience {
 impl Patience {
     /// Looks whether something is there, for a short time if that has been worth while.
     pub(super) fn look(&self, there: impl Fn() -> bool) -> bool {
-        let others = LOOKING.fetch_add(1, Relaxed);
-        let begin = Instant::now();
-        let found = others < FEW && self.look_until(|| begin.elapsed() >= SPAN, there);
+        let (others, begin) = (LOOKING.fetch_add(1, Relaxed), Instant::now());
+        let found = others < FEW && self.look_alone(there, || begin.elapsed());
         LOOKING.fetch_sub(1, Relaxed);
         found
     }
 
-    fn look_until(&self, over: impl Fn() -> bool, there: impl Fn() -> bool) -> bool {
+    fn look_alone(&self, there: impl Fn() -> bool, elapsed: impl Fn() -> Duration) -> bool {
         if self.left_out.fetch_update(Relaxed, Relaxed, |times| times.checked_sub(1)).is_ok() {
             return false;
         }
-        while !there() {
-            if over() {
-                let vain = (self.vain.load(Relaxed) + 1).min(VAIN);
-                self.vain.store(vain, Relaxed);
-                self.left_out.store(1 << vain, Relaxed);
-                return false;
+        let found = loop {
+            if there() {
+                break true;
+            }
+            if elapsed() >= SPAN {
+                break false;
             }
             thread::yield_now();
+        };
+        // Where others want the processor, who lets them go first comes back late; who sleeps is woken sooner.
+        if found && elapsed() < 2 * SPAN {
+            self.vain.store(0, Relaxed);
+        } else {
+            let vain = (self.vain.load(Relaxed) + 1).min(VAIN);
+            self.vain.store(vain, Relaxed);
+            self.left_out.store(1 << vain, Relaxed);
         }
-        self.vain.store(0, Relaxed);
-        true
+        found
     }
 }
 
@@ -62,22 +68,26 @@ mod tests {
     #[test]
     fn who_looks_in_vain_looks_ever_more_seldom_until_something_comes_again() {
         let (patience, looks) = (Patience::default(), Cell::new(0));
-        let vain_until = |left_out: u32| {
+        let (soon, late) = (|| Duration::ZERO, || 2 * SPAN);
+        let leaves_out = |times: u32| {
             looks.set(0);
             let nothing = || {
                 looks.set(looks.get() + 1);
                 false
             };
-            assert!(!patience.look_until(|| looks.get() == 3, nothing) && looks.get() == 3);
-            looks.set(0);
-            for _ in 0..left_out {
-                assert!(!patience.look_until(|| true, nothing));
+            for _ in 0..times {
+                assert!(!patience.look_alone(nothing, late));
             }
-            assert_eq!(looks.get(), 0, "left out {left_out} times");
+            assert_eq!(looks.get(), 0, "left out {times} times");
         };
-        [2, 4, 8, 16, 32, 64, 64].into_iter().for_each(vain_until);
+        for times in [2, 4, 8, 16, 32, 64, 64] {
+            assert!(!patience.look_alone(|| false, late));
+            leaves_out(times);
+        }
         let third = || looks.replace(looks.get() + 1) == 2;
-        assert!(patience.look_until(|| false, third));
-        [2, 4].into_iter().for_each(vain_until);
+        assert!(patience.look_alone(third, soon));
+        assert!(patience.look_alone(|| true, late), "there, but the processor is wanted by others");
+        leaves_out(2);
+        assert!(patience.look_alone(|| true, soon));
     }
 }
