@@ -5,9 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
+use warrenmq::condition::Condition;
 use warrenmq::{Error, Kind, Result, client};
 
 use crate::bridge;
@@ -134,13 +135,13 @@ impl Finished {
 #[derive(Default)]
 struct Parker {
     woken: Mutex<bool>,
-    told: Condvar,
+    told: Condition,
 }
 
 impl Wake for Parker {
     fn wake(self: Arc<Self>) {
         *self.woken.lock() = true;
-        self.told.notify_one();
+        self.told.notify_all();
     }
 }
 
@@ -151,7 +152,7 @@ impl Parker {
         while !*woken {
             match slices {
                 false => self.told.wait(&mut woken),
-                true if self.told.wait_for(&mut woken, signals::SLICE).timed_out() => break,
+                true if !self.told.wait_for(&mut woken, signals::SLICE) => break,
                 true => {}
             }
         }

@@ -10,7 +10,7 @@
 //! | [`server`] | AMQP connections: handshake, read loop, and the writing half that every publisher may use |
 //! | [`client`] | one client API over the transports `inproc:`, `local:` and `amqp:`; the language modules are its fronts |
 //! | [`host`], `control`, `status` | a broker that lives in a directory; what other processes may ask of it; what there is in one |
-//! | `doorway`, `fork` | sockets in a directory, for other processes of the same user; what a forked child must not keep |
+//! | `doorway`, `fork`, [`condition`] | sockets in a directory, for other processes of the same user; what a forked child must not keep; waiting that leaves it nothing |
 //! | [`cli`] | the `warrenmq` command |
 //! | [`error`], [`clock`], [`auth`], [`memory`], [`disk`] | the one error type; time; users and what they may do; what messages cost; space on the disk |
 //!
@@ -30,6 +30,7 @@ pub mod broker;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod condition;
 mod control;
 pub mod disk;
 mod doorway;

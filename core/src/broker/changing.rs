@@ -3,7 +3,9 @@
 use std::hash::Hash;
 
 use hashbrown::HashSet;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
+
+use crate::condition::Condition;
 
 /// The names that are held; one holder each. Nobody holds two, so nobody waits in a circle.
 #[derive(Debug)]
@@ -11,12 +13,12 @@ pub(super) struct Changing<K> {
     /// Guards nothing else, and nothing is called under it.
     names: Mutex<HashSet<K>>,
     /// Rung when a name was let go.
-    free: Condvar,
+    free: Condition,
 }
 
 impl<K> Default for Changing<K> {
     fn default() -> Self {
-        Changing { names: Mutex::default(), free: Condvar::default() }
+        Changing { names: Mutex::default(), free: Condition::default() }
     }
 }
 

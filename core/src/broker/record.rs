@@ -15,13 +15,14 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::definitions::{
     BindingDefinition, ExchangeDefinition, QueueDefinition, UserDefinition, VhostDefinition,
 };
 use super::policy::{Policy, Side};
 use crate::auth::{Permissions, TopicPermissions};
+use crate::condition::Condition;
 use crate::error::{Error, Kind, Result};
 use crate::wire::table::Table;
 
@@ -96,7 +97,7 @@ pub struct Noted(Arc<Outcome>);
 struct Outcome {
     /// Guards nothing else.
     result: Mutex<Option<Result<()>>>,
-    known: Condvar,
+    known: Condition,
 }
 
 impl Noted {

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::outbox::Wakes;
 use crate::clock::Clock;
+use crate::condition::Condition;
 
 /// Never: later than any time.
 pub(super) const NEVER: u64 = u64::MAX;
@@ -32,7 +33,7 @@ pub(super) struct Timers {
 struct Shared {
     alarms: Mutex<Alarms>,
     /// Rung when an alarm was set that is earlier than all others, and at the end.
-    bell: Condvar,
+    bell: Condition,
 }
 
 #[derive(Default)]
@@ -97,7 +98,7 @@ impl Timers {
                 alarms.running = false;
             }
         }
-        self.shared.bell.notify_one();
+        self.shared.bell.notify_all();
     }
 
     /// Tells all whose time has come.
@@ -147,6 +148,6 @@ impl Shared {
 impl Drop for Timers {
     fn drop(&mut self) {
         self.shared.alarms.lock().ended = true;
-        self.shared.bell.notify_one();
+        self.shared.bell.notify_all();
     }
 }

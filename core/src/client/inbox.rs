@@ -3,16 +3,17 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::driver::Bell;
+use crate::condition::Condition;
 
 /// A thread that waits, or a bell that is rung, when something comes.
 #[derive(Default)]
 pub(super) struct Doorbell {
     state: Mutex<State>,
-    rung: Condvar,
+    rung: Condition,
 }
 
 #[derive(Default)]
@@ -56,14 +57,9 @@ impl Doorbell {
             }
             let mut state = self.state.lock();
             while state.rings == seen {
-                match deadline {
-                    None => self.rung.wait(&mut state),
-                    Some(deadline) => {
-                        if self.rung.wait_until(&mut state, deadline).timed_out() {
-                            drop(state);
-                            return ready();
-                        }
-                    }
+                if !self.rung.wait_until(&mut state, deadline) {
+                    drop(state);
+                    return ready();
                 }
             }
         }

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::disk::{Disk, File};
 use super::folders::Folders;
@@ -23,6 +23,7 @@ use super::format::SegmentId;
 use super::line::{Line, ReadAhead};
 use super::{Options, Trouble, failed};
 use crate::broker::store::Waiter;
+use crate::condition::Condition;
 use crate::error::{Error, Kind, Result};
 
 /// How long messages that nobody waits for may stay in memory, so that many are written at once.
@@ -41,7 +42,7 @@ pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) ahead: ReadAhead,
     state: Mutex<State>,
-    wake: Condvar,
+    wake: Condition,
     /// Lines with more to write than they should have.
     behind: AtomicUsize,
 }
@@ -90,7 +91,7 @@ impl Shared {
             options,
             ahead: ReadAhead::default(),
             state: Mutex::default(),
-            wake: Condvar::new(),
+            wake: Condition::default(),
             behind: AtomicUsize::new(0),
         }
     }
@@ -161,7 +162,7 @@ impl Shared {
     fn wake(&self, state: &mut State, hurry: bool) {
         if state.committer == Waits::ForWork || hurry && state.committer == Waits::ForHurry {
             state.committer = Waits::No;
-            self.wake.notify_one();
+            self.wake.notify_all();
         }
     }
 
@@ -391,7 +392,7 @@ impl Committer {
             }
             state.committer = if gather.is_some() { Waits::ForHurry } else { Waits::ForWork };
             match until {
-                Some(until) => drop(shared.wake.wait_until(&mut state, until)),
+                Some(until) => drop(shared.wake.wait_until(&mut state, Some(until))),
                 None => shared.wake.wait(&mut state),
             }
         }

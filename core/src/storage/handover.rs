@@ -10,7 +10,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::broker::Handover;
@@ -30,8 +29,9 @@ struct Written<T> {
 
 impl<T> Written<T> {
     fn now(handover: T) -> Self {
-        let now = clock_gettime(ClockId::Boottime);
-        let at = now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000;
+        let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+        let seconds: f64 = uptime.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or_default();
+        let at = (seconds * 1000.0) as u64;
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Written { boot, at, handover }
     }

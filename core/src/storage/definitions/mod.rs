@@ -19,10 +19,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::{Builder, JoinHandle};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use redb::Database;
 
 use crate::broker::{Change, Definition, Noted, Record};
+use crate::condition::Condition;
 use crate::error::{Error, Kind, Result};
 use crate::fork::Inherited;
 use tables::Failure;
@@ -46,7 +47,7 @@ struct Shared {
     /// Guards nothing else; held to add changes and to take them all.
     waiting: Mutex<Waiting>,
     /// Rung when there is something to commit, and at the end.
-    bell: Condvar,
+    bell: Condition,
     file: Mutex<File>,
 }
 
@@ -93,8 +94,11 @@ impl DefinitionStore {
     fn with(path: &Path, open: Box<dyn Fn() -> Result<Database, Failure> + Send>) -> Result<Self> {
         let mut file = File { path: path.to_owned(), open, database: None };
         let next_queue = file.with("open", tables::next_queue)?;
-        let shared =
-            Arc::new(Shared { waiting: Mutex::default(), bell: Condvar::default(), file: Mutex::new(file) });
+        let shared = Arc::new(Shared {
+            waiting: Mutex::default(),
+            bell: Condition::default(),
+            file: Mutex::new(file),
+        });
         let thread = Builder::new().name("warrenmq-definitions".into());
         let committer = thread.spawn({
             let shared = shared.clone();
@@ -153,7 +157,7 @@ impl DefinitionStore {
             }
             (!waiting.changes.is_empty()).then(|| waiting.noted.clone())
         };
-        self.shared.bell.notify_one();
+        self.shared.bell.notify_all();
         filled?;
         noted.map_or(Ok(()), |noted| noted.wait("commit"))
     }
@@ -169,7 +173,7 @@ impl DefinitionStore {
     /// Commits what is noted, and closes the file. What is noted later is lost.
     pub fn close(&self) {
         self.shared.waiting.lock().ended = true;
-        self.shared.bell.notify_one();
+        self.shared.bell.notify_all();
         if let Some(committer) = self.committer.lock().take() {
             let _ = committer.join();
         }
@@ -199,7 +203,7 @@ impl Record for DefinitionStore {
         }
         let noted = waiting.noted.clone();
         drop(waiting);
-        self.shared.bell.notify_one();
+        self.shared.bell.notify_all();
         noted
     }
 
