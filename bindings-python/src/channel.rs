@@ -75,7 +75,9 @@ impl Channel {
 
     /// Has ``callback`` called with every mandatory message that came back.
     fn on_return(&self, py: Python<'_>, callback: Py<PyAny>) -> PyResult<()> {
-        *self.slot("on").or_raise(py)?.returns.lock() = Some(callback);
+        // Dropped without the lock: a finalizer may call us.
+        let replaced = self.slot("on").or_raise(py)?.returns.lock().replace(callback);
+        drop(replaced);
         Ok(())
     }
 
