@@ -106,6 +106,7 @@ bench: build tests/node_modules ## Measure against RabbitMQ, where it is install
 	    --also '$(VENV)/python bindings-python/bench/inproc.py' \
 	    --also 'node bindings-node/bench/inproc.mjs' \
 	    --also 'node tests/twins/bench.mjs'
+	cd tests && python -m bench.languages $(LANGUAGES)
 
 leaks: ## Look for memory that is never given back, in a host and in an attached process (needs valgrind)
 	cargo build --locked -p warrenmq --example leaks
