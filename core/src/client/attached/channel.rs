@@ -342,10 +342,12 @@ impl Channel {
     /// with `closed`, that is also the reason why the channel is closed.
     pub(super) fn blame(&self, id: u32, code: u16, text: &str, closed: bool) {
         let because = |operation, entity: &str| refused(code, text, operation, entity);
+        // RabbitMQ does not say at which method it crashed.
+        let is_crash = id == 0 && code == Kind::InternalError.code();
         let guilty = {
             let mut calls = self.calls.lock();
             calls.shut |= closed; // before anybody hears of it, and closes the channel that the broker has closed
-            calls.waiting.pop_front_if(|call| call.method.number() == id)
+            calls.waiting.pop_front_if(|call| call.method.number() == id || is_crash)
         };
         if closed {
             let reason = match &guilty {

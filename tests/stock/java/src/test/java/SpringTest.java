@@ -136,7 +136,9 @@ class SpringTest {
             assertEquals(312, unroutable.getReturned().getReplyCode());
 
             // the admin knows how full a queue is
-            template.convertAndSend("", DEAD, "y");
+            var waiting = new CorrelationData("three");
+            template.convertAndSend("", DEAD, (Object) "y", waiting);
+            assertTrue(waiting.getFuture().get(PATIENCE, TimeUnit.SECONDS).ack());
             var info = context.getBean(RabbitAdmin.class).getQueueInfo(DEAD);
             assertEquals(1, info.getMessageCount());
             assertTrue(context.getBean(RabbitAdmin.class).deleteQueue(DEAD));
