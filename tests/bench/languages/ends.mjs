@@ -149,16 +149,17 @@ async function zeromq() {
       await socket.send(body)
       await socket.receive()
     })
+  } else if (part.role === 'serve') {
+    console.log('ready')
+    for await (const [request] of socket) await socket.send(request)
   } else {
     const begin = await go()
     if (part.role === 'send') {
       for (let i = 0; i < part.count; i++) await socket.send(body)
       tell({ begin, end: clock() })
-    } else if (part.role === 'receive') {
+    } else {
       for (let i = 0; i < part.count; i++) await socket.receive()
       tell({ end: clock() })
-    } else {
-      for await (const [request] of socket) await socket.send(request)
     }
   }
   socket.close()
@@ -181,7 +182,8 @@ async function nats() {
     let left = part.count
     const messages = connection.subscribe(part.queue)
     await connection.flush()
-    await go()
+    if (part.role === 'serve') console.log('ready')
+    else await go()
     for await (const message of messages) {
       if (part.role === 'serve') message.respond(message.data)
       else if (--left === 0) break

@@ -158,6 +158,10 @@ def zeromq(part):
     socket = zmq.Context.instance().socket(kind)
     (socket.bind if part["role"] in ("receive", "serve") else socket.connect)(part["url"])
     body = bytes(part["size"])
+    if part["role"] == "serve":
+        print("ready", flush=True)
+        while True:
+            socket.send(socket.recv())
     begin = go()
     if part["role"] == "send":
         for _ in range(part["count"]):
@@ -167,9 +171,6 @@ def zeromq(part):
         for _ in range(part["count"]):
             socket.recv()
         tell(end=time.monotonic_ns())
-    elif part["role"] == "serve":
-        while True:
-            socket.send(socket.recv())
     else:
         trips = []
         for _ in range(part["count"]):
@@ -198,6 +199,9 @@ async def nats(part):
     if part["role"] in ("receive", "serve"):
         await connection.subscribe(part["queue"], cb=take, pending_msgs_limit=-1, pending_bytes_limit=-1)
         await connection.flush()
+    if part["role"] == "serve":
+        print("ready", flush=True)
+        await done.wait()  # until it is ended
     begin = go()
     if part["role"] == "send":
         for number in range(part["count"]):
