@@ -194,4 +194,5 @@ async function nats() {
 }
 
 await { warrenmq, rabbitmq, zeromq, nats }[part.library]()
-process.exit()
+if (part.library === 'zeromq') lines.close() // it ends when all that it has is sent
+else process.exit()
