@@ -73,7 +73,7 @@ impl Body<'_> {
         }
     }
 
-    fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Body::Slice(bytes) => bytes,
             Body::Owned(bytes) => bytes,

@@ -13,7 +13,7 @@ use crate::broker::Got;
 use crate::client::Delivery;
 use crate::client::mailbox::Mailbox;
 use crate::error::{Error, Kind, Result};
-use crate::message::{Body, Message, RouteKey, route_key};
+use crate::message::{Body, Message, RouteKey, route_key, route_names};
 use crate::wire::hot::{AckRef, ContentHeaderRef, DeliverRef, method_id};
 use crate::wire::{Frame, FrameKind, Method, basic, next_frame};
 
@@ -172,13 +172,9 @@ impl Incoming {
                 channel.answered(Reply::Got(Got { tag, message, redelivered, remaining }))
             }
             What::Returned => {
-                let message = Message::new(&self.route, &self.properties, body);
-                let content = Content {
-                    exchange: message.exchange(),
-                    routing_key: message.routing_key(),
-                    properties: message.encoded_properties(),
-                    body: message.body(),
-                };
+                let (exchange, routing_key) = route_names(&self.route);
+                let (properties, body) = (&self.properties[..], body.as_slice());
+                let content = Content { exchange, routing_key, properties, body };
                 channel.window.lock().came_back(content);
                 Ok(())
             }

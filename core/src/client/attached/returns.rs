@@ -9,7 +9,6 @@ use std::hash::{BuildHasher, Hasher};
 use hashbrown::DefaultHashBuilder;
 
 use crate::client::Publish;
-use crate::message::Body;
 
 /// What is known of publishes that may come back.
 #[derive(Default)]
@@ -48,11 +47,7 @@ pub(super) struct Content<'a> {
 impl<'a> Content<'a> {
     pub(super) fn of(publish: &'a Publish<'a>) -> Self {
         let Publish { exchange, routing_key, properties, ref body, .. } = *publish;
-        let body = match body {
-            Body::Slice(body) => body,
-            Body::Owned(body) => &body[..],
-        };
-        Content { exchange, routing_key, properties, body }
+        Content { exchange, routing_key, properties, body: body.as_slice() }
     }
 }
 
