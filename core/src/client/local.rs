@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::ConnectOptions;
-use super::attached::Attached;
 use super::driver::ConnectionDriver;
 use super::embedded::Embedded;
 use super::process;
+use super::remote::Remote;
 use crate::error::{Error, Kind, Result};
 
 /// How long until one looks again whether the process that has the directory listens by now, or has gone.
@@ -41,7 +41,7 @@ async fn join(path: &Path, options: &ConnectOptions) -> Result<Arc<dyn Connectio
             Err(error) if error.kind() == Kind::ResourceLocked => error,
             Err(error) => return Err(error),
         };
-        match timeout_at(deadline, Attached::open(path, options)).await {
+        match timeout_at(deadline, Remote::open(path, options)).await {
             Ok(Ok(attached)) => return Ok(Arc::new(attached)),
             // It is starting, or on its way out.
             Ok(Err(error)) if error.kind() == Kind::Unreachable && Instant::now() < deadline => {

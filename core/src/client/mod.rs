@@ -6,7 +6,7 @@
 //! | `url` | which transport, broker, user and virtual host a URL names |
 //! | `driver` | what a transport provides |
 //! | `embedded` | `inproc:`, and `local:` in the process that hosts — no task and no copy in between |
-//! | `attached` | a broker in another process — AMQP frames of our own: `local:` over the directory's socket |
+//! | `remote` | a broker in another process — AMQP frames of our own: `local:` over the directory's socket |
 //! | `local` | which of the two |
 //! | `amqp` | `amqp:`, `amqps:` — the same over TCP, to any AMQP 0-9-1 broker |
 //! | `inbox`, `mailbox` | who is told that deliveries wait; where those from another process do |
@@ -23,7 +23,6 @@
 //! for.
 
 mod amqp;
-mod attached;
 mod closed;
 mod driver;
 mod embedded;
@@ -35,6 +34,7 @@ mod local;
 mod mailbox;
 mod patience;
 mod process;
+mod remote;
 mod twin;
 mod url;
 

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::address::{Address, Mechanism};
 use super::tls::ClientTls;
 use crate::client::ConnectOptions;
-use crate::client::attached::handshake::{self, Dialled, Login, Socket};
+use crate::client::remote::handshake::{self, Dialled, Login, Socket};
 use crate::error::{Error, Kind, Result};
 use crate::server::socket;
 use crate::server::tls::handshake as encrypt;

@@ -1,4 +1,4 @@
-//! `amqp:`, `amqps:` — any AMQP 0-9-1 broker, by the same frames as a directory's host ([`super::attached`]).
+//! `amqp:`, `amqps:` — any AMQP 0-9-1 broker, by the same frames as a directory's host ([`super::remote`]).
 //!
 //! | file | holds |
 //! |---|---|
@@ -16,9 +16,9 @@ mod tls;
 use std::sync::Arc;
 
 use super::ConnectOptions;
-use super::attached::Attached;
 use super::driver::ConnectionDriver;
 use super::process;
+use super::remote::Remote;
 use crate::error::{Error, Kind, Result};
 use address::Address;
 
@@ -32,7 +32,7 @@ pub(super) async fn open(url: &str, options: ConnectOptions) -> Result<Arc<dyn C
     let opening = process::runtime()?.spawn(async move {
         let dialled = dial::dial(&address, &options).await?;
         let place = format!("'{address}'");
-        Ok(Arc::new(Attached::to_broker(place, dialled, &options)) as Arc<dyn ConnectionDriver>)
+        Ok(Arc::new(Remote::to_broker(place, dialled, &options)) as Arc<dyn ConnectionDriver>)
     });
     opening.await.unwrap_or_else(|lost| {
         Err(Error::new(Kind::InternalError, "connect", "connecting failed").caused_by(lost))

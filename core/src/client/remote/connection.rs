@@ -43,7 +43,7 @@ const FLUSH: Duration = Duration::from_secs(15);
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// A connection to a broker in another process.
-pub(in crate::client) struct Attached {
+pub(in crate::client) struct Remote {
     shared: Arc<Shared>,
 }
 
@@ -78,7 +78,7 @@ pub(super) struct Shared {
     listening: Listening,
 }
 
-impl Attached {
+impl Remote {
     /// Connects to who hosts a directory. To be called on the runtime.
     ///
     /// # Errors
@@ -121,7 +121,7 @@ impl Attached {
             listening: Listening::default(),
         });
         shared.runtime.spawn(reader::run(shared.clone(), reader, buffer));
-        Attached { shared }
+        Remote { shared }
     }
 }
 
@@ -294,7 +294,7 @@ impl Shared {
     }
 }
 
-impl ConnectionDriver for Attached {
+impl ConnectionDriver for Remote {
     fn transport(&self) -> &'static str {
         self.shared.peer.transport()
     }
@@ -343,7 +343,7 @@ impl ConnectionDriver for Attached {
     }
 }
 
-impl Drop for Attached {
+impl Drop for Remote {
     fn drop(&mut self) {
         if self.shared.born.check("close").is_err() {
             // In the child of a fork the locks inside may be held for ever.
@@ -354,7 +354,7 @@ impl Drop for Attached {
     }
 }
 
-impl fmt::Debug for Attached {
+impl fmt::Debug for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
             .field("transport", &self.transport())

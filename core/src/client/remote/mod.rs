@@ -51,4 +51,4 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub(super) use connection::Attached;
+pub(super) use connection::Remote;
