@@ -8,7 +8,7 @@ use warrenmq::message::Body;
 use warrenmq::wire::PropertiesView;
 use warrenmq::{Error, Kind};
 
-use crate::answer::now_or_later;
+use crate::answer::soon;
 use crate::channel::Handle;
 use crate::js::{Call, Env, Result, Value};
 
@@ -16,7 +16,6 @@ use crate::js::{Call, Env, Result, Value};
 /// to one destination: exchange and routing key are converted once.
 pub(crate) fn publisher<'a>(call: &Call<'a>) -> Result<Value<'a>> {
     let channel = Handle::of(call)?.channel.clone();
-    let embedded = Handle::of(call)?.embedded;
     let (exchange, routing_key) = (call.argument(1).string()?, call.argument(2).string()?);
     call.env.function(move |call| {
         let publish = Publish {
@@ -26,7 +25,7 @@ pub(crate) fn publisher<'a>(call: &Call<'a>) -> Result<Value<'a>> {
             properties: properties(call.argument(1))?,
             body: Body::Slice(call.argument(0).bytes()?),
         };
-        send(call.env, &channel, embedded, publish)
+        send(call.env, &channel, publish)
     })
 }
 
@@ -42,17 +41,17 @@ pub(crate) fn publish<'a>(call: &Call<'a>) -> Result<Value<'a>> {
         properties: properties(call.argument(5))?,
         body: Body::Slice(call.argument(4).bytes()?),
     };
-    send(call.env, &handle.channel, handle.embedded, publish)
+    send(call.env, &handle.channel, publish)
 }
 
 fn properties<'a>(value: Value<'a>) -> Result<&'a [u8]> {
     Ok(value.optional(Value::bytes)?.unwrap_or(PropertiesView::EMPTY.0))
 }
 
-fn send<'a>(env: Env<'a>, channel: &Channel, embedded: bool, publish: Publish<'_>) -> Result<Value<'a>> {
+fn send<'a>(env: Env<'a>, channel: &Channel, publish: Publish<'_>) -> Result<Value<'a>> {
     match channel.publish(publish)? {
         Publishing::Done(outcome) => receipt(env, outcome),
-        Publishing::Pending(answer) => now_or_later(env, embedded, answer, receipt),
+        Publishing::Pending(answer) => soon(env, answer, receipt),
     }
 }
 
@@ -91,7 +90,7 @@ pub(crate) fn publish_many<'a>(call: &Call<'a>) -> Result<Value<'a>> {
     });
     match handle.channel.publish_all(&mut batch)? {
         BatchPublishing::Done(outcome) => batch_receipt(call.env, outcome),
-        BatchPublishing::Pending(answer) => now_or_later(call.env, handle.embedded, answer, batch_receipt),
+        BatchPublishing::Pending(answer) => soon(call.env, answer, batch_receipt),
     }
 }
 

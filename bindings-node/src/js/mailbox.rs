@@ -157,6 +157,15 @@ impl Deferred {
         self.post(make);
     }
 
+    /// The same, for who is on that thread.
+    pub(crate) fn settle_here<'a>(
+        mut self,
+        env: Env<'a>,
+        make: impl FnOnce(Env<'a>) -> Result<Value<'a>>,
+    ) -> Result<()> {
+        self.promise.take().map_or(Ok(()), |promise| promise.settle(env, make))
+    }
+
     fn post(&mut self, make: impl for<'a> FnOnce(Env<'a>) -> Result<Value<'a>> + Send + 'static) {
         if let Some(promise) = self.promise.take() {
             self.mailbox.post(Mail::Task(Box::new(move |env| promise.settle(env, make))));

@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::fork;
 use crate::host::Host;
 use crate::server::round;
-use crate::server::{Limits, LocalServer};
+use crate::server::{Limits, LocalServer, Lookout};
 
 /// One for each process of a line of forks. An array rather than one place behind a lock, because a lock
 /// that another thread held at the moment of the fork would stay locked in the child for ever.
@@ -65,6 +65,7 @@ pub(super) struct Hosted {
 struct House {
     /// None once it is closed.
     door: Mutex<Option<LocalServer>>,
+    lookout: Arc<Lookout>,
     host: Host,
 }
 
@@ -75,7 +76,8 @@ impl House {
         let host = Host::open(path, Options { name, ..Options::default() })?;
         let _entered = runtime.enter();
         let door = LocalServer::listen(host.broker().clone(), path, Limits::default())?;
-        Ok(House { door: Mutex::new(Some(door)), host })
+        let lookout = door.lookout();
+        Ok(House { door: Mutex::new(Some(door)), lookout, host })
     }
 
     /// Tells who is in by the door, before what he publishes is refused.
@@ -136,6 +138,11 @@ impl Hosted {
     /// The broker.
     pub(super) fn broker(&self) -> Option<&Arc<Broker>> {
         self.house.as_ref().map(|house| house.host.broker())
+    }
+
+    /// For threads that wait for what other processes send.
+    pub(super) fn lookout(&self) -> Option<Arc<Lookout>> {
+        self.house.as_ref().map(|house| house.lookout.clone())
     }
 }
 

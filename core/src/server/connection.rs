@@ -6,27 +6,25 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use hashbrown::{HashMap, HashSet};
+use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 use super::attention::Attention;
 use super::channel::{Channel, Next};
 use super::handshake::{Client, Greeted, Tuned};
+use super::intake::{BUFFER_MAX, BUFFER_MIN, Brought, Intake};
 use super::link::Link;
 use super::peer::Peer;
 use super::socket::{Reader, Writer};
-use super::{Limits, frame_error, reply_text, resume, round, unexpected_frame};
-use crate::broker::{Session, Wakes};
+use super::{Door, frame_error, reply_text, resume, unexpected_frame};
+use crate::broker::{Broker, Session, Wakes};
 use crate::error::{Error, Kind, Result, Scope};
 use crate::wire::{Frame, FrameKind, Method, ShortString, channel, connection, method_id, next_frame};
 
-/// The read buffer of a connection at rest, and how far it grows under load.
-const BUFFER_MIN: usize = 8 << 10;
-const BUFFER_MAX: usize = 256 << 10;
 /// A connection whose client does not read its answers is not read either.
 const UNSENT_MAX: usize = 4 << 20;
-/// Reads up to this size are request and response, or a client that waits for a TCP acknowledgement.
-const INTERACTIVE: usize = 4 << 10;
 /// How often a publisher that is held back looks whether it may go on.
 const ALARM_POLL: Duration = Duration::from_millis(20);
 /// How often one looks that has to wait until messages are written.
@@ -53,7 +51,19 @@ pub(super) struct Connection {
     tuned: Tuned,
     client: Client,
     peer: Peer,
+    /// Something, since it was last asked whether it may.
     published: bool,
+    /// It was told that it may not.
+    blocked: bool,
+}
+
+/// Whether a client may not publish for now.
+enum Hold {
+    No,
+    /// Messages come faster than they can be written.
+    Behind,
+    /// Memory or disk run out.
+    Blocked,
 }
 
 /// Why the reading ended.
@@ -67,9 +77,9 @@ pub(super) enum End {
 }
 
 /// Reads the connection until it ends.
-pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::Receiver<bool>) {
-    let Greeted { mut reader, writer, peer, mut buffer, session, tuned, client } = greeted;
-    let mut connection = Connection::new(writer, peer, session, tuned, client);
+pub(super) async fn run(greeted: Greeted, door: &Door, mut stopping: watch::Receiver<bool>) {
+    let Greeted { reader, writer, peer, buffer, session, tuned, client } = greeted;
+    let connection = Connection::new(writer, peer, session, tuned, client);
     let link = connection.link.clone();
     tracing::info!(%peer, "connection open");
 
@@ -79,46 +89,35 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut silent_beats = 0;
 
-    let mut size = BUFFER_MIN;
+    let intake = Arc::new(Mutex::new(Intake::open(reader, buffer, connection)));
     // While this task looks for events instead of sleeping: see `Limits::spin`.
     let mut attentive = None::<Attention>;
     let mut blocked = false;
-    let mut end = connection.batch(&mut buffer).break_value();
+    let mut end = intake.lock().end();
     while end.is_none() {
         let full = link.is_full();
         let may_read = !blocked && (!full || link.pending() <= UNSENT_MAX);
-        if buffer.capacity() - buffer.len() < size / 2 {
-            buffer.reserve(size);
-        }
         tokio::select! {
             biased;
-            read = reader.read(&mut buffer), if may_read => match read {
-                Ok(0) => end = Some(End::Lost("the client closed the socket without connection.close".into())),
-                Ok(count) => {
-                    silent_beats = 0;
-                    let busy = count * 2 > size;
-                    if busy && size < BUFFER_MAX {
-                        size *= 2;
-                    }
-                    round::begin(count <= INTERACTIVE);
-                    end = connection.batch(&mut buffer).break_value();
-                    if busy {
-                        tokio::task::yield_now().await; // others of this thread have their turn
-                    }
-                    drop(attentive.take());
-                    attentive = (count <= INTERACTIVE).then(|| Attention::new(limits.spin));
-                    if std::mem::take(&mut connection.published) {
-                        while connection.is_behind() && connection.blocked().is_none() {
-                            sleep(CATCH_UP).await;
-                        }
-                        if let Some(reason) = connection.blocked() {
-                            blocked = true;
-                            connection.tell_blocked(reason);
+            _ = link.socket.readable(), if may_read => {
+                silent_beats = 0;
+                // Where a thread that looks is at it, it takes all there is.
+                let brought = intake.try_lock().map(|mut intake| intake.read());
+                drop(attentive.take());
+                match brought {
+                    // Others of this thread have their turn.
+                    None | Some(Brought::Much { crowded: true }) => yield_now().await,
+                    Some(Brought::Little) => {
+                        attentive = Some(Attention::new(door.limits.spin));
+                        if let Some(lookout) = &door.lookout {
+                            lookout.note(&intake);
                         }
                     }
+                    Some(Brought::End(reason)) => end = Some(reason),
+                    Some(Brought::Nothing | Brought::Much { .. }) => {}
                 }
-                Err(error) => end = Some(End::Lost(error.to_string())),
-            },
+                blocked = hold_back(&intake).await;
+            }
             () = Attention::look_again(attentive.as_ref()), if attentive.is_some() => {
                 if attentive.take_if(|attention| attention.is_over()).is_some() {
                     // Linux forgets this with every delayed ACK. Clients with Nagle's algorithm on (amqplib) hold
@@ -128,11 +127,11 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
                 }
             }
             () = link.attention.notified() => {
-                if link.has_failed() {
-                    end = Some(End::Lost("cannot write to the socket".into()));
-                } else if let Some(reason) = connection.ended_by_broker() {
-                    end = Some(End::ByUs(reason, 0));
-                }
+                end = match link.has_failed() {
+                    true => Some(End::Lost("cannot write to the socket".into())),
+                    false => intake.lock().end(),
+                };
+                blocked = hold_back(&intake).await;
                 link.flush();
             }
             drained = link.drained(), if full => {
@@ -149,27 +148,21 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
                 } else if !link.take_wrote() {
                     link.heartbeat();
                 }
-                if buffer.is_empty() && size > BUFFER_MIN {
-                    size = BUFFER_MIN; // a connection at rest keeps no large buffer
-                    buffer = BytesMut::new();
-                }
+                intake.lock().rest();
             }
             () = sleep(ALARM_POLL), if blocked => {
-                if connection.blocked().is_none() {
-                    blocked = false;
-                    connection.tell_unblocked();
-                }
+                blocked = hold_back(&intake).await;
             }
             // An error means that the server was dropped, which stops it too.
             _ = stopping.changed() => {
-                connection.pay().await;
+                pay(&intake, &link).await;
                 let reason = "broker forced connection closure with reason 'shutdown'";
                 end = Some(End::ByUs(Error::new(Kind::ConnectionForced, "shutdown", reason), 0));
             }
         }
     }
     let Some(end) = end else { return };
-    connection.end(&end);
+    let Some((mut reader, mut buffer)) = intake.lock().close(&end) else { return };
     match end {
         End::Lost(_) => {}
         End::ByClient => goodbye(&link, &mut reader, &mut buffer, false).await,
@@ -215,6 +208,29 @@ async fn goodbye(link: &Link, reader: &mut Reader, buffer: &mut BytesMut, await_
     link.socket.finish();
 }
 
+/// Whether the client may not publish for now; waits first until what it has published is written.
+async fn hold_back(intake: &Mutex<Intake>) -> bool {
+    loop {
+        let hold = intake.lock().connection.hold();
+        match hold {
+            Hold::No => return false,
+            Hold::Blocked => return true,
+            Hold::Behind => sleep(CATCH_UP).await,
+        }
+    }
+}
+
+/// Answers what was read: who is told need not send it again.
+async fn pay(intake: &Mutex<Intake>, link: &Link) {
+    let paid = async {
+        while intake.lock().connection.owes() {
+            sleep(LOOK).await;
+        }
+    };
+    let _ = timeout(PAYMENT, paid).await;
+    let _ = timeout(LAST_WORDS, write_all(link)).await;
+}
+
 /// Writes what is left.
 async fn write_all(link: &Link) {
     link.flush();
@@ -238,6 +254,7 @@ impl Connection {
             client,
             peer,
             published: false,
+            blocked: false,
         }
     }
 
@@ -425,13 +442,29 @@ impl Connection {
         self.session.as_ref()?.ended()
     }
 
-    fn blocked(&self) -> Option<&'static str> {
-        self.session.as_ref()?.broker().blocked()
+    /// Whether the client may publish, which is told when that changes.
+    fn hold(&mut self) -> Hold {
+        let Some(broker) = self.session.as_ref().map(Session::broker) else { return Hold::No };
+        match (broker.blocked(), self.blocked) {
+            (Some(_), true) => return Hold::Blocked,
+            (Some(reason), false) if self.published => {
+                (self.published, self.blocked) = (false, true);
+                self.tell_blocked(reason);
+                return Hold::Blocked;
+            }
+            (None, false) if self.published && broker.is_behind() => return Hold::Behind,
+            (None, true) => self.tell_unblocked(),
+            (_, false) => {}
+        }
+        (self.published, self.blocked) = (false, false);
+        Hold::No
     }
 
-    /// Messages come faster than they can be written.
-    fn is_behind(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| session.broker().is_behind())
+    /// Whether a thread that looks may read: nothing has to wait.
+    pub(super) fn is_free(&self) -> bool {
+        let broker = self.session.as_ref().map(Session::broker);
+        let may_publish = |broker: &Arc<Broker>| broker.blocked().is_none() && !broker.is_behind();
+        !self.blocked && !self.link.is_full() && broker.is_some_and(may_publish)
     }
 
     fn tell_blocked(&self, reason: &str) {
@@ -450,15 +483,9 @@ impl Connection {
         }
     }
 
-    /// Answers what was read: who is told need not send it again.
-    async fn pay(&mut self) {
-        let paid = async {
-            while self.channels.values().any(|channel| channel.owes()) {
-                sleep(LOOK).await;
-            }
-        };
-        let _ = timeout(PAYMENT, paid).await;
-        let _ = timeout(LAST_WORDS, write_all(&self.link)).await;
+    /// Whether what was read is not answered yet.
+    fn owes(&self) -> bool {
+        self.channels.values().any(|channel| channel.owes())
     }
 
     /// Ends all channels and, with the session, the exclusive queues: they are gone before anyone hears

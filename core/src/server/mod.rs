@@ -3,11 +3,12 @@
 //! | file | holds |
 //! |---|---|
 //! | here | the listener: who may connect at all, and the end of everything |
-//! | `socket`, `tls` | a socket's two halves: plain, between processes, or with TLS |
+//! | `socket`, `unix`, `tls` | a socket's two halves: plain, between processes, or with TLS |
 //! | `peer` | who is at the other end |
 //! | `certificates`, `distinguished_name` | what a TLS listener shows and trusts; the user whom a certificate names |
 //! | `handshake` | protocol header, login, tuning, `connection.open` |
-//! | `connection` | the read loop: frames to channels, heartbeats, closing |
+//! | `connection` | the connection's task, and where its frames go: heartbeats, closing |
+//! | `intake` | from the socket to the channels, by that task or by a thread that waits for a request |
 //! | `channel` | one channel's methods and contents, to [`crate::broker::Channel`]; `arrange` those that declare |
 //! | `link` | the writing half, on which any thread may send what became deliverable |
 //! | `output` | frames on their way to the socket |
@@ -28,6 +29,7 @@ mod connection;
 mod distinguished_name;
 mod handshake;
 pub(crate) mod identity;
+mod intake;
 mod link;
 mod loopback;
 pub(crate) mod output;
@@ -36,6 +38,7 @@ pub(crate) mod resume;
 pub(crate) mod round;
 pub(crate) mod socket;
 pub(crate) mod tls;
+mod unix;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -58,6 +61,7 @@ use crate::wire::{Frame, ShortString, Value};
 use handshake::Visitor;
 use peer::{Identity, Peer};
 
+pub(crate) use intake::{Lookout, Sight};
 pub use loopback::Loopback;
 
 pub use certificates::{LoginFrom, Tls, TlsOptions, Verify};
@@ -102,7 +106,10 @@ pub struct Server {
 }
 
 /// Has other processes of the same user come in to a broker by its directory. Listens until it is stopped or dropped.
-pub struct LocalServer(Service);
+pub struct LocalServer {
+    service: Service,
+    lookout: Arc<Lookout>,
+}
 
 /// A task that accepts connections, with those that it accepted.
 struct Service {
@@ -142,15 +149,21 @@ impl LocalServer {
                 .caused_by(error)
         })?;
         let limits = Limits { heartbeat: 0, frame_max: LOCAL_FRAME_MAX, ..limits };
-        Ok(LocalServer(Service::start(
-            Listener::Unix { _inherited: Inherited::by_children(&listener), listener },
-            Door::new(broker, limits, None),
-        )))
+        let lookout = Arc::<Lookout>::default();
+        let mut door = Door::new(broker, limits, None);
+        door.lookout = Some(lookout.clone());
+        let listener = Listener::Unix { _inherited: Inherited::by_children(&listener), listener };
+        Ok(LocalServer { service: Service::start(listener, door), lookout })
+    }
+
+    /// For threads of this process that wait for what the others send.
+    pub(crate) fn lookout(&self) -> Arc<Lookout> {
+        self.lookout.clone()
     }
 
     /// Closes the socket and every connection, as [`Server::stop`].
     pub async fn stop(self) {
-        self.0.stop().await;
+        self.service.stop().await;
     }
 }
 
@@ -231,11 +244,13 @@ struct Door {
     tls: Option<Tls>,
     /// As which the broker tells people of it.
     url: Option<String>,
+    /// Where threads of this process look for requests, if there may be such.
+    lookout: Option<Arc<Lookout>>,
 }
 
 impl Door {
     fn new(broker: Arc<Broker>, limits: Limits, tls: Option<Tls>) -> Self {
-        Door { broker, limits, tls, url: None }
+        Door { broker, limits, tls, url: None, lookout: None }
     }
 }
 
@@ -289,7 +304,7 @@ async fn serve(socket: Socket, door: Arc<Door>, stopping: watch::Receiver<bool>)
         Ok::<_, Error>(greeted)
     };
     match greeted.await {
-        Ok(Some(greeted)) => connection::run(greeted, &door.limits, stopping).await,
+        Ok(Some(greeted)) => connection::run(greeted, &door, stopping).await,
         Ok(None) => {}
         Err(error) => tracing::warn!(%error, "handshake failed"),
     }
@@ -330,7 +345,9 @@ fn admit_process(socket: UnixStream) -> Result<Visitor> {
         .map_err(|error| refuse(format!("the kernel does not say whose the process is: {error}")))?
         .ok_or_else(|| refuse("the process belongs to another user".into()))?;
     doorway::widen(&socket);
-    let (reader, writer) = socket::unix(socket);
+    let (reader, writer) = socket.into_std().and_then(socket::unix).map_err(|error| {
+        Error::new(Kind::ResourceError, "handshake", format!("too many descriptors: {error}"))
+    })?;
     Ok(Visitor { reader, writer, peer: Peer::Process(process), identity: Identity::Owner })
 }
 

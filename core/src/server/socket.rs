@@ -5,23 +5,26 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use parking_lot::Mutex;
 use rustix::net::RecvFlags;
 use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpStream, UnixStream, unix};
 
-use super::tls;
+use super::{tls, unix};
 use crate::fork::Inherited;
+
+pub(crate) use super::unix::Hush;
 
 /// The reading half.
 #[derive(Debug)]
 pub(crate) enum Reader {
     Plain(OwnedReadHalf),
-    Unix(unix::OwnedReadHalf),
+    Unix(Arc<unix::Socket>),
     Tls(tls::Reader),
 }
 
@@ -32,10 +35,7 @@ pub(crate) enum Writer {
         _inherited: Inherited,
         socket: OwnedWriteHalf,
     },
-    Unix {
-        _inherited: Inherited,
-        socket: unix::OwnedWriteHalf,
-    },
+    Unix(Arc<unix::Socket>),
     Tls(tls::Writer),
     /// No socket: what is written is kept until it is asked for.
     Memory(Mutex<Vec<u8>>),
@@ -48,11 +48,13 @@ pub(crate) fn plain(socket: TcpStream) -> (Reader, Writer) {
     (Reader::Plain(reader), Writer::Plain { _inherited, socket: writer })
 }
 
-/// Both halves of a socket between processes.
-pub(crate) fn unix(socket: UnixStream) -> (Reader, Writer) {
-    let _inherited = Inherited::by_children(&socket);
-    let (reader, writer) = socket.into_split();
-    (Reader::Unix(reader), Writer::Unix { _inherited, socket: writer })
+/// Both halves of a socket between processes. To be called on the runtime.
+///
+/// # Errors
+/// When there are too many descriptors.
+pub(crate) fn unix(socket: UnixStream) -> io::Result<(Reader, Writer)> {
+    let socket = unix::Socket::new(socket)?;
+    Ok((Reader::Unix(socket.clone()), Writer::Unix(socket)))
 }
 
 /// Both halves of a socket whose TLS handshake is done.
@@ -68,7 +70,13 @@ impl Reader {
     pub(crate) async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
         match self {
             Reader::Plain(socket) => socket.read_buf(buffer).await,
-            Reader::Unix(socket) => socket.read_buf(buffer).await,
+            Reader::Unix(socket) => loop {
+                socket.readable().await?;
+                match socket.try_read(buffer) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    read => break read,
+                }
+            },
             Reader::Tls(socket) => socket.read(buffer).await,
         }
     }
@@ -79,7 +87,7 @@ impl Reader {
     pub(crate) fn try_read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
         match self {
             Reader::Plain(socket) => socket.try_read_buf(buffer),
-            Reader::Unix(socket) => socket.try_read_buf(buffer),
+            Reader::Unix(socket) => socket.try_read(buffer),
             Reader::Tls(socket) => socket.try_read(buffer),
         }
     }
@@ -89,10 +97,18 @@ impl Reader {
     pub(crate) fn glance(&self, bytes: &mut [u8]) -> io::Result<usize> {
         let socket = match self {
             Reader::Plain(socket) => AsRef::<TcpStream>::as_ref(socket).as_fd(),
-            Reader::Unix(socket) => AsRef::<UnixStream>::as_ref(socket).as_fd(),
+            Reader::Unix(socket) => return socket.glance(bytes),
             Reader::Tls(_) => return Err(io::ErrorKind::WouldBlock.into()),
         };
         Ok(rustix::net::recv(socket, bytes, RecvFlags::DONTWAIT)?.0)
+    }
+
+    /// Who calls [`Reader::glance`] for a while has nobody else told what comes in, where that can be had.
+    pub(crate) fn hush(&self) -> Option<Hush> {
+        match self {
+            Reader::Unix(socket) => Some(socket.hush()),
+            Reader::Plain(_) | Reader::Tls(_) => None,
+        }
     }
 }
 
@@ -101,7 +117,7 @@ impl Writer {
     pub(crate) async fn readable(&self) -> io::Result<()> {
         match self {
             Writer::Plain { socket, .. } => AsRef::<TcpStream>::as_ref(socket).readable().await,
-            Writer::Unix { socket, .. } => AsRef::<UnixStream>::as_ref(socket).readable().await,
+            Writer::Unix(socket) => socket.readable().await,
             Writer::Tls(socket) => socket.tcp().readable().await,
             Writer::Memory(_) => Ok(()),
         }
@@ -111,7 +127,7 @@ impl Writer {
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Writer::Plain { socket, .. } => socket.try_write(bytes),
-            Writer::Unix { socket, .. } => socket.try_write(bytes),
+            Writer::Unix(socket) => socket.try_write(bytes),
             Writer::Tls(socket) => socket.try_write(&[IoSlice::new(bytes)]),
             Writer::Memory(written) => {
                 written.lock().extend_from_slice(bytes);
@@ -124,7 +140,7 @@ impl Writer {
     pub(crate) fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Writer::Plain { socket, .. } => socket.try_write_vectored(pieces),
-            Writer::Unix { socket, .. } => socket.try_write_vectored(pieces),
+            Writer::Unix(socket) => socket.try_write_vectored(pieces),
             Writer::Tls(socket) => socket.try_write(pieces),
             Writer::Memory(written) => {
                 let mut written = written.lock();
@@ -139,7 +155,7 @@ impl Writer {
     pub(crate) fn flush(&self) -> io::Result<()> {
         match self {
             Writer::Tls(socket) => socket.flush(),
-            Writer::Plain { .. } | Writer::Unix { .. } | Writer::Memory(_) => Ok(()),
+            Writer::Plain { .. } | Writer::Unix(_) | Writer::Memory(_) => Ok(()),
         }
     }
 
@@ -147,7 +163,7 @@ impl Writer {
     pub(crate) fn holds_back(&self) -> bool {
         match self {
             Writer::Tls(socket) => socket.holds_back(),
-            Writer::Plain { .. } | Writer::Unix { .. } | Writer::Memory(_) => false,
+            Writer::Plain { .. } | Writer::Unix(_) | Writer::Memory(_) => false,
         }
     }
 
@@ -155,7 +171,7 @@ impl Writer {
     pub(crate) async fn writable(&self) -> io::Result<()> {
         match self {
             Writer::Plain { socket, .. } => socket.writable().await,
-            Writer::Unix { socket, .. } => socket.writable().await,
+            Writer::Unix(socket) => socket.writable().await,
             Writer::Tls(socket) => socket.writable().await,
             Writer::Memory(_) => Ok(()),
         }
@@ -185,7 +201,7 @@ impl Writer {
         }
         let socket = match self {
             Writer::Plain { socket, .. } => AsRef::<TcpStream>::as_ref(socket).as_fd(),
-            Writer::Unix { socket, .. } => AsRef::<UnixStream>::as_ref(socket).as_fd(),
+            Writer::Unix(socket) => return socket.finish(),
             Writer::Tls(socket) => socket.tcp().as_fd(),
             Writer::Memory(_) => return,
         };
@@ -203,7 +219,7 @@ impl Writer {
         match self {
             Writer::Plain { socket, .. } => Some(socket.as_ref()),
             Writer::Tls(socket) => Some(socket.tcp()),
-            Writer::Unix { .. } | Writer::Memory(_) => None,
+            Writer::Unix(_) | Writer::Memory(_) => None,
         }
     }
 }

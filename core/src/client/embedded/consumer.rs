@@ -15,6 +15,7 @@ use crate::client::inbox::Doorbell;
 use crate::client::patience::Patience;
 use crate::client::{ConsumeOptions, Delivery};
 use crate::error::{Error, Kind, Result};
+use crate::server::Sight;
 
 /// Tells a channel's reader.
 pub(super) struct Ready(pub(super) Arc<Inbox>);
@@ -156,7 +157,13 @@ impl ConsumerDriver for EmbeddedConsumer {
     }
 
     fn look(&self) -> bool {
-        self.patience.look(|| self.something())
+        let shared = &self.channel.shared;
+        let lookout = shared.lookout.as_ref().filter(|_| shared.born.check("look").is_ok());
+        let begin = || lookout.map(|lookout| lookout.begin());
+        self.patience.look(begin, |sight| {
+            sight.iter().for_each(Sight::look);
+            self.something()
+        })
     }
 
     fn wait(&self, timeout: Option<Duration>) -> bool {

@@ -23,6 +23,7 @@ use super::listening::Listening;
 use super::process::{self, Birthplace, Hosted};
 use crate::broker::{Broker, Client, Session};
 use crate::error::{Error, Kind, Result};
+use crate::server::Lookout;
 use channel::EmbeddedChannel;
 
 /// A connection to a broker in this process.
@@ -35,6 +36,8 @@ struct Shared {
     broker: Arc<Broker>,
     /// Where it lives, if in a directory; none once closed.
     hosted: Mutex<Option<Hosted>>,
+    /// Where who waits may see what other processes send.
+    lookout: Option<Arc<Lookout>>,
     /// None once closed. Channels take it only to open and to close.
     session: Mutex<Option<Session>>,
     channels: Mutex<Vec<Weak<EmbeddedChannel>>>,
@@ -77,6 +80,7 @@ impl Embedded {
         let shared = Shared {
             transport,
             broker,
+            lookout: hosted.as_ref().and_then(Hosted::lookout),
             hosted: Mutex::new(hosted),
             session: Mutex::new(Some(session)),
             channels: Mutex::default(),

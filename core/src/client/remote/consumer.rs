@@ -66,10 +66,14 @@ impl ConsumerDriver for Consumer {
     }
 
     fn look(&self) -> bool {
-        self.patience.look(|| {
-            self.channel.0.connection.look();
-            self.mailbox.has_something()
-        })
+        let connection = &self.channel.0.connection;
+        self.patience.look(
+            || connection.begin_to_look(),
+            |_| {
+                connection.look();
+                self.mailbox.has_something()
+            },
+        )
     }
 
     fn wait(&self, timeout: Option<Duration>) -> bool {

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use tokio::net::UnixStream;
 
 use super::handshake::{Dialled, Login, Socket, properties, unreachable};
 use super::heartbeat::Heartbeat;
@@ -19,8 +18,8 @@ use crate::wire::Value;
 /// `Unreachable` when nobody listens there, or goes away before the connection is open; what the other side refuses;
 /// `Unsupported` when it is of another version.
 pub(super) async fn dial(directory: &Path, options: &ConnectOptions) -> Result<Dialled> {
-    let socket =
-        doorway::connect(directory, doorway::AMQP).and_then(UnixStream::from_std).map_err(unreachable)?;
+    let socket = doorway::connect(directory, doorway::AMQP).and_then(socket::unix);
+    let (reader, writer) = socket.map_err(unreachable)?;
     let mut properties = properties(options);
     properties.insert("process", Value::I64(std::process::id().into()));
     let login = Login {
@@ -32,7 +31,6 @@ pub(super) async fn dial(directory: &Path, options: &ConnectOptions) -> Result<D
         channel_max: 0,
         frame_max: 0,
     };
-    let (reader, writer) = socket::unix(socket);
     let dialled = Socket::new(reader, writer).log_in(&login).await?;
     if !dialled.numbers_returns {
         let reason = "the process that has the directory runs another version";

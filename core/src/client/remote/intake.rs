@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::connection::Shared;
 use crate::error::{Error, Result};
-use crate::server::socket::Reader;
+use crate::server::socket::{Hush, Reader};
 use crate::wire::{FrameKind, Method, next_frame};
 
 /// The read buffer of a connection at rest, and how far it grows under load.
@@ -113,6 +113,12 @@ impl Intake {
 }
 
 impl Shared {
+    /// As long as what this gives is kept, no other thread is woken by what comes.
+    pub(super) fn begin_to_look(&self) -> Option<Hush> {
+        let intake = self.intake.0.lock();
+        intake.as_ref()?.try_lock()?.reader.hush()
+    }
+
     /// Takes what has come in, if nobody else is at it.
     pub(super) fn look(self: &Arc<Self>) {
         let intake = self.intake.0.lock().clone();
