@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::status::Report;
 use crate::storage::backup::{self, Copied};
 use crate::storage::disk::RealDisk;
-use crate::storage::{self, DefinitionStore, Directory, Messages, handover, reconcile};
+use crate::storage::{self, DefinitionStore, Directory, MemoFile, Messages, handover, reconcile};
 
 /// How long connections may take to end when the host does, and how often one looks.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -24,6 +24,7 @@ pub struct Host {
     broker: Arc<Broker>,
     messages: Arc<Messages>,
     definitions: Arc<DefinitionStore>,
+    memo: Arc<MemoFile>,
     /// Others are attached, who go on with the next host.
     leaving: AtomicBool,
     /// None where the file system has no sockets.
@@ -65,6 +66,9 @@ impl Host {
         reconcile(&messages, &definitions, &handover)?;
         let options = Options { store: Some(messages.clone()), ..options };
         let broker = Broker::inherit(options, definitions.clone(), &handover)?;
+        let (memo, left) = MemoFile::open(directory.path())?;
+        let memo = Arc::new(memo);
+        broker.take_up(&left.transient, left.attached, memo.clone());
         let _ = troubled.set(Arc::downgrade(&broker));
         let desk = Desk {
             broker: broker.clone(),
@@ -78,6 +82,7 @@ impl Host {
             broker,
             messages,
             definitions,
+            memo,
             leaving: AtomicBool::new(false),
             _control: control.ok(),
             directory,
@@ -137,7 +142,10 @@ impl Host {
     /// # Errors
     /// `ResourceError` when something could not be written.
     pub fn close(&self) -> Result<()> {
-        if self.leaving.swap(false, Relaxed) {
+        if !self.leaving.swap(false, Relaxed) {
+            self.memo.discard();
+        } else {
+            self.memo.leave();
             let given = self.broker.hand_over().and_then(|handover| {
                 handover::leave(self.directory.path(), &handover).map_err(|error| {
                     Error::new(Kind::ResourceError, "hand over", error.to_string()).caused_by(error)

@@ -52,17 +52,17 @@ struct HandedQueue {
 }
 
 /// A table as it was encoded.
-#[derive(Debug, Serialize, Deserialize)]
-struct Arguments(String);
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Arguments(String);
 
 impl Arguments {
-    fn of(table: &Table) -> Self {
+    pub(super) fn of(table: &Table) -> Self {
         let mut encoded = Vec::new();
         table.encode(&mut encoded);
         Arguments(BASE64_STANDARD.encode(encoded))
     }
 
-    fn table(&self) -> Result<Table> {
+    pub(super) fn table(&self) -> Result<Table> {
         let unreadable = |why: String| Error::new(Kind::ResourceError, OPERATION, why);
         let encoded = BASE64_STANDARD.decode(&self.0).map_err(|error| unreadable(error.to_string()))?;
         Table::decode(&encoded).map_err(|error| unreadable(error.to_string()))
@@ -127,7 +127,7 @@ impl Broker {
                 let options =
                     QueueOptions { auto_delete: *auto_delete, arguments, ..QueueOptions::default() };
                 let vhost = self.existing(OPERATION, &queue.vhost)?;
-                vhost.restore_queue(None, &queue.name, options, Some(&queue.inherited))?;
+                vhost.restore_queue(None, &queue.name, options, None, Some(&queue.inherited))?;
             }
         }
         for (binding, arguments) in &handover.bindings {

@@ -24,6 +24,7 @@
 //! is noted in [`Wakes`], which does it when it is dropped or [run](Wakes::run). So a queue that gives a message up
 //! knows nothing of the queue that gets it.
 
+mod absent;
 mod alarms;
 mod arguments;
 mod bind;
@@ -54,6 +55,7 @@ mod session;
 pub mod store;
 mod timers;
 mod topology;
+mod transient;
 mod vhost;
 mod vhosts;
 
@@ -87,6 +89,7 @@ pub use vhosts::{VhostInfo, VhostLimits, VhostMetadata};
 
 pub(crate) use queue::{ids_of, is_overflow};
 pub(crate) use record::Recorder;
+pub(crate) use transient::{Memo, Trace, Transient};
 
 use changing::Changing;
 use timers::Timers;
@@ -167,6 +170,8 @@ pub struct Broker {
     alarms: alarms::Alarms,
     /// Where clients come in. Guards nothing else.
     addresses: Mutex<Vec<String>>,
+    /// Who was attached to the host before; none where there was none. Guards nothing else.
+    absent: Mutex<Option<Arc<absent::Absent>>>,
 }
 
 impl Broker {
@@ -206,6 +211,7 @@ impl Broker {
             channels: Seats::default(),
             alarms: alarms::Alarms::default(),
             addresses: Mutex::default(),
+            absent: Mutex::default(),
         })
     }
 

@@ -87,6 +87,7 @@ impl Broker {
                     Some(id),
                     &queue.name,
                     options,
+                    None,
                     inherited,
                 )
             }

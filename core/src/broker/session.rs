@@ -23,6 +23,8 @@ pub(super) struct Shared {
     pub(super) user: Box<str>,
     pub(super) authority: Authority,
     pub(super) id: u64,
+    /// What its exclusive queues know it by: its number, or if it can come back to another host that of its attachment.
+    pub(super) key: u64,
     opened_at: u64,
     client: OnceLock<Client>,
     /// Those that are open.
@@ -86,6 +88,7 @@ impl Session {
         user: &str,
         authority: Authority,
         id: u64,
+        attachment: Option<u64>,
     ) -> Self {
         let opened_at = broker.options().clock.now_ms();
         Session(Arc::new(Shared {
@@ -94,6 +97,7 @@ impl Session {
             user: user.into(),
             authority,
             id,
+            key: attachment.unwrap_or(id),
             opened_at,
             client: OnceLock::new(),
             channels: AtomicU64::new(0),
@@ -233,7 +237,10 @@ impl Drop for Session {
         self.0.broker.sessions.lock().remove(&self.0.id);
         let mut wakes = Wakes::default();
         for queue in std::mem::take(&mut *self.0.exclusive.lock()) {
-            self.0.vhost.drop_queue(&queue, &mut wakes);
+            // At the end of a host it waits at the next one.
+            if !queue.is_frozen() {
+                self.0.vhost.drop_queue(&queue, &mut wakes);
+            }
         }
     }
 }

@@ -8,6 +8,8 @@
 //! | `definitions` | virtual hosts, users, queues and so on: [`DefinitionStore`](super::DefinitionStore) |
 //! | `control` | a socket at which the process that has the directory takes requests, such as for a backup or what `warrenmq status` shows |
 //! | `handover` | what the process that had the directory until now gave along to the next one |
+//! | `transient` | what the broker has that is not durable, should its process be killed: [`memo`](super::memo) |
+//! | `attached` | a file for each connection of another process, locked by it: [`attached`](super::attached) |
 //! | `queues`, `trash` | messages: a folder for each queue, by its number; those that are being deleted |
 
 use std::fs::{DirBuilder, File, OpenOptions};

@@ -271,14 +271,6 @@ impl Channel {
         Err(Error::new(Kind::PreconditionFailed, "basic.publish", reason))
     }
 
-    /// Whether anybody would take a message, now or after its delay; also where it would be refused.
-    pub fn is_routed(&mut self, key: &[u8], properties: &[u8]) -> bool {
-        let unroutable = |routed: Routed| routed.route.is_empty();
-        key == EXTEND
-            || delay(PropertiesView(properties)).is_some()
-            || !self.route(key, properties).is_ok_and(unroutable)
-    }
-
     /// Where a message goes.
     fn route(&mut self, key: &[u8], properties: &[u8]) -> Result<Routed> {
         // Read before routing: a change meanwhile makes what is remembered here void, never wrong.

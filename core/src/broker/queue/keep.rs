@@ -271,6 +271,11 @@ impl Queue {
         self.state.lock().frozen = true;
     }
 
+    /// Whether it is to be left as it is.
+    pub(in crate::broker) fn is_frozen(&self) -> bool {
+        self.state.lock().frozen
+    }
+
     /// Whether it goes now that it has no consumer.
     pub(in crate::broker) fn goes_unused(&self) -> bool {
         self.options.auto_delete && {

@@ -17,7 +17,7 @@ mod rules;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -169,8 +169,10 @@ pub struct Queue {
     pub(super) kind: QueueKind,
     /// Unless told otherwise.
     delivery_limit: Option<u64>,
-    /// The session that owns it, when it is exclusive.
+    /// The key of the session that owns it, when it is exclusive.
     pub(super) owner: Option<u64>,
+    /// It goes with its last consumer, and has had one.
+    consumed: AtomicBool,
     /// Counted apart from the state, so that acks that free nobody's credit need not lock the queue.
     unacked: AtomicU64,
     /// Where its messages are kept, if they are.
@@ -281,6 +283,7 @@ impl Queue {
             options,
             owner,
             delivery_limit: limit,
+            consumed: AtomicBool::new(false),
             unacked: AtomicU64::new(0),
             kept,
             state: Mutex::new(state),
@@ -353,6 +356,11 @@ impl Queue {
 
     pub(super) fn is_stream(&self) -> bool {
         self.kind == QueueKind::Stream
+    }
+
+    /// Whether this is the first consumer of a queue that goes with its last one.
+    pub(super) fn is_first_consumed(&self) -> bool {
+        self.options.auto_delete && !self.consumed.swap(true, Relaxed)
     }
 
     /// Refuses any session but the owner's (405, as RabbitMQ's `rabbit_amqqueue:check_exclusive_access`).

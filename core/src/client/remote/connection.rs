@@ -22,7 +22,6 @@ use super::methods::Handle;
 use super::peer::Peer;
 use super::reader;
 use super::silence::Silence;
-use super::topology::Topology;
 use crate::broker::Broker;
 use crate::client::ConnectOptions;
 use crate::client::closed::{closed, refused};
@@ -34,6 +33,7 @@ use crate::client::listening::Listening;
 use crate::client::mailbox::Load;
 use crate::client::process::{Birthplace, Hosted};
 use crate::error::{Error, Kind, Result};
+use crate::storage::Attachment;
 use crate::wire::{Method, ShortString, connection};
 
 /// How long closing waits for the channels to be closed.
@@ -54,7 +54,8 @@ pub(super) struct Shared {
     pub(super) options: ConnectOptions,
     /// The broker, once this process has taken it over.
     pub(super) hosted: Mutex<Option<Hosted>>,
-    pub(super) topology: Mutex<Topology>,
+    /// By which the next host knows it; none of a broker that has no directory, or where it cannot be made.
+    pub(super) attachment: Mutex<Option<Attachment>>,
     pub(super) runtime: Runtime,
     pub(super) line: Arc<Line>,
     pub(super) intake: Door,
@@ -84,16 +85,19 @@ impl Remote {
     /// # Errors
     /// `Unreachable` when nobody listens there; what the broker refuses.
     pub(in crate::client) async fn open(directory: &Path, options: &ConnectOptions) -> Result<Self> {
-        let dialled = dial(directory, options).await?;
-        Ok(Self::start(Peer::Host(directory.to_owned()), dialled, options))
+        let attachment = Attachment::new(directory)
+            .inspect_err(|error| tracing::warn!(%error, "exclusive queues end with who hosts now"))
+            .ok();
+        let dialled = dial(directory, attachment.as_ref().map(Attachment::number), options).await?;
+        Ok(Self::start(Peer::Host(directory.to_owned()), attachment, dialled, options))
     }
 
     /// Goes on with a connection to a broker at this place, as errors name it. To be called on the runtime.
     pub(in crate::client) fn to_broker(place: String, dialled: Dialled, options: &ConnectOptions) -> Self {
-        Self::start(Peer::Broker(place), dialled, options)
+        Self::start(Peer::Broker(place), None, dialled, options)
     }
 
-    fn start(peer: Peer, dialled: Dialled, options: &ConnectOptions) -> Self {
+    fn start(peer: Peer, attachment: Option<Attachment>, dialled: Dialled, options: &ConnectOptions) -> Self {
         let Dialled { socket, frame_max, channel_max, heartbeat, numbers_returns } = dialled;
         let Socket { reader, writer, buffer } = socket;
         let runtime = Runtime::current();
@@ -102,7 +106,7 @@ impl Remote {
             peer,
             options: options.clone(),
             hosted: Mutex::default(),
-            topology: Mutex::default(),
+            attachment: Mutex::new(attachment),
             intake: Door::default(),
             line: Line::new(writer, frame_max, runtime.clone()),
             runtime,
@@ -259,6 +263,7 @@ impl Shared {
         channels.values().for_each(|channel| channel.shut());
         self.listeners.lock().clear();
         self.listening.close();
+        drop(self.attachment.lock().take());
         drop(self.hosted.lock().take());
         self.ended.send_replace(true);
         self.line.attention.notify_one();

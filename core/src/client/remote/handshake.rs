@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::server::identity::NUMBERED_RETURNS;
 use crate::server::socket::{Reader, Writer};
 use crate::wire::frame::PROTOCOL_HEADER;
-use crate::wire::{FrameKind, Method, ShortString, Table, Value, channel, connection, next_frame};
+use crate::wire::{FrameKind, Method, ShortString, Table, Value, connection, next_frame};
 
 const OPERATION: &str = "connect";
 
@@ -74,33 +74,6 @@ fn agreed<T: Ord + Default>(theirs: T, ours: T) -> T {
 impl Socket {
     pub(in crate::client) fn new(reader: Reader, writer: Writer) -> Self {
         Socket { reader, writer, buffer: BytesMut::with_capacity(1024) }
-    }
-
-    /// Does what these methods say, on a channel that is closed again. What the broker refuses is left out.
-    ///
-    /// # Errors
-    /// `Unreachable` when the other side goes away.
-    pub(super) async fn arrange(&mut self, methods: &[Method]) -> Result<()> {
-        const CHANNEL: u16 = 1;
-        if methods.is_empty() {
-            return Ok(());
-        }
-        let open = Method::ChannelOpen(channel::Open::default());
-        self.ask(CHANNEL, &open).await?;
-        for method in methods {
-            if let Method::ChannelClose(close) = self.ask(CHANNEL, method).await? {
-                tracing::warn!(method = method.name(), reason = %close.reply_text, "not restored");
-                self.send(CHANNEL, &[Method::ChannelCloseOk(channel::CloseOk {})]).await?;
-                self.ask(CHANNEL, &open).await?;
-            }
-        }
-        let close = channel::Close { reply_code: 200, ..channel::Close::default() };
-        self.ask(CHANNEL, &Method::ChannelClose(close)).await.map(drop)
-    }
-
-    async fn ask(&mut self, channel: u16, method: &Method) -> Result<Method> {
-        self.send(channel, std::slice::from_ref(method)).await?;
-        self.method().await
     }
 
     /// Says who comes, and agrees on the limits.

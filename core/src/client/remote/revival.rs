@@ -1,7 +1,8 @@
 //! A connection goes on with another process when the one that hosted the broker is gone.
 //!
 //! Who finds the directory's lock free takes the broker over, and is then its own client by the same socket as
-//! everybody; who does not finds the one who did. Then channels, consumers and what was not durable are made anew;
+//! everybody; who does not finds the one who did, where what is not durable is as it was ([`crate::broker`],
+//! `transient`). Then channels and consumers are made anew;
 //! calls that were not answered and publishes that were not confirmed are sent again; the new host is told
 //! which these are, and keeps those that had been stored once ([`crate::broker::Resume`]). Deliveries that were not
 //! settled come again, and the acknowledgements of those that were taken before are dropped.
@@ -23,6 +24,7 @@ use crate::client::driver::ConnectionEvent;
 use crate::client::process;
 use crate::error::{Error, Kind, Result};
 use crate::server::socket::Reader;
+use crate::storage::Attachment;
 
 /// How long until one looks again who has the directory.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -74,8 +76,6 @@ async fn connect(shared: &Shared, directory: &Path) -> Result<Dialled> {
         Err(error) if error.kind() == Kind::ResourceLocked => {}
         Err(error) => return Err(error),
     }
-    let mut dialled = dial(directory, &shared.options).await?;
-    let topology = shared.topology.lock().methods();
-    dialled.socket.arrange(&topology).await?;
-    Ok(dialled)
+    let attachment = shared.attachment.lock().as_ref().map(Attachment::number);
+    dial(directory, attachment, &shared.options).await
 }
