@@ -135,3 +135,84 @@ fn read(directory: &Path) -> Transient {
     }
     transient
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test that fails may panic
+mod tests {
+    use super::*;
+    use crate::storage::Attachment;
+
+    fn change(text: &str) -> Trace {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn consumed(name: &str) -> Trace {
+        change(&format!(r#"{{"Consumed": ["/", "{name}"]}}"#))
+    }
+
+    fn gone(name: &str) -> Trace {
+        change(&format!(r#"{{"NoQueue": ["/", "{name}"]}}"#))
+    }
+
+    fn count(left: &Left) -> usize {
+        left.transient.changes().count()
+    }
+
+    #[test]
+    fn what_was_noted_counts_after_a_kill_if_somebody_is_attached() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let attachment = Attachment::new(folder.path()).unwrap();
+        let (memo, left) = MemoFile::open(folder.path()).unwrap();
+        assert_eq!((count(&left), &left.attached), (0, &HashSet::from([attachment.number()])));
+        ["a", "b", "c"].iter().for_each(|name| memo.note(&consumed(name)));
+        memo.note(&gone("b"));
+        for _ in 0..2 {
+            assert_eq!(count(&MemoFile::open(folder.path()).unwrap().1), 2);
+        }
+        assert!(memo.is_attached(attachment.number()));
+        drop(attachment);
+        assert_eq!(count(&MemoFile::open(folder.path()).unwrap().1), 0);
+    }
+
+    #[test]
+    fn a_file_is_left_to_the_next_host_or_to_nobody() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let _attachment = Attachment::new(folder.path()).unwrap();
+        let (memo, _) = MemoFile::open(folder.path()).unwrap();
+        memo.note(&consumed("a"));
+        memo.leave();
+        memo.note(&consumed("b"));
+        memo.discard();
+        let (memo, left) = MemoFile::open(folder.path()).unwrap();
+        assert_eq!(count(&left), 1);
+        memo.discard();
+        assert_eq!(count(&MemoFile::open(folder.path()).unwrap().1), 0);
+    }
+
+    #[test]
+    fn the_file_does_not_grow_with_what_is_out_of_date() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let _attachment = Attachment::new(folder.path()).unwrap();
+        let (memo, _) = MemoFile::open(folder.path()).unwrap();
+        memo.note(&consumed("left"));
+        for number in 0..20_000 {
+            memo.note(&consumed(&number.to_string()));
+            memo.note(&gone(&number.to_string()));
+        }
+        let length = folder.path().join(NAME).metadata().unwrap().len();
+        assert!(length < 2 * SLACK, "{length}");
+        assert_eq!(count(&MemoFile::open(folder.path()).unwrap().1), 1);
+    }
+
+    #[test]
+    fn a_line_that_is_cut_short_ends_what_is_read() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let _attachment = Attachment::new(folder.path()).unwrap();
+        let (memo, _) = MemoFile::open(folder.path()).unwrap();
+        ["a", "b"].iter().for_each(|name| memo.note(&consumed(name)));
+        let path = folder.path().join(NAME);
+        let text = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &text[..text.len() - 5]).unwrap();
+        assert_eq!(count(&MemoFile::open(folder.path()).unwrap().1), 1);
+    }
+}

@@ -89,7 +89,7 @@ fn try_open(url: &str) -> Result<Connection, Error> {
 }
 
 /// A connection to a host, with what it is told.
-pub(crate) fn listening(directory: &Path) -> (Connection, Arc<Mutex<Vec<ConnectionEvent>>>) {
+fn listening(directory: &Path) -> (Connection, Arc<Mutex<Vec<ConnectionEvent>>>) {
     let connection = open(&url(directory));
     let events = Arc::new(Mutex::new(Vec::new()));
     let heard = events.clone();
