@@ -28,7 +28,7 @@ pub(super) struct Absent {
     memo: Arc<dyn Memo>,
     timers: Arc<Timers>,
     me: Weak<Absent>,
-    /// Guards nothing else; nothing of the broker is called under it.
+    /// Guards nothing else; nothing of the broker is called under it but timers.
     state: Mutex<State>,
 }
 

@@ -2,7 +2,8 @@
 //! ends while others use it: they are to notice nothing but a pause.
 //!
 //! Messages that are in memory only are written then, unsynced, by journals of their own; what a queue has beyond its
-//! memory stays where it is. What belongs to one connection alone is its owner's to make anew.
+//! memory stays where it is. What belongs to one connection alone is left to its
+//! owner ([`transient`](super::transient)), without its messages.
 
 use std::sync::Arc;
 

@@ -16,9 +16,10 @@
 //! | an [`Outbox`]'s state | a channel's deliveries under way: credit, delivery tags, what is unacked, what is not yet taken | adding one run of deliveries, taking a batch, settling |
 //!
 //! A thread that holds one may take those below it, never one above, and never two of the same row.
-//! An exchange's history (`history`), the timers (`timers`) and the delayed messages (`delay`) have locks beside
-//! these: nothing else is taken while one is held, but a delayed message sets its alarm. A store's own locks are
-//! below all of them, and it calls back ([`store::Waiter`]) with none held.
+//! An exchange's history (`history`), the timers (`timers`), the delayed messages (`delay`) and who is absent (`absent`)
+//! have locks beside these: nothing else is taken while one is held, but a delayed message and who waits for the absent
+//! set their alarms. The locks of a store and of a memo (`transient`) are below all of them; a store calls back
+//! ([`store::Waiter`]) with none held, and a memo writes a line without syncing it.
 //!
 //! Sockets are written, waiters woken and dead letters sent after all of them are released: what is to be done then
 //! is noted in [`Wakes`], which does it when it is dropped or [run](Wakes::run). So a queue that gives a message up

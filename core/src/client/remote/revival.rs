@@ -1,11 +1,10 @@
 //! A connection goes on with another process when the one that hosted the broker is gone.
 //!
 //! Who finds the directory's lock free takes the broker over, and is then its own client by the same socket as
-//! everybody; who does not finds the one who did, where what is not durable is as it was ([`crate::broker`],
-//! `transient`). Then channels and consumers are made anew;
-//! calls that were not answered and publishes that were not confirmed are sent again; the new host is told
-//! which these are, and keeps those that had been stored once ([`crate::broker::Resume`]). Deliveries that were not
-//! settled come again, and the acknowledgements of those that were taken before are dropped.
+//! everybody; who does not finds the one who did. What is not durable is there as it was (`broker::transient`). Channels
+//! and consumers are made anew; calls that were not answered and publishes that were not confirmed are sent again; the
+//! new host is told which these are, and keeps those that had been stored once ([`crate::broker::Resume`]). Deliveries
+//! that were not settled come again, and the acknowledgements of those that were taken before are dropped.
 //! Transactions are lost, which their commits say.
 
 use std::path::Path;
