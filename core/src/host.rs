@@ -113,8 +113,7 @@ impl Host {
     /// nothing is handed out any more, and [`Host::close`] gives along to the next host what is transient.
     pub fn leave(&self) {
         let own = std::process::id();
-        let processes = self.broker.sessions().into_iter().filter_map(|session| session.client.process);
-        if processes.into_iter().any(|process| process != own) {
+        if self.broker.sessions().iter().any(|session| session.client.is_beside(own)) {
             self.leaving.store(true, Relaxed);
             self.broker.freeze();
         }

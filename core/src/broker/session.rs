@@ -71,7 +71,7 @@ pub struct SessionInfo {
 /// Who a session is of, as far as that is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Client {
-    /// The number of its process, on this machine.
+    /// The number of its process, on this machine; none where that cannot be seen from the broker's PID namespace.
     pub process: Option<u32>,
     /// Where it comes from, over a network: `ADDRESS:PORT`.
     pub address: Option<String>,
@@ -79,6 +79,13 @@ pub struct Client {
     pub name: Option<String>,
     /// The library that it uses, with its version.
     pub library: Option<String>,
+}
+
+impl Client {
+    /// Whether it is another process of this machine than the one of this number.
+    pub(crate) fn is_beside(&self, process: u32) -> bool {
+        self.address.is_none() && self.process != Some(process)
+    }
 }
 
 impl Session {

@@ -326,9 +326,14 @@ async fn admit(
 /// Lets in whoever runs as the same user.
 fn admit_process(socket: UnixStream) -> Result<Visitor> {
     let refuse = |reason: String| Error::new(Kind::AccessRefused, "handshake", reason);
-    let process = doorway::admit(&socket)
-        .map_err(|error| refuse(format!("the kernel does not say whose the process is: {error}")))?
-        .ok_or_else(|| refuse("the process belongs to another user".into()))?;
+    let peer = socket
+        .peer_cred()
+        .map_err(|error| refuse(format!("the kernel does not say whose the process is: {error}")))?;
+    if !doorway::is_ours(peer.uid()) {
+        return Err(refuse("the process belongs to another user".into()));
+    }
+    // 0 where it cannot be seen from here.
+    let process = peer.pid().and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0);
     doorway::widen(&socket);
     let (reader, writer) = socket::unix(socket);
     Ok(Visitor { reader, writer, peer: Peer::Process(process), identity: Identity::Owner })

@@ -2,7 +2,7 @@
 //!
 //! | in it | is |
 //! |---|---|
-//! | `lock` | locked (`flock`) by the process that has the directory, whose number is in it; shared by those that look for a moment when nobody has it |
+//! | `lock` | locked (`flock`) by the process that has the directory, whose number is in it, with its PID namespace; shared by those that look for a moment when nobody has it |
 //! | `socket` | where that process listens for others, or one that is gone has listened |
 //! | `format` | what this is, and the version of its layout |
 //! | `definitions` | virtual hosts, users, queues and so on: [`DefinitionStore`](super::DefinitionStore) |
@@ -25,6 +25,7 @@ use rustix::io::Errno;
 use super::place;
 use crate::error::{Error, Kind, Result};
 use crate::fork::Inherited;
+use crate::namespace;
 
 /// The version of the layout that is written; older ones are read.
 const FORMAT: u32 = 1;
@@ -207,22 +208,26 @@ fn lock(directory: &Path, what_for: Use) -> Result<File> {
         Err(error) => return Err(cannot(error.into())),
     }
     if what_for == Use::Have {
-        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(cannot)?;
+        let (number, namespace) = (std::process::id(), namespace::own().unwrap_or_default());
+        file.set_len(0).and_then(|()| writeln!(file, "{number}\n{namespace}")).map_err(cannot)?;
     }
     Ok(file)
 }
 
-/// The number of the process that has a directory, or had it last.
-pub(crate) fn holder(directory: &Path) -> Option<u32> {
-    std::fs::read_to_string(directory.join("lock")).ok()?.trim().parse().ok()
+/// The process that has a directory, or had it last, as people are told of it.
+pub(crate) fn holder(directory: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(directory.join("lock")).ok()?;
+    let mut lines = text.lines();
+    let number = lines.next()?.parse().ok()?;
+    let namespace = lines.next();
+    match number == std::process::id() && !namespace::is_another(namespace) {
+        true => Some("this process".into()),
+        false => Some(namespace::process(number, namespace)),
+    }
 }
 
 fn in_use(directory: &Path) -> Error {
-    let owner = match holder(directory) {
-        Some(owner) if owner == std::process::id() => "this process".into(),
-        Some(owner) => format!("process {owner}"),
-        None => "another process".into(),
-    };
+    let owner = holder(directory).unwrap_or_else(|| "another process".into());
     Error::new(Kind::ResourceLocked, OPERATION, format!("is in use by {owner}"))
         .on(directory.display().to_string())
         .advise("one process at a time has a directory: connect to that one, or stop it")
@@ -311,7 +316,7 @@ mod tests {
         let first = Directory::open(folder.path()).unwrap();
         assert_eq!(
             std::fs::read_to_string(folder.path().join("lock")).unwrap(),
-            format!("{}\n", std::process::id())
+            format!("{}\n{}\n", std::process::id(), namespace::own().unwrap())
         );
         let error = Directory::open(folder.path()).unwrap_err();
         assert_eq!((error.kind(), error.reason()), (Kind::ResourceLocked, "is in use by this process"));
