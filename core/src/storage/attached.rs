@@ -28,7 +28,7 @@ pub(crate) struct Attachment {
 }
 
 impl Attachment {
-    /// One to a directory that is there.
+    /// One to a directory that has a host.
     ///
     /// # Errors
     /// `ResourceError` when its file cannot be made.

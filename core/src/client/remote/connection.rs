@@ -85,10 +85,14 @@ impl Remote {
     /// # Errors
     /// `Unreachable` when nobody listens there; what the broker refuses.
     pub(in crate::client) async fn open(directory: &Path, options: &ConnectOptions) -> Result<Self> {
-        let attachment = Attachment::new(directory)
-            .inspect_err(|error| tracing::warn!(%error, "exclusive queues end with who hosts now"))
-            .ok();
-        let dialled = dial(directory, attachment.as_ref().map(Attachment::number), options).await?;
+        let mut attachment = None;
+        let attach = || {
+            attachment = Attachment::new(directory)
+                .inspect_err(|error| tracing::warn!(%error, "exclusive queues end with who hosts now"))
+                .ok();
+            attachment.as_ref().map(Attachment::number)
+        };
+        let dialled = dial(directory, attach, options).await?;
         Ok(Self::start(Peer::Host(directory.to_owned()), attachment, dialled, options))
     }
 
