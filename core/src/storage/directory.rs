@@ -218,16 +218,15 @@ fn lock(directory: &Path, what_for: Use) -> Result<File> {
 pub(crate) fn holder(directory: &Path) -> Option<String> {
     let text = std::fs::read_to_string(directory.join("lock")).ok()?;
     let mut lines = text.lines();
-    let number = lines.next()?.parse().ok()?;
-    let namespace = lines.next();
-    match number == std::process::id() && !namespace::is_another(namespace) {
-        true => Some("this process".into()),
-        false => Some(namespace::process(number, namespace)),
-    }
+    Some(namespace::process(lines.next()?.parse().ok()?, lines.next()))
 }
 
 fn in_use(directory: &Path) -> Error {
-    let owner = holder(directory).unwrap_or_else(|| "another process".into());
+    let owner = match holder(directory) {
+        Some(owner) if owner == namespace::process(std::process::id(), None) => "this process".into(),
+        Some(owner) => owner,
+        None => "another process".into(),
+    };
     Error::new(Kind::ResourceLocked, OPERATION, format!("is in use by {owner}"))
         .on(directory.display().to_string())
         .advise("one process at a time has a directory: connect to that one, or stop it")
