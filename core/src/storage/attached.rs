@@ -27,23 +27,28 @@ pub(crate) struct Attachment {
     _file: File,
 }
 
+/// A random number for an attachment, at least 2^63: sessions are numbered from 1, and their queues know both alike.
+///
+/// # Errors
+/// `ResourceError` when the system has no random numbers.
+pub(crate) fn attachment_number() -> Result<u64> {
+    let random = getrandom::u64()
+        .map_err(|error| Error::new(Kind::ResourceError, "connect", format!("no random numbers: {error}")))?;
+    Ok(random | 1 << 63)
+}
+
 impl Attachment {
     /// One to a directory that has a host.
     ///
     /// # Errors
     /// `ResourceError` when its file cannot be made.
-    pub(crate) fn new(directory: &Path) -> Result<Self> {
+    pub(crate) fn new(directory: &Path, number: u64) -> Result<Self> {
         let folder = directory.join(NAME);
         let cannot = |error: io::Error| failed("cannot be made", &folder, error);
         match DirBuilder::new().mode(0o700).create(&folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(cannot(error)),
             _ => {}
         }
-        let random = getrandom::u64().map_err(|error| {
-            Error::new(Kind::ResourceError, "connect", format!("no random numbers: {error}"))
-        })?;
-        // Sessions are numbered from 1: this is none of their numbers.
-        let number = random | 1 << 63;
         let path = path(&folder, number);
         loop {
             let file = OpenOptions::new()
@@ -62,7 +67,7 @@ impl Attachment {
         }
     }
 
-    /// A random number, at least 2^63.
+    /// Its number.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
@@ -104,7 +109,8 @@ mod tests {
     fn a_connection_is_known_as_long_as_it_is_open_and_nothing_is_left_of_one_that_is_not() {
         let folder = tempfile::TempDir::new().unwrap();
         assert!(all(folder.path()).is_empty());
-        let (one, other) = (Attachment::new(folder.path()).unwrap(), Attachment::new(folder.path()).unwrap());
+        let (one, other) =
+            (Attachment::new(folder.path(), 1).unwrap(), Attachment::new(folder.path(), u64::MAX).unwrap());
         assert_eq!(all(folder.path()), HashSet::from([one.number(), other.number()]));
         let number = one.number();
         drop(one);

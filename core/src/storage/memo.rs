@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn what_was_noted_counts_after_a_kill_if_somebody_is_attached() {
         let folder = tempfile::TempDir::new().unwrap();
-        let attachment = Attachment::new(folder.path()).unwrap();
+        let attachment = Attachment::new(folder.path(), 1).unwrap();
         let (memo, left) = MemoFile::open(folder.path()).unwrap();
         assert_eq!((count(&left), &left.attached), (0, &HashSet::from([attachment.number()])));
         ["a", "b", "c"].iter().for_each(|name| memo.note(&consumed(name)));
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn a_file_is_left_to_the_next_host_or_to_nobody() {
         let folder = tempfile::TempDir::new().unwrap();
-        let _attachment = Attachment::new(folder.path()).unwrap();
+        let _attachment = Attachment::new(folder.path(), 1).unwrap();
         let (memo, _) = MemoFile::open(folder.path()).unwrap();
         memo.note(&consumed("a"));
         memo.leave();
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn the_file_does_not_grow_with_what_is_out_of_date() {
         let folder = tempfile::TempDir::new().unwrap();
-        let _attachment = Attachment::new(folder.path()).unwrap();
+        let _attachment = Attachment::new(folder.path(), 1).unwrap();
         let (memo, _) = MemoFile::open(folder.path()).unwrap();
         memo.note(&consumed("left"));
         for number in 0..20_000 {
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_line_that_is_cut_short_ends_what_is_read() {
         let folder = tempfile::TempDir::new().unwrap();
-        let _attachment = Attachment::new(folder.path()).unwrap();
+        let _attachment = Attachment::new(folder.path(), 1).unwrap();
         let (memo, _) = MemoFile::open(folder.path()).unwrap();
         ["a", "b"].iter().for_each(|name| memo.note(&consumed(name)));
         let path = folder.path().join(NAME);

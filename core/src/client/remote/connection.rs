@@ -33,7 +33,7 @@ use crate::client::listening::Listening;
 use crate::client::mailbox::Load;
 use crate::client::process::{Birthplace, Hosted};
 use crate::error::{Error, Kind, Result};
-use crate::storage::Attachment;
+use crate::storage::{Attachment, attachment_number};
 use crate::wire::{Method, ShortString, connection};
 
 /// How long closing waits for the channels to be closed.
@@ -85,15 +85,12 @@ impl Remote {
     /// # Errors
     /// `Unreachable` when nobody listens there; what the broker refuses.
     pub(in crate::client) async fn open(directory: &Path, options: &ConnectOptions) -> Result<Self> {
-        let mut attachment = None;
-        let attach = || {
-            attachment = Attachment::new(directory)
-                .inspect_err(|error| tracing::warn!(%error, "exclusive queues end with who hosts now"))
-                .ok();
-            attachment.as_ref().map(Attachment::number)
-        };
-        let dialled = dial(directory, attach, options).await?;
-        Ok(Self::start(Peer::Host(directory.to_owned()), attachment, dialled, options))
+        let number = attachment_number()?;
+        let dialled = dial(directory, Some(number), options).await?;
+        // Not before there is a host: the next one takes those for attached to the one before that are so when it begins.
+        let attachment = Attachment::new(directory, number)
+            .inspect_err(|error| tracing::warn!(%error, "exclusive queues end with who hosts now"));
+        Ok(Self::start(Peer::Host(directory.to_owned()), attachment.ok(), dialled, options))
     }
 
     /// Goes on with a connection to a broker at this place, as errors name it. To be called on the runtime.

@@ -14,22 +14,22 @@ use crate::server::identity::ATTACHMENT;
 use crate::server::socket;
 use crate::wire::Value;
 
-/// Connects to the socket in a directory, and logs in as who we are: by the number of the attachment that is asked for once
-/// there is a host. To be called on the runtime.
+/// Connects to the socket in a directory, and logs in as who we are: by the number of an attachment to it, if there is one
+/// or is to be one. To be called on the runtime.
 ///
 /// # Errors
 /// `Unreachable` when nobody listens there, or goes away before the connection is open; what the other side refuses;
 /// `Unsupported` when it is of another version.
 pub(super) async fn dial(
     directory: &Path,
-    attach: impl FnOnce() -> Option<u64>,
+    attachment: Option<u64>,
     options: &ConnectOptions,
 ) -> Result<Dialled> {
     let socket =
         doorway::connect(directory, doorway::AMQP).and_then(UnixStream::from_std).map_err(unreachable)?;
     let mut properties = properties(options);
     properties.insert("process", Value::I64(std::process::id().into()));
-    if let Some(number) = attach() {
+    if let Some(number) = attachment {
         properties.insert(ATTACHMENT, Value::I64(number.cast_signed()));
     }
     let login = Login {

@@ -76,5 +76,5 @@ async fn connect(shared: &Shared, directory: &Path) -> Result<Dialled> {
         Err(error) => return Err(error),
     }
     let attachment = shared.attachment.lock().as_ref().map(Attachment::number);
-    dial(directory, || attachment, &shared.options).await
+    dial(directory, attachment, &shared.options).await
 }
