@@ -26,6 +26,7 @@
 
 mod alarms;
 mod arguments;
+mod arrived;
 mod bind;
 mod carbon_copies;
 mod changing;
