@@ -12,13 +12,19 @@ use crate::doorway;
 use crate::error::{Error, Kind, Result};
 use crate::server::socket;
 use crate::wire::Value;
+use crate::wire::connection::TuneOk;
 
-/// Connects to the socket in a directory, and logs in as who we are. To be called on the runtime.
+/// Connects to the socket in a directory, and logs in as who we are, by what was agreed on with the host before, if there
+/// was one. To be called on the runtime.
 ///
 /// # Errors
 /// `Unreachable` when nobody listens there, or goes away before the connection is open; what the other side refuses;
-/// `Unsupported` when it is of another version.
-pub(super) async fn dial(directory: &Path, options: &ConnectOptions) -> Result<Dialled> {
+/// `Unsupported` when it is of another version; `NotAllowed` when it has other limits than the host before.
+pub(super) async fn dial(
+    directory: &Path,
+    options: &ConnectOptions,
+    tuned: Option<TuneOk>,
+) -> Result<Dialled> {
     let socket =
         doorway::connect(directory, doorway::AMQP).and_then(UnixStream::from_std).map_err(unreachable)?;
     let mut properties = properties(options);
@@ -31,6 +37,7 @@ pub(super) async fn dial(directory: &Path, options: &ConnectOptions) -> Result<D
         heartbeat: Some(Heartbeat::wanted(options.host_timeout)),
         channel_max: 0,
         frame_max: 0,
+        tuned,
     };
     let (reader, writer) = socket::unix(socket);
     let dialled = Socket::new(reader, writer).log_in(&login).await?;

@@ -36,7 +36,7 @@ pub(super) async fn revive(shared: &Arc<Shared>, directory: &Path) -> Result<(Re
     shared.line.go_down();
     let mut heartbeat = Heartbeat::of_host(shared.options.host_timeout);
     let mut found = pin!(find(shared, directory));
-    let Dialled { socket, frame_max, .. } = loop {
+    let Dialled { socket, tuned, .. } = loop {
         tokio::select! {
             found = &mut found => break found?,
             () = heartbeat.due(), if heartbeat.beats() => {
@@ -49,7 +49,7 @@ pub(super) async fn revive(shared: &Arc<Shared>, directory: &Path) -> Result<(Re
     shared.note_life();
     let Socket { reader, writer, buffer } = socket;
     let replay = || shared.all_channels().iter().for_each(|channel| channel.replay());
-    shared.line.go_up(writer, frame_max, replay);
+    shared.line.go_up(writer, tuned.frame_max, replay);
     shared.listen_as_host();
     shared.tell(&ConnectionEvent::Reconnected);
     Ok((reader, buffer))
@@ -74,7 +74,10 @@ async fn connect(shared: &Shared, directory: &Path) -> Result<Dialled> {
         Err(error) if error.kind() == Kind::ResourceLocked => {}
         Err(error) => return Err(error),
     }
-    let mut dialled = dial(directory, &shared.options).await?;
+    let mut dialled = match dial(directory, &shared.options, Some(shared.tuned.clone())).await {
+        Err(error) if error.kind() != Kind::Unreachable => dial(directory, &shared.options, None).await?,
+        dialled => dialled?,
+    };
     let topology = shared.topology.lock().methods();
     dialled.socket.arrange(&topology).await?;
     Ok(dialled)
