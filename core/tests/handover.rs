@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used)] // a test that fails may panic
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tempfile::TempDir;
+use warrenmq::broker::store::Origin;
 use warrenmq::broker::{
-    Binding, Channel, Client, ExchangeOptions, Options, Outlet, Publish, QueueOptions, Session, Settle, Wakes,
+    Binding, Channel, Client, ExchangeOptions, Options, Outlet, Publish, QueueOptions, Resume, Session,
+    Settle, Wakes,
 };
 use warrenmq::host::Host;
 use warrenmq::message::Body;
@@ -207,6 +209,63 @@ fn priorities_expiry_and_counts_of_deliveries_go_along() {
     assert_eq!((got.message.body(), got.redelivered), (b"again".as_slice(), true));
     let count = got.message.properties().header("x-delivery-count").unwrap();
     assert_eq!(count.as_integer(), Some(2));
+}
+
+/// A publisher who goes on with each host, having heard of nothing, and will send so many publishes again.
+fn go_on(site: &mut Site, again: u64) {
+    let settled = Origin { publisher: 7.try_into().unwrap(), sequence: 0 };
+    site.channel().resume(Resume { settled, again, since: SystemTime::UNIX_EPOCH });
+    site.channel().confirm_select().unwrap();
+}
+
+#[test]
+fn what_is_sent_again_is_not_doubled_though_it_was_in_memory_only() {
+    let folder = TempDir::new().unwrap();
+    let memory = 20_000;
+    let bodies = |numbers: std::ops::Range<u32>| numbers.map(|number| format!("{number:0>400}"));
+    let ranked = [("x-max-priority", Value::U8(2))];
+    for (queue, durable, arguments, count) in [
+        ("durable", true, &[][..], 20),
+        ("passing", false, &[], 20),
+        ("ranked", false, &ranked, 20),
+        ("long and durable", true, &[], 300),
+        ("long", false, &[], 300),
+    ] {
+        let mut site = Site::with_memory(folder.path(), memory);
+        site.queue(queue, durable, arguments);
+        go_on(&mut site, 0);
+        bodies(0..count).for_each(|body| site.transient(queue, &body));
+        // One that comes back, and one that is settled by the next host before the publisher comes.
+        site.get(queue).unwrap();
+        site.end();
+        let mut site = Site::with_memory(folder.path(), memory);
+        let (_, _, tag) = site.get(queue).unwrap();
+        site.ack(tag);
+        go_on(&mut site, count.into());
+        bodies(0..count + 1).for_each(|body| site.transient(queue, &body));
+        let left: Vec<String> = bodies(1..count + 1).collect();
+        assert_eq!(site.take_all(queue), left, "{queue}");
+        site.end();
+    }
+}
+
+#[test]
+fn what_is_sent_again_and_waits_for_its_time_is_not_doubled() {
+    let folder = TempDir::new().unwrap();
+    let later = || {
+        let headers = Table(vec![("x-delay".into(), Value::I32(90_000))]);
+        Properties { headers: Some(headers), ..Properties::default() }
+    };
+    let mut site = Site::open(folder.path());
+    site.queue("later", true, &[]);
+    go_on(&mut site, 0);
+    ["a", "b"].iter().for_each(|body| site.send("", "later", &later(), body));
+    site.end();
+    let mut site = Site::open(folder.path());
+    go_on(&mut site, 2);
+    ["a", "b", "c"].iter().for_each(|body| site.send("", "later", &later(), body));
+    let delayed = site.host.broker().vhost("/").unwrap().delayed();
+    assert_eq!(delayed.iter().map(|one| one.message.body()).collect::<Vec<_>>(), [b"a", b"b", b"c"]);
 }
 
 #[test]

@@ -133,7 +133,7 @@ impl Vhost {
                 Destination::Exchange(_, name) => self.route_from(name, &message),
             };
             for queue in queues {
-                queue.publish(std::iter::once(message.clone()), None, |_| (), wakes);
+                queue.publish(std::iter::once(message.clone()), |_| (), wakes);
             }
         }
         Ok(())

@@ -28,6 +28,7 @@
 mod absent;
 mod alarms;
 mod arguments;
+mod arrived;
 mod bind;
 mod carbon_copies;
 mod changing;

@@ -219,7 +219,7 @@ impl Vhost {
         let queues = self.route_from(message.exchange(), message);
         let message = stripped(message);
         for queue in queues {
-            queue.publish(std::iter::once(message.clone()), None, |_| (), wakes);
+            queue.publish(std::iter::once(message.clone()), |_| (), wakes);
         }
     }
 

@@ -155,11 +155,6 @@ impl Broker {
         list
     }
 
-    /// Whether there is an open session.
-    pub(crate) fn has_sessions(&self) -> bool {
-        !self.sessions.lock().is_empty()
-    }
-
     /// Closes a connection, telling it `why` (320, `CONNECTION_FORCED`).
     ///
     /// # Errors

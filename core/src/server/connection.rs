@@ -15,7 +15,7 @@ use super::handshake::{Client, Greeted, Tuned};
 use super::link::Link;
 use super::peer::Peer;
 use super::socket::{Reader, Writer};
-use super::{Limits, frame_error, reply_text, resume, round, unexpected_frame};
+use super::{Ending, InSession, Limits, frame_error, reply_text, resume, round, unexpected_frame};
 use crate::broker::{Session, Wakes};
 use crate::error::{Error, Kind, Result, Scope};
 use crate::wire::{Frame, FrameKind, Method, ShortString, channel, connection, method_id, next_frame};
@@ -67,7 +67,12 @@ pub(super) enum End {
 }
 
 /// Reads the connection until it ends.
-pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::Receiver<bool>) {
+pub(super) async fn run(
+    greeted: Greeted,
+    limits: &Limits,
+    mut ending: watch::Receiver<Ending>,
+    in_session: InSession,
+) {
     let Greeted { mut reader, writer, peer, mut buffer, session, tuned, client } = greeted;
     let mut connection = Connection::new(writer, peer, session, tuned, client);
     let link = connection.link.clone();
@@ -161,7 +166,7 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
                 }
             }
             // An error means that the server was dropped, which stops it too.
-            _ = stopping.changed() => {
+            _ = ending.changed() => {
                 connection.pay().await;
                 let reason = "broker forced connection closure with reason 'shutdown'";
                 end = Some(End::ByUs(Error::new(Kind::ConnectionForced, "shutdown", reason), 0));
@@ -170,6 +175,10 @@ pub(super) async fn run(greeted: Greeted, limits: &Limits, mut stopping: watch::
     }
     let Some(end) = end else { return };
     connection.end(&end);
+    drop(in_session);
+    if *ending.borrow() == Ending::Sessions {
+        let _ = ending.wait_for(|ending| *ending == Ending::All).await; // fails when the server was dropped
+    }
     match end {
         End::Lost(_) => {}
         End::ByClient => goodbye(&link, &mut reader, &mut buffer, false).await,

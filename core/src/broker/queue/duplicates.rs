@@ -128,7 +128,7 @@ impl Duplicates {
         if let Some(journal) = &self.journal {
             let body = [&position.to_le_bytes(), &id[..]].concat();
             let message = Message::new(&route_key("", ""), &[0, 0], Body::Slice(&body));
-            journal.append(self.next, now, &message, None);
+            journal.append(self.next, now, &message);
         }
         self.add(Seen { since: now, number: self.next, id });
         self.next += 1;

@@ -10,6 +10,7 @@ use super::line::Carried;
 use super::lines::{Lines, Position, line, line_of, number};
 use super::log::Log;
 use super::{Queue, QueueKind};
+use crate::broker::arrived::Arrived;
 use crate::broker::store::{Journal, Origins, Recovered, Store};
 use crate::error::Result;
 use crate::memory;
@@ -163,16 +164,19 @@ pub(in crate::broker) struct Inherited {
 }
 
 impl Inherited {
-    /// By lines.
-    fn carried(&self, shelves: &Shelves, highest: u8) -> Result<Vec<Carried>> {
-        let Some(id) = self.carried else { return Ok((0..=highest).map(|_| Carried::default()).collect()) };
+    /// By lines, with the publishes that they came by.
+    fn carried(&self, shelves: &Shelves, highest: u8) -> Result<(Vec<Carried>, Arc<Arrived>)> {
+        let Some(id) = self.carried else {
+            return Ok(((0..=highest).map(|_| Carried::default()).collect(), Arc::default()));
+        };
         let read = |line| {
             let (journal, found) = shelves.store.open_line(id, line)?;
             Carried::read(&*journal, found)
         };
-        let carried = (0..=highest).map(read).collect::<Result<_>>()?;
+        let carried: Vec<Carried> = (0..=highest).map(read).collect::<Result<_>>()?;
         shelves.store.delete_queue(id);
-        Ok(carried)
+        let arrived = carried.iter().flat_map(Carried::origins).collect();
+        Ok((carried, Arc::new(arrived)))
     }
 }
 
@@ -182,6 +186,7 @@ pub(super) struct Contents {
     pub(super) log: Option<Box<Log>>,
     pub(super) duplicates: Option<Box<Duplicates>>,
     pub(super) kept: Option<Kept>,
+    pub(super) arrived: Option<Arc<Arrived>>,
 }
 
 impl Contents {
@@ -198,16 +203,18 @@ impl Contents {
         let Some(place) = place else {
             let log = (kind == QueueKind::Stream).then(|| Box::new(Log::new()));
             let duplicates = Duplicates::open(arguments, None, &[])?;
+            let mut arrived = None;
             let lines = match (overflow(), inherited) {
                 (Some(overflow), Some(inherited)) => {
                     let shelves = overflow.place.shelves.clone();
-                    let carried = inherited.carried(&shelves, highest)?;
+                    let (carried, came) = inherited.carried(&shelves, highest)?;
+                    arrived = Some(came);
                     let before = inherited.overflow.map(|id| Overflow::inherited(shelves.place(id)));
                     Lines::inherit(carried, Some(before.unwrap_or(overflow)))?
                 }
                 (overflow, _) => Lines::new(highest, overflow),
             };
-            return Ok(Contents { lines, log, duplicates, kept: None });
+            return Ok(Contents { lines, log, duplicates, kept: None, arrived });
         };
         let open = |line| place.shelves.store.open_line(place.id, line);
         let found = (0..=highest).map(open).collect::<Result<Vec<_>>>()?;
@@ -221,10 +228,13 @@ impl Contents {
             }
             _ => None,
         };
+        let mut arrived = None;
         let mut lines = match log {
             Some(_) => Lines::new(0, None),
             None => {
                 let carried = inherited.map(|one| one.carried(&place.shelves, highest)).transpose()?;
+                let (carried, came) = carried.unzip();
+                arrived = came;
                 let mut carried = carried.into_iter().flatten();
                 let found = found.map(|(journal, found)| (journal, found, carried.next()));
                 Lines::open(found, place.shelves.budget)
@@ -233,7 +243,8 @@ impl Contents {
         if duplicates.is_some() {
             lines.mark_exactly();
         }
-        Ok(Contents { lines, log: log.map(Box::new), duplicates, kept: Some(Kept { place, journals }) })
+        let kept = Some(Kept { place, journals });
+        Ok(Contents { lines, log: log.map(Box::new), duplicates, kept, arrived })
     }
 }
 
@@ -259,11 +270,19 @@ impl Queue {
         self.kept.is_some()
     }
 
-    /// The origins of what is kept in the line that a message belongs into; none when it would not be kept.
-    pub(in crate::broker) fn origins(&self, message: &Message) -> Option<Arc<dyn Origins>> {
-        let kept = self.kept.as_ref().filter(|_| self.is_stream() || message.is_persistent())?;
-        let journal = &kept.journals[line_of(message, kept.journals.len())];
-        Some(journal.clone().origins())
+    /// The origins of what was here when the broker was started, where a message belongs that is sent again. One that
+    /// is not to survive a broker was only if another host had given it along.
+    pub(in crate::broker) fn origins(&self, message: &Message) -> Vec<Arc<dyn Origins>> {
+        let outlives = self.is_kept() && (self.is_stream() || message.is_persistent());
+        if !outlives && self.arrived.is_none() {
+            return Vec::new();
+        }
+        let journal = match &self.kept {
+            Some(kept) => Some(kept.journals[line_of(message, kept.journals.len())].clone()),
+            None => self.state.lock().lines.journal_of(message),
+        };
+        let arrived = self.arrived.clone().filter(|_| !outlives).map(|arrived| arrived as _);
+        journal.map(|journal| journal.origins()).into_iter().chain(arrived).collect()
     }
 
     /// Nothing is handed out any more, and it does not go with its last consumer: the next host is to find it as it is.

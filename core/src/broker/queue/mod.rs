@@ -27,6 +27,7 @@ pub(super) use lines::{Entry, Position};
 pub(super) use log::{Ahead, Offset, milliseconds};
 pub(super) use rules::DeadLetters;
 
+use super::arrived::Arrived;
 use super::consumer::{Consumer, Turn};
 use super::dead_letter::Reason;
 use super::outbox::{Event, Settle, Settled, Wakes};
@@ -177,6 +178,8 @@ pub struct Queue {
     unacked: AtomicU64,
     /// Where its messages are kept, if they are.
     kept: Option<Kept>,
+    /// What came along from the host before, if anything did.
+    arrived: Option<Arc<Arrived>>,
     state: Mutex<State>,
 }
 
@@ -249,7 +252,7 @@ impl Queue {
         let place = stored_id.and_then(|id| home.shelves.as_ref().map(|shelves| shelves.place(id)));
         let id = next_id();
         let overflow = || home.shelves.as_ref().map(|shelves| shelves.overflow(id));
-        let Contents { lines, log, duplicates, kept } =
+        let Contents { lines, log, duplicates, kept, arrived } =
             Contents::open(kind, arguments, highest, place, overflow, inherited)?;
         let limit = home.delivery_limit.filter(|_| kind == QueueKind::Quorum);
         let rules = Rules::new(kind, arguments, policy, limit);
@@ -286,6 +289,7 @@ impl Queue {
             consumed: AtomicBool::new(false),
             unacked: AtomicU64::new(0),
             kept,
+            arrived,
             state: Mutex::new(state),
         });
         let mut state = queue.state.lock();

@@ -64,9 +64,8 @@ pub(super) struct Shared {
     pub(super) load: Arc<Load>,
     /// The reader has stopped until less waits.
     pub(super) paused: AtomicBool,
-    channel_max: u16,
-    /// Seconds between signs of life; 0 is without.
-    pub(super) heartbeat: u16,
+    /// What was agreed on with the first broker.
+    pub(super) tuned: connection::TuneOk,
     /// The broker says which message it was that no queue took.
     pub(super) numbers_returns: bool,
     channels: Mutex<HashMap<u16, Arc<Channel>>>,
@@ -86,7 +85,7 @@ impl Remote {
     /// `Unreachable` when nobody listens there; what the broker refuses.
     pub(in crate::client) async fn open(directory: &Path, options: &ConnectOptions) -> Result<Self> {
         let number = attachment_number()?;
-        let dialled = dial(directory, Some(number), options).await?;
+        let dialled = dial(directory, Some(number), options, None).await?;
         // Not before there is a host: the next one takes those for attached to the one before that are so when it begins.
         let attachment = Attachment::new(directory, number)
             .inspect_err(|error| tracing::warn!(%error, "exclusive queues end with who hosts now"));
@@ -99,7 +98,7 @@ impl Remote {
     }
 
     fn start(peer: Peer, attachment: Option<Attachment>, dialled: Dialled, options: &ConnectOptions) -> Self {
-        let Dialled { socket, frame_max, channel_max, heartbeat, numbers_returns } = dialled;
+        let Dialled { socket, tuned, numbers_returns } = dialled;
         let Socket { reader, writer, buffer } = socket;
         let runtime = Runtime::current();
         let shared = Arc::new(Shared {
@@ -109,13 +108,12 @@ impl Remote {
             hosted: Mutex::default(),
             attachment: Mutex::new(attachment),
             intake: Door::default(),
-            line: Line::new(writer, frame_max, runtime.clone()),
+            line: Line::new(writer, tuned.frame_max, runtime.clone()),
             runtime,
             in_flight: InFlight::new(options.max_in_flight),
             load: Arc::default(),
             paused: AtomicBool::new(false),
-            channel_max: if channel_max == 0 { u16::MAX } else { channel_max },
-            heartbeat,
+            tuned,
             numbers_returns,
             channels: Mutex::default(),
             end: Mutex::default(),
@@ -199,7 +197,8 @@ impl Shared {
     fn open_channel(self: &Arc<Self>) -> Answer<Arc<dyn ChannelDriver>> {
         let channel = {
             let mut channels = self.channels.lock();
-            let Some(number) = (1..=self.channel_max).find(|number| !channels.contains_key(number)) else {
+            let most = if self.tuned.channel_max == 0 { u16::MAX } else { self.tuned.channel_max };
+            let Some(number) = (1..=most).find(|number| !channels.contains_key(number)) else {
                 let reason = "the connection has as many channels as the broker allows";
                 return now(Err(Error::new(Kind::ResourceError, "channel.open", reason)));
             };

@@ -13,17 +13,19 @@ use crate::error::{Error, Kind, Result};
 use crate::server::identity::ATTACHMENT;
 use crate::server::socket;
 use crate::wire::Value;
+use crate::wire::connection::TuneOk;
 
 /// Connects to the socket in a directory, and logs in as who we are: by the number of an attachment to it, if there is one
-/// or is to be one. To be called on the runtime.
+/// or is to be one, and by what was agreed on with the host before, if there was one. To be called on the runtime.
 ///
 /// # Errors
 /// `Unreachable` when nobody listens there, or goes away before the connection is open; what the other side refuses;
-/// `Unsupported` when it is of another version.
+/// `Unsupported` when it is of another version; `NotAllowed` when it has other limits than the host before.
 pub(super) async fn dial(
     directory: &Path,
     attachment: Option<u64>,
     options: &ConnectOptions,
+    tuned: Option<TuneOk>,
 ) -> Result<Dialled> {
     let socket =
         doorway::connect(directory, doorway::AMQP).and_then(UnixStream::from_std).map_err(unreachable)?;
@@ -40,6 +42,7 @@ pub(super) async fn dial(
         heartbeat: Some(Heartbeat::wanted(options.host_timeout)),
         channel_max: 0,
         frame_max: 0,
+        tuned,
     };
     let (reader, writer) = socket::unix(socket);
     let dialled = Socket::new(reader, writer).log_in(&login).await?;

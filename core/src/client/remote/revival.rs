@@ -37,7 +37,7 @@ pub(super) async fn revive(shared: &Arc<Shared>, directory: &Path) -> Result<(Re
     shared.line.go_down();
     let mut heartbeat = Heartbeat::of_host(shared.options.host_timeout);
     let mut found = pin!(find(shared, directory));
-    let Dialled { socket, frame_max, .. } = loop {
+    let Dialled { socket, tuned, .. } = loop {
         tokio::select! {
             found = &mut found => break found?,
             () = heartbeat.due(), if heartbeat.beats() => {
@@ -50,7 +50,7 @@ pub(super) async fn revive(shared: &Arc<Shared>, directory: &Path) -> Result<(Re
     shared.note_life();
     let Socket { reader, writer, buffer } = socket;
     let replay = || shared.all_channels().iter().for_each(|channel| channel.replay());
-    shared.line.go_up(writer, frame_max, replay);
+    shared.line.go_up(writer, tuned.frame_max, replay);
     shared.listen_as_host();
     shared.tell(&ConnectionEvent::Reconnected);
     Ok((reader, buffer))
@@ -76,5 +76,10 @@ async fn connect(shared: &Shared, directory: &Path) -> Result<Dialled> {
         Err(error) => return Err(error),
     }
     let attachment = shared.attachment.lock().as_ref().map(Attachment::number);
-    dial(directory, attachment, &shared.options).await
+    match dial(directory, attachment, &shared.options, Some(shared.tuned.clone())).await {
+        Err(error) if error.kind() != Kind::Unreachable => {
+            dial(directory, attachment, &shared.options, None).await
+        }
+        dialled => dialled,
+    }
 }
