@@ -14,6 +14,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 
+use super::handover::PATIENCE;
 use super::names;
 use super::queue::Queue;
 use super::timers::Timers;
@@ -25,9 +26,6 @@ pub(super) const PSEUDO_QUEUE: &str = "amq.rabbitmq.reply-to";
 /// What the names begin with that take its place.
 const PREFIX: &str = "amq.rabbitmq.reply-to.";
 
-/// How long after their beginning answers wait for askers, in milliseconds: longer than clients take to find the next
-/// broker.
-const PATIENCE: u64 = 10_000;
 /// How many askers are waited for.
 const EARLY: usize = 10_000;
 
@@ -36,7 +34,7 @@ pub(super) struct Replies {
     queues: RwLock<HashMap<Arc<str>, Arc<Queue>>>,
     /// Those of askers who are still to come. Taken before `queues`.
     early: Mutex<HashMap<Arc<str>, Arc<Queue>>>,
-    /// When they are given up; milliseconds since 1970.
+    /// When they are given up ([`PATIENCE`]); milliseconds since 1970.
     until: u64,
     timers: Arc<Timers>,
 }

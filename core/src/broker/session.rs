@@ -14,7 +14,8 @@ use super::vhost::Vhost;
 use crate::auth::{Grants, Seat};
 use crate::error::{Error, Kind, Result};
 
-/// A user at work in a virtual host. When it is dropped, its exclusive queues are deleted.
+/// A user at work in a virtual host. When it is dropped, its exclusive queues are deleted, but for
+/// those that go along to the next host.
 pub struct Session(Arc<Shared>);
 
 pub(super) struct Shared {
@@ -183,6 +184,13 @@ impl Shared {
         self.exclusive.lock().push(queue.clone());
     }
 
+    /// Takes what the host before this one gave along for it: an exclusive queue of its process.
+    pub(super) fn claim(&self, queue: &str) -> bool {
+        let process = self.client.get().and_then(|client| client.process);
+        let queue = self.vhost.topology.read().queues.get(queue).cloned();
+        queue.is_some_and(|queue| queue.claim(self.id, process))
+    }
+
     /// Forgets a queue that was deleted before.
     pub(super) fn disown(&self, queue: &Queue) {
         self.exclusive.lock().retain(|other| other.id != queue.id);
@@ -233,7 +241,11 @@ impl Drop for Session {
         self.0.broker.sessions.lock().remove(&self.0.id);
         let mut wakes = Wakes::default();
         for queue in std::mem::take(&mut *self.0.exclusive.lock()) {
-            self.0.vhost.drop_queue(&queue, &mut wakes);
+            let process = self.0.client.get().and_then(|client| client.process);
+            let goes_on = process.filter(|process| *process != std::process::id());
+            if !goes_on.is_some_and(|process| queue.leave_to(process)) {
+                self.0.vhost.drop_queue(&queue, &mut wakes);
+            }
         }
     }
 }

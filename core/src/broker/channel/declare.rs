@@ -92,8 +92,9 @@ impl Channel {
             self.permit("queue.declare", Right::Write, Resource::Exchange(&exchange))?;
         }
         let session = &self.session;
+        let claimed = exclusive && session.claim(name);
         let (queue, new) = session.vhost.declare_queue(name, options, session.id)?;
-        if new && exclusive {
+        if new && exclusive || claimed {
             session.owns(&queue);
         }
         Ok(self.declared(&queue))

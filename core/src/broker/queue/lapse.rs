@@ -3,9 +3,10 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{Entry, Leaving, NEVER, Position, Queue, Reason, State, Wakes};
+use super::{Entry, Leaving, NEVER, Owner, Position, Queue, Reason, State, Wakes};
 use crate::broker::Outbox;
 use crate::broker::dead_letter::Letter;
+use crate::broker::handover::PATIENCE;
 use crate::broker::outbox::{Resumed, resume};
 use crate::broker::timers::Timed;
 use crate::message::Message;
@@ -96,12 +97,20 @@ impl Queue {
         {
             next = next.min(state.used.saturating_add(expires));
         }
+        if self.is_unclaimed() {
+            next = next.min(state.used.saturating_add(PATIENCE));
+        }
         if state.lines.len() > 0 && !state.lines.any() {
             next = next.min(self.timers.now() + RETRY);
         }
         if next < state.alarm {
             self.set_alarm(state, next);
         }
+    }
+
+    /// Its owner is still to come from the host before.
+    fn is_unclaimed(&self) -> bool {
+        self.owner.as_ref().is_some_and(Owner::is_to_come)
     }
 
     pub(super) fn set_alarm(self: &Arc<Self>, state: &mut State, due: u64) {
@@ -151,8 +160,9 @@ impl Timed for Queue {
         if state.deleted {
             return;
         }
-        if state.consumers.is_empty()
-            && state.rules.expires.is_some_and(|expires| state.used.saturating_add(expires) <= now)
+        let unused = |time| state.used.saturating_add(time) <= now;
+        if state.consumers.is_empty() && state.rules.expires.is_some_and(unused)
+            || self.is_unclaimed() && unused(PATIENCE)
         {
             drop(guard);
             if let Some(vhost) = self.home.upgrade() {

@@ -7,6 +7,7 @@
 mod admit;
 mod deadlines;
 mod duplicates;
+mod handover;
 mod keep;
 mod lapse;
 mod line;
@@ -39,7 +40,9 @@ use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::wire::table::{Table, Value};
 use deadlines::Deadlines;
-pub(super) use keep::{Budget, Inherited, Shelves, carried_of, queue_of_overflow};
+pub(super) use handover::Inherited;
+use handover::Owner;
+pub(super) use keep::{Budget, Shelves, carried_of, queue_of_overflow};
 use keep::{Contents, Kept};
 pub(crate) use keep::{ids_of, is_overflow};
 use lines::Lines;
@@ -170,8 +173,8 @@ pub struct Queue {
     pub(super) kind: QueueKind,
     /// Unless told otherwise.
     delivery_limit: Option<u64>,
-    /// The session that owns it, when it is exclusive.
-    pub(super) owner: Option<u64>,
+    /// None when it is not exclusive.
+    owner: Option<Owner>,
     /// Counted apart from the state, so that acks that free nobody's credit need not lock the queue.
     unacked: AtomicU64,
     /// Where its messages are kept, if they are.
@@ -282,7 +285,10 @@ impl Queue {
             timers: home.timers.clone(),
             kind,
             options,
-            owner,
+            owner: match inherited.and_then(|inherited| inherited.owner) {
+                Some(process) => Some(Owner::to_come(process)),
+                None => owner.map(Owner::session),
+            },
             delivery_limit: limit,
             unacked: AtomicU64::new(0),
             kept,
@@ -361,8 +367,8 @@ impl Queue {
 
     /// Refuses any session but the owner's (405, as RabbitMQ's `rabbit_amqqueue:check_exclusive_access`).
     pub(super) fn check_access(&self, session: u64, operation: &'static str) -> Result<()> {
-        match self.owner {
-            Some(owner) if owner != session => Err(self.locked(operation)),
+        match &self.owner {
+            Some(owner) if !owner.is(session) => Err(self.locked(operation)),
             _ => Ok(()),
         }
     }
