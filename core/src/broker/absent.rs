@@ -41,6 +41,13 @@ struct State {
     settled: Option<u64>,
 }
 
+impl State {
+    /// Whether there is anybody to come, or anything to go.
+    fn is_awaited(&self) -> bool {
+        !self.connections.is_empty() || !self.consumed.is_empty()
+    }
+}
+
 impl Absent {
     /// Waits for the connections that are `attached`. Of these queues, those of other connections go at once.
     pub(super) fn new(
@@ -60,7 +67,9 @@ impl Absent {
         let state = Mutex::new(State { connections, consumed, settled: None });
         let absent = Arc::new_cyclic(|me| Absent { memo, timers: timers.clone(), me: me.clone(), state });
         drop_all(gone, &mut Wakes::default());
-        absent.look_again(LOOK);
+        if absent.state.lock().is_awaited() {
+            absent.look_again(LOOK);
+        }
         absent
     }
 

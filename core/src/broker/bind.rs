@@ -139,6 +139,23 @@ impl Vhost {
         Ok(())
     }
 
+    /// Binds what was bound before the broker was started.
+    pub(super) fn restore_binding(
+        &self,
+        source: &str,
+        target: Target<'_>,
+        routing_key: &str,
+        arguments: &Table,
+    ) -> Result<()> {
+        let owner = match target {
+            Target::Queue(name) => self.topology.read().queues.get(name).and_then(|queue| queue.owner),
+            Target::Exchange(_) => None,
+        };
+        let nobody = 0; // sessions are numbered from 1
+        let session = owner.unwrap_or(nobody);
+        self.bind(source, target, routing_key, arguments, session, &mut Wakes::default())
+    }
+
     /// Refuses more bindings than the virtual host may have.
     fn check_bindings(&self, operation: &'static str, topology: &Topology) -> Result<()> {
         let Some(limit) = limit(self.limits().max_bindings) else { return Ok(()) };

@@ -91,7 +91,7 @@ pub use vhosts::{VhostInfo, VhostLimits, VhostMetadata};
 
 pub(crate) use queue::{ids_of, is_overflow};
 pub(crate) use record::Recorder;
-pub(crate) use transient::{Memo, Trace, Transient};
+pub(crate) use transient::{ATTACHED, Memo, Trace, Transient};
 
 use changing::Changing;
 use timers::Timers;

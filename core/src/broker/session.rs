@@ -14,7 +14,8 @@ use super::vhost::Vhost;
 use crate::auth::{Grants, Seat};
 use crate::error::{Error, Kind, Result};
 
-/// A user at work in a virtual host. When it is dropped, its exclusive queues are deleted.
+/// A user at work in a virtual host. When it is dropped, its exclusive queues are deleted, but for
+/// those that go along to the next host.
 pub struct Session(Arc<Shared>);
 
 pub(super) struct Shared {

@@ -19,13 +19,15 @@ use super::bind::Target;
 use super::definitions::DestinationType;
 use super::exchange::{Destination, Exchange, ExchangeOptions, parse_kind};
 use super::handover::Arguments;
-use super::outbox::Wakes;
 use super::queue::{Queue, QueueOptions};
 use super::vhost::Vhost;
 use crate::error::Result;
 use crate::wire::table::Table;
 
 const OPERATION: &str = "take over";
+
+/// The first number of an attachment; those of sessions, which know their queues alike, are below.
+pub(crate) const ATTACHED: u64 = 1 << 63;
 
 /// Keeps what is to be remembered, and knows who is attached. Implemented by `storage`.
 pub(crate) trait Memo: Send + Sync + fmt::Debug {
@@ -177,15 +179,14 @@ impl Broker {
         left.queues.iter().for_each(|(place, one)| missing(self.put_back_queue(place, one)));
         left.bindings.iter().for_each(|one| missing(self.put_back_binding(one)));
         self.recorder.remember(memo.clone());
-        if attached.is_empty() {
-            return;
-        }
         let found = |(vhost, name): &Place| {
             let vhost = self.vhost(vhost)?;
             let queue = vhost.topology.read().queues.get(&**name).cloned()?;
             Some((vhost, queue))
         };
-        let queues = left.queues.keys().filter_map(found).collect();
+        let placed =
+            |vhost: Arc<Vhost>| vhost.all_queues().into_iter().map(move |queue| (vhost.clone(), queue));
+        let queues = self.all_vhosts().into_iter().flat_map(placed).collect();
         let consumed = left.consumed.iter().filter_map(found).collect();
         let absent = Absent::new(memo, &self.timers, attached, queues, consumed);
         *self.absent.lock() = Some(absent);
@@ -222,16 +223,11 @@ impl Broker {
 
     fn put_back_binding(&self, binding: &BindingTrace) -> Result<()> {
         let vhost = self.existing(OPERATION, &binding.vhost)?;
-        let (target, owner) = match binding.destination_type {
-            DestinationType::Exchange => (Target::Exchange(&binding.destination), None),
-            DestinationType::Queue => {
-                let owner = vhost.topology.read().queues.get(&*binding.destination).and_then(|one| one.owner);
-                (Target::Queue(&binding.destination), owner)
-            }
+        let target = match binding.destination_type {
+            DestinationType::Queue => Target::Queue(&binding.destination),
+            DestinationType::Exchange => Target::Exchange(&binding.destination),
         };
-        let arguments = binding.arguments.table()?;
-        let BindingTrace { source, routing_key, .. } = binding;
-        vhost.bind(source, target, routing_key, &arguments, owner.unwrap_or(0), &mut Wakes::default())
+        vhost.restore_binding(&binding.source, target, &binding.routing_key, &binding.arguments.table()?)
     }
 }
 

@@ -112,7 +112,7 @@ impl Broker {
     ///
     /// # Errors
     /// As [`Broker::open_embedded`].
-    pub(crate) fn open_attached(self: &Arc<Self>, vhost: &str, attachment: Option<u64>) -> Result<Session> {
+    pub fn open_attached(self: &Arc<Self>, vhost: &str, attachment: Option<u64>) -> Result<Session> {
         let found = self.vhost(vhost).ok_or_else(|| {
             Error::new(Kind::NotAllowed, "connection.open", format!("vhost {vhost} not found"))
                 .on(format!("vhost '{vhost}'"))

@@ -326,7 +326,7 @@ async fn accept(
     }
 }
 
-async fn serve(socket: Socket, door: Arc<Door>, ending: watch::Receiver<Ending>, in_session: InSession) {
+async fn serve(socket: Socket, door: Arc<Door>, mut ending: watch::Receiver<Ending>, in_session: InSession) {
     let deadline = Instant::now() + door.limits.handshake;
     let greeted = async {
         let visitor = match socket {
@@ -341,7 +341,12 @@ async fn serve(socket: Socket, door: Arc<Door>, ending: watch::Receiver<Ending>,
         }
         Ok::<_, Error>(greeted)
     };
-    match greeted.await {
+    let greeted = tokio::select! {
+        greeted = greeted => greeted,
+        // Nobody waits for a client that takes its time.
+        _ = ending.wait_for(|ending| *ending != Ending::No) => return,
+    };
+    match greeted {
         Ok(Some(greeted)) => connection::run(greeted, &door.limits, ending, in_session).await,
         Ok(None) => {}
         Err(error) => tracing::warn!(%error, "handshake failed"),

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use super::directory::failed;
+use crate::broker::ATTACHED;
 use crate::error::{Error, Kind, Result};
 use crate::fork::Inherited;
 
@@ -19,7 +20,7 @@ const NAME: &str = "attached";
 
 /// Says that a connection is open, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Attachment {
+pub struct Attachment {
     number: u64,
     path: PathBuf,
     _inherited: Inherited,
@@ -27,14 +28,14 @@ pub(crate) struct Attachment {
     _file: File,
 }
 
-/// A random number for an attachment, at least 2^63: sessions are numbered from 1, and their queues know both alike.
+/// A random number for an attachment.
 ///
 /// # Errors
 /// `ResourceError` when the system has no random numbers.
 pub(crate) fn attachment_number() -> Result<u64> {
     let random = getrandom::u64()
         .map_err(|error| Error::new(Kind::ResourceError, "connect", format!("no random numbers: {error}")))?;
-    Ok(random | 1 << 63)
+    Ok(random | ATTACHED)
 }
 
 impl Attachment {
@@ -42,7 +43,7 @@ impl Attachment {
     ///
     /// # Errors
     /// `ResourceError` when its file cannot be made.
-    pub(crate) fn new(directory: &Path, number: u64) -> Result<Self> {
+    pub fn new(directory: &Path, number: u64) -> Result<Self> {
         let folder = directory.join(NAME);
         let cannot = |error: io::Error| failed("cannot be made", &folder, error);
         match DirBuilder::new().mode(0o700).create(&folder) {
@@ -68,7 +69,7 @@ impl Attachment {
     }
 
     /// Its number.
-    pub(crate) fn number(&self) -> u64 {
+    pub fn number(&self) -> u64 {
         self.number
     }
 }

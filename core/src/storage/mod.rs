@@ -56,7 +56,8 @@ use parking_lot::Mutex;
 
 use crate::broker::store::{Journal, Recovered, Store, Waiter};
 use crate::error::{Error, Kind, Result};
-pub(crate) use attached::{Attachment, attachment_number};
+pub use attached::Attachment;
+pub(crate) use attached::attachment_number;
 use committer::{Committer, Shared};
 pub use definitions::DefinitionStore;
 pub use directory::Directory;

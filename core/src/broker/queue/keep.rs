@@ -3,10 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::duplicates::Duplicates;
-use super::line::Carried;
+use super::handover::Inherited;
 use super::lines::{Lines, Position, line, line_of, number};
 use super::log::Log;
 use super::{Queue, QueueKind};
@@ -154,32 +152,6 @@ impl Overflow {
     }
 }
 
-/// What of a queue came along from the host before, besides what is durable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::broker) struct Inherited {
-    /// Where a queue that is not durable had what did not fit into memory.
-    pub(in crate::broker) overflow: Option<u64>,
-    /// Where that is which was in memory only.
-    pub(in crate::broker) carried: Option<u64>,
-}
-
-impl Inherited {
-    /// By lines, with the publishes that they came by.
-    fn carried(&self, shelves: &Shelves, highest: u8) -> Result<(Vec<Carried>, Arc<Arrived>)> {
-        let Some(id) = self.carried else {
-            return Ok(((0..=highest).map(|_| Carried::default()).collect(), Arc::default()));
-        };
-        let read = |line| {
-            let (journal, found) = shelves.store.open_line(id, line)?;
-            Carried::read(&*journal, found)
-        };
-        let carried: Vec<Carried> = (0..=highest).map(read).collect::<Result<_>>()?;
-        shelves.store.delete_queue(id);
-        let arrived = carried.iter().flat_map(Carried::origins).collect();
-        Ok((carried, Arc::new(arrived)))
-    }
-}
-
 /// What a queue begins with.
 pub(super) struct Contents {
     pub(super) lines: Lines,
@@ -202,13 +174,14 @@ impl Contents {
     ) -> Result<Self> {
         let Some(place) = place else {
             let log = (kind == QueueKind::Stream).then(|| Box::new(Log::new()));
-            let duplicates = Duplicates::open(arguments, None, &[])?;
+            let mut duplicates = Duplicates::open(arguments, None, &[])?;
             let mut arrived = None;
             let lines = match (overflow(), inherited) {
                 (Some(overflow), Some(inherited)) => {
                     let shelves = overflow.place.shelves.clone();
                     let (carried, came) = inherited.carried(&shelves, highest)?;
                     arrived = Some(came);
+                    inherited.remember(&shelves, &mut duplicates)?;
                     let before = inherited.overflow.map(|id| Overflow::inherited(shelves.place(id)));
                     Lines::inherit(carried, Some(before.unwrap_or(overflow)))?
                 }
@@ -219,7 +192,9 @@ impl Contents {
         let open = |line| place.shelves.store.open_line(place.id, line);
         let found = (0..=highest).map(open).collect::<Result<Vec<_>>>()?;
         let journals = found.iter().map(|(journal, _)| journal.clone()).collect();
-        let ends: Vec<u64> = found.iter().map(|(_, found)| found.end).collect();
+        // What came along is there, whatever the journals have.
+        let end = |found: &Recovered| if inherited.is_some() { u64::MAX } else { found.end };
+        let ends: Vec<u64> = found.iter().map(|(_, found)| end(found)).collect();
         let duplicates = Duplicates::open(arguments, Some(&place), &ends)?;
         let mut found = found.into_iter();
         let log = match kind {
@@ -283,37 +258,6 @@ impl Queue {
         };
         let arrived = self.arrived.clone().filter(|_| !outlives).map(|arrived| arrived as _);
         journal.map(|journal| journal.origins()).into_iter().chain(arrived).collect()
-    }
-
-    /// Nothing is handed out any more, and it does not go with its last consumer: the next host is to find it as it is.
-    pub(in crate::broker) fn freeze(&self) {
-        self.state.lock().frozen = true;
-    }
-
-    /// Whether it is to be left as it is.
-    pub(in crate::broker) fn is_frozen(&self) -> bool {
-        self.state.lock().frozen
-    }
-
-    /// Whether it goes now that it has no consumer.
-    pub(in crate::broker) fn goes_unused(&self) -> bool {
-        self.options.auto_delete && {
-            let state = self.state.lock();
-            state.consumers.is_empty() && !state.frozen
-        }
-    }
-
-    /// Gives along what the next host would not find otherwise, under this number. None where there is nothing to be
-    /// said of the queue.
-    pub(in crate::broker) fn hand_over(&self, shelves: &Shelves, id: u64) -> Result<Option<Inherited>> {
-        let state = self.state.lock();
-        if state.deleted || self.owner.is_some() || state.log.is_some() {
-            return Ok(None);
-        }
-        let open = |line| shelves.store.open_line(id, line).map(|(journal, _)| journal);
-        let (some, backlog) = state.lines.carry(open)?;
-        let inherited = Inherited { overflow: state.lines.overflow_id(), carried: some.then_some(id) };
-        Ok((some || backlog || !self.is_kept()).then_some(inherited))
     }
 
     /// A message is settled for good.

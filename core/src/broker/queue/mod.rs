@@ -7,6 +7,7 @@
 mod admit;
 mod deadlines;
 mod duplicates;
+mod handover;
 mod keep;
 mod lapse;
 mod line;
@@ -39,7 +40,8 @@ use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::wire::table::{Table, Value};
 use deadlines::Deadlines;
-pub(super) use keep::{Budget, Inherited, Shelves, carried_of, queue_of_overflow};
+pub(super) use handover::Inherited;
+pub(super) use keep::{Budget, Shelves, carried_of, queue_of_overflow};
 use keep::{Contents, Kept};
 pub(crate) use keep::{ids_of, is_overflow};
 use lines::Lines;
