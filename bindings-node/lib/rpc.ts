@@ -178,7 +178,7 @@ export class Server implements AsyncDisposable {
         native.declareQueue(channel, queue, passive, durable, false, false, undefined),
       )
     try {
-      await declare(false) // each server does, so that with `local:` each brings it back when the host is gone
+      await declare(false) // mostly it is there as we would declare it, or not at all
     } catch (error) {
       if (!(error instanceof WarrenError) || !ANOTHERS.has(error.code)) throw error
       await declare(true)

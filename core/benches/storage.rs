@@ -43,7 +43,7 @@ fn main() {
     let messages = open(dir.path());
     let (journal, _) = messages.open_line(1, 0).expect("opens");
     let begun = Instant::now();
-    (0..count).for_each(|number| journal.append(number, u64::MAX, &message, None));
+    (0..count).for_each(|number| journal.append(number, u64::MAX, &message));
     tell("append", count, begun.elapsed());
     messages.close().expect("closes");
     tell("append, write and sync", count, begun.elapsed());
@@ -74,7 +74,7 @@ fn main() {
         let (begun, rounds) = (Instant::now(), 300);
         for round in 0..rounds {
             let first = recovered.next + (window << 32) + round * window;
-            (first..first + window).for_each(|number| journal.append(number, u64::MAX, &message, None));
+            (first..first + window).for_each(|number| journal.append(number, u64::MAX, &message));
             store(&messages);
         }
         tell(&format!("append and wait for the disk, {window} at a time"), rounds * window, begun.elapsed());

@@ -21,7 +21,7 @@ use crate::broker::{Broker, Options, Profile};
 use crate::disk;
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
-use crate::server::{Limits, LocalServer, LoginFrom, Server, Tls, TlsOptions, Verify, round};
+use crate::server::{Limits, LocalServer, LoginFrom, Porch, Server, Tls, TlsOptions, Verify, round};
 use crate::storage::{self, Directory};
 use crate::wire::frame::FRAME_MIN_SIZE;
 
@@ -216,6 +216,7 @@ impl Serve {
         options.max_connections = self.max_connections;
         options.loopback_users = self.loopback_user.clone();
         let import = self.definitions.as_deref().map(definitions::read).transpose()?;
+        let mut porch = None;
         let host = match self.data() {
             None => None,
             Some(data) => {
@@ -223,7 +224,9 @@ impl Serve {
                     segment_bytes: self.segment_size as u64,
                     ..storage::Options::default()
                 };
-                Some(Host::with(Directory::open(&data)?, options.clone(), storage, import.as_ref())?)
+                let directory = Directory::open(&data)?;
+                porch = Some(Porch::open(&data)?);
+                Some(Host::with(directory, options.clone(), storage, import.as_ref())?)
             }
         };
         let broker = match (&host, import) {
@@ -250,10 +253,7 @@ impl Serve {
         for address in &self.amqp {
             servers.push(Server::listen(broker.clone(), address, limits.clone()).await?);
         }
-        let local = match (&host, self.data()) {
-            (Some(_), Some(data)) => Some(LocalServer::listen(broker.clone(), &data, limits.clone())?),
-            _ => None,
-        };
+        let local = porch.map(|porch| LocalServer::at(porch, broker.clone(), limits.clone()));
         let mut addresses: Vec<String> =
             servers.iter().map(|server| format!("amqp://{}", server.address())).collect();
         if let Some(tls) = self.tls()? {
@@ -273,18 +273,23 @@ impl Serve {
         }
         tracing::info!("stopping");
         host.iter().for_each(Host::leave);
+        let local = local.map(|server| tokio::spawn(server.end_sessions()));
+        let mut ending: JoinSet<Server> = servers.into_iter().map(Server::end_sessions).collect();
         let mut stopping = JoinSet::new();
-        if let Some(server) = local {
-            stopping.spawn(server.stop());
+        let mut ended = Vec::new();
+        while let Some(server) = ending.join_next().await {
+            ended.extend(server);
         }
-        for server in servers {
-            stopping.spawn(server.stop());
-        }
-        // Others who wait to host the directory need not wait for clients that take their time to say goodbye.
-        let closed = match host {
-            Some(host) => block_in_place(|| host.close_and_give_back()),
-            None => Ok(()),
+        let local = match local {
+            Some(local) => local.await.ok(),
+            None => None,
         };
+        // Before anybody is told, who then looks for the next host, or takes his time to say goodbye.
+        let closed = host.map_or(Ok(()), |host| block_in_place(|| host.give_back()));
+        stopping.extend(ended.into_iter().map(Server::stop));
+        if let Some(local) = local {
+            stopping.spawn(local.stop());
+        }
         while stopping.join_next().await.is_some() {}
         closed
     }

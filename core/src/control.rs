@@ -91,7 +91,7 @@ impl Drop for Control {
 
 fn answer(mut stream: UnixStream, requests: &impl Requests) -> io::Result<()> {
     let _inherited = Inherited::by_children(&stream);
-    if doorway::admit(&stream)?.is_none() {
+    if !doorway::is_ours(doorway::user(&stream)?) {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the process belongs to another user"));
     }
     stream.set_read_timeout(Some(PATIENCE))?;

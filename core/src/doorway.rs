@@ -10,7 +10,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, open};
-use rustix::net::sockopt::socket_peercred;
+use rustix::process::Uid;
 
 /// The socket on which AMQP is spoken.
 pub(crate) const AMQP: &str = "socket";
@@ -51,11 +51,21 @@ pub(crate) fn widen(socket: impl AsFd) {
     let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, BUFFER);
 }
 
-/// The process number of who has connected. None when it belongs to another user, who is not to come in.
-pub(crate) fn admit(socket: impl AsFd) -> io::Result<Option<i32>> {
-    let peer = socket_peercred(socket)?;
-    let ours = peer.uid == rustix::process::geteuid() || peer.uid.is_root();
-    Ok(ours.then(|| peer.pid.as_raw_nonzero().get()))
+/// The user of who has connected, for a thread that has no runtime. Tokio is asked: rustix takes it for an error when the
+/// process has no number here, as it is in a PID namespace that cannot be seen.
+pub(crate) fn user(socket: &UnixStream) -> io::Result<u32> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _entered = runtime.enter();
+    socket.set_nonblocking(true)?;
+    let peer = tokio::net::UnixStream::from_std(socket.try_clone()?)?.peer_cred()?;
+    socket.set_nonblocking(false)?;
+    Ok(peer.uid())
+}
+
+/// Whether processes of this user may come in.
+pub(crate) fn is_ours(user: u32) -> bool {
+    let user = Uid::from_raw(user);
+    user == rustix::process::geteuid() || user.is_root()
 }
 
 fn opened(directory: &Path) -> io::Result<OwnedFd> {

@@ -1,9 +1,10 @@
 //! A broker that lives in a directory.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::broker::store::Store;
 use crate::broker::{Alarm, Broker, Definitions, Options};
@@ -12,11 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::status::Report;
 use crate::storage::backup::{self, Copied};
 use crate::storage::disk::RealDisk;
-use crate::storage::{self, DefinitionStore, Directory, Messages, handover, reconcile};
-
-/// How long connections may take to end when the host does, and how often one looks.
-const PATIENCE: Duration = Duration::from_secs(3);
-const LOOK: Duration = Duration::from_micros(500);
+use crate::storage::{self, DefinitionStore, Directory, MemoFile, Messages, handover, reconcile};
 
 /// A broker with its directory. Dropping it brings everything to the disk and gives the directory back.
 #[derive(Debug)]
@@ -24,12 +21,21 @@ pub struct Host {
     broker: Arc<Broker>,
     messages: Arc<Messages>,
     definitions: Arc<DefinitionStore>,
+    memo: Arc<MemoFile>,
     /// Others are attached, who go on with the next host.
     leaving: AtomicBool,
+    path: PathBuf,
+    /// Until it is given back.
+    held: Mutex<Option<Held>>,
+}
+
+/// What makes this process the one that has the directory.
+#[derive(Debug)]
+struct Held {
     /// None where the file system has no sockets.
     _control: Option<Control>,
     /// Last, as everything else in the directory is to be closed before another process may have it.
-    directory: Directory,
+    _directory: Directory,
 }
 
 impl Host {
@@ -38,10 +44,18 @@ impl Host {
     /// # Errors
     /// As [`Directory::open`]; `ResourceError` when what is in it cannot be read.
     pub fn open(path: &Path, options: Options) -> Result<Self> {
-        Self::with(Directory::open(path)?, options, storage::Options::default(), None)
+        Self::of(Directory::open(path)?, options)
     }
 
-    /// The same with a directory that was taken, and with definitions to be imported.
+    /// The same with a directory that was taken.
+    ///
+    /// # Errors
+    /// `ResourceError` when what is in it cannot be read.
+    pub fn of(directory: Directory, options: Options) -> Result<Self> {
+        Self::with(directory, options, storage::Options::default(), None)
+    }
+
+    /// The same with definitions to be imported.
     ///
     /// # Errors
     /// As [`Host::open`] and [`Broker::import`].
@@ -65,6 +79,9 @@ impl Host {
         reconcile(&messages, &definitions, &handover)?;
         let options = Options { store: Some(messages.clone()), ..options };
         let broker = Broker::inherit(options, definitions.clone(), &handover)?;
+        let (memo, left) = MemoFile::open(directory.path())?;
+        let memo = Arc::new(memo);
+        broker.take_up(&left.transient, left.attached, memo.clone());
         let _ = troubled.set(Arc::downgrade(&broker));
         let desk = Desk {
             broker: broker.clone(),
@@ -78,9 +95,10 @@ impl Host {
             broker,
             messages,
             definitions,
+            memo,
             leaving: AtomicBool::new(false),
-            _control: control.ok(),
-            directory,
+            path: directory.path().to_owned(),
+            held: Mutex::new(Some(Held { _control: control.ok(), _directory: directory })),
         };
         host.definitions.together(|| match import {
             Some(definitions) => host.broker.import(definitions),
@@ -108,44 +126,40 @@ impl Host {
     /// nothing is handed out any more, and [`Host::close`] gives along to the next host what is transient.
     pub fn leave(&self) {
         let own = std::process::id();
-        let processes = self.broker.sessions().into_iter().filter_map(|session| session.client.process);
-        if processes.into_iter().any(|process| process != own) {
+        if self.broker.sessions().iter().any(|session| session.client.is_beside(own)) {
             self.leaving.store(true, Relaxed);
             self.broker.freeze();
         }
     }
 
-    /// As [`Host::close`], once nobody is connected any more, and gives the directory back.
+    /// As [`Host::close`], and gives the directory back: another process may have it.
     ///
     /// # Errors
     /// As [`Host::close`].
-    pub fn close_and_give_back(self) -> Result<()> {
-        self.wait_for_sessions();
-        self.close()
+    pub fn give_back(&self) -> Result<()> {
+        let closed = self.close();
+        drop(self.held.lock().take());
+        closed
     }
 
-    /// What their channels had not acknowledged goes back into the queues when connections end.
-    fn wait_for_sessions(&self) {
-        let began = Instant::now();
-        while self.broker.has_sessions() && began.elapsed() < PATIENCE {
-            std::thread::sleep(LOOK);
-        }
-    }
-
-    /// Brings everything to the disk. What is published from now on is refused.
+    /// Brings everything to the disk. What is published from now on is refused. To be called when sessions have ended, and
+    /// what they had unacknowledged is in the queues again.
     ///
     /// # Errors
     /// `ResourceError` when something could not be written.
     pub fn close(&self) -> Result<()> {
         if self.leaving.swap(false, Relaxed) {
+            self.memo.leave();
             let given = self.broker.hand_over().and_then(|handover| {
-                handover::leave(self.directory.path(), &handover).map_err(|error| {
+                handover::leave(&self.path, &handover).map_err(|error| {
                     Error::new(Kind::ResourceError, "hand over", error.to_string()).caused_by(error)
                 })
             });
             if let Err(error) = given {
                 tracing::error!(%error, "transient messages are given up");
             }
+        } else {
+            self.memo.discard();
         }
         let written = self.messages.close();
         self.definitions.close();
@@ -174,10 +188,7 @@ impl Requests for Desk {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        if self.leaving.load(Relaxed) {
-            self.wait_for_sessions();
-        }
-        if let Err(error) = self.close() {
+        if let Err(error) = self.give_back() {
             tracing::error!(%error, "not everything could be brought to the disk");
         }
     }

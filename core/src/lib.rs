@@ -10,7 +10,7 @@
 //! | [`server`] | AMQP connections: handshake, read loop, and the writing half that every publisher may use |
 //! | [`client`] | one client API over the transports `inproc:`, `local:` and `amqp:`; the language modules are its fronts |
 //! | [`host`], `control`, `status` | a broker that lives in a directory; what other processes may ask of it; what there is in one |
-//! | `doorway`, `fork`, [`condition`] | sockets in a directory, for other processes of the same user; what a forked child must not keep; waiting that leaves it nothing |
+//! | `doorway`, `namespace`, `fork`, [`condition`] | sockets in a directory, for other processes of the same user; what their numbers say; what a forked child must not keep; waiting that leaves it nothing |
 //! | [`cli`] | the `warrenmq` command |
 //! | [`error`], [`clock`], [`auth`], [`memory`], [`disk`] | the one error type; time; users and what they may do; what messages cost; space on the disk |
 //!
@@ -39,6 +39,7 @@ mod fork;
 pub mod host;
 pub mod memory;
 pub mod message;
+mod namespace;
 pub mod routing;
 pub mod server;
 mod status;

@@ -1,13 +1,15 @@
 //! A message as the broker holds it: one allocation, shared by all the queues it is in.
 //!
 //! ```text
-//! | exchange (short string) | routing key (short string) | properties | body, when short |
+//! | exchange (short string) | routing key (short string) | properties | body, when short | origin, if known |
 //! ```
 //!
 //! Everything is kept as it came over the wire, because that is how it leaves again: a delivery
 //! repeats exchange and routing key side by side, then the content header with the properties, then
 //! the body. Nothing is decoded on the way; who needs a property reads that one field
 //! ([`Message::properties`]).
+
+use std::num::NonZeroU64;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -33,6 +35,8 @@ struct Head {
     /// Length of the properties: flags and list.
     properties: u32,
     sent_again: bool,
+    /// An [`Origin`] stands at the end.
+    has_origin: bool,
     /// The body when it is longer than [`INLINE_BODY`].
     body: Option<Box<Bytes>>,
     /// What this message was counted with in [`memory`].
@@ -42,6 +46,39 @@ struct Head {
 impl Drop for Head {
     fn drop(&mut self) {
         memory::give_back(self.footprint);
+    }
+}
+
+/// Which publish a message came by: whose, and the how manieth of his.
+///
+/// Clients tell it that go on with another broker of the same store, and then send again what was not confirmed: kept
+/// with a message, it says which of that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// No two publishers have one number: it is random.
+    pub publisher: NonZeroU64,
+    /// Counts the publishes of the publisher, from 1.
+    pub sequence: u64,
+}
+
+impl Origin {
+    /// Bytes of it, encoded.
+    pub(crate) const SIZE: usize = 16;
+
+    /// That of the publisher's publish `count` later.
+    #[must_use]
+    pub fn plus(self, count: u64) -> Self {
+        Origin { sequence: self.sequence.wrapping_add(count), ..self }
+    }
+
+    pub(crate) fn encode(self) -> [u8; Self::SIZE] {
+        (u128::from(self.publisher.get()) | u128::from(self.sequence) << 64).to_le_bytes()
+    }
+
+    /// What was encoded; none when these bytes are no origin.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let both = u128::from_le_bytes(bytes.try_into().ok()?);
+        Some(Origin { publisher: NonZeroU64::new(both as u64)?, sequence: (both >> 64) as u64 })
     }
 }
 
@@ -107,17 +144,19 @@ pub fn route_names(route: &[u8]) -> (&str, &str) {
 impl Message {
     /// A message with this route (see [`route_key`]), encoded properties (flags and list; not empty) and body.
     pub fn new(route: &[u8], properties: &[u8], body: Body<'_>) -> Self {
-        Self::made(route, properties, body, false)
+        Self::by(None, false, route, properties, body)
     }
 
-    /// The same of a message that its publisher sends again, as he does not know what became of it: it may have been
-    /// delivered before, and says so whenever it is delivered, as do messages that are made of it.
-    pub fn sent_again(route: &[u8], properties: &[u8], body: Body<'_>) -> Self {
-        Self::made(route, properties, body, true)
-    }
-
+    /// The same with the publish that it came by. One that its publisher sends again, as he does not know what became
+    /// of it, may have been delivered before, and says so whenever it is delivered, as do messages that are made of it.
     #[inline(always)]
-    fn made(route: &[u8], properties: &[u8], body: Body<'_>, sent_again: bool) -> Self {
+    pub fn by(
+        origin: Option<Origin>,
+        sent_again: bool,
+        route: &[u8],
+        properties: &[u8],
+        body: Body<'_>,
+    ) -> Self {
         let (inline, kept) = match body {
             Body::Slice(slice) if slice.len() > INLINE_BODY => {
                 (&[][..], Some(Box::new(Bytes::copy_from_slice(slice))))
@@ -126,10 +165,13 @@ impl Message {
             ref short => (short.as_slice(), None),
         };
         let mut bytes = SmallVec::<[u8; 1024]>::new();
-        bytes.reserve(route.len() + properties.len() + inline.len());
+        bytes.reserve(route.len() + properties.len() + inline.len() + Origin::SIZE);
         bytes.extend_from_slice(route);
         bytes.extend_from_slice(properties);
         bytes.extend_from_slice(inline);
+        if let Some(origin) = origin {
+            bytes.extend_from_slice(&origin.encode());
+        }
 
         let footprint =
             size_of::<Head>() + 16 + bytes.len() + kept.as_ref().map_or(0, |body| body.len() + 64);
@@ -138,6 +180,7 @@ impl Message {
             route: route.len() as u16,
             properties: properties.len() as u32,
             sent_again,
+            has_origin: origin.is_some(),
             body: kept,
             footprint,
         };
@@ -179,16 +222,28 @@ impl Message {
         self.properties().delivery_mode() == Some(2)
     }
 
-    /// Whether its publisher sent it again ([`Message::sent_again`]).
+    /// Whether its publisher sent it again ([`Message::by`]).
     pub fn is_sent_again(&self) -> bool {
         self.head().sent_again
+    }
+
+    /// Which publish it came by, if its publisher told. Messages that are made of it have none.
+    pub fn origin(&self) -> Option<Origin> {
+        if !self.head().has_origin {
+            return None;
+        }
+        Origin::decode(self.0.slice.last_chunk::<{ Origin::SIZE }>()?)
     }
 
     /// The body.
     pub fn body(&self) -> &[u8] {
         match &self.head().body {
             Some(body) => body,
-            None => &self.0.slice[self.head().route as usize + self.head().properties as usize..],
+            None => {
+                let Head { route, properties, has_origin, .. } = self.head();
+                let end = self.0.slice.len() - usize::from(*has_origin) * Origin::SIZE;
+                &self.0.slice[*route as usize + *properties as usize..end]
+            }
         }
     }
 
@@ -211,7 +266,7 @@ impl Message {
 
     /// The same message with another route and other properties.
     pub fn readdressed(&self, route: &[u8], properties: &[u8]) -> Message {
-        Message::made(route, properties, self.shared_body(), self.is_sent_again())
+        Message::by(None, self.is_sent_again(), route, properties, self.shared_body())
     }
 
     /// The body for another message: a long one is shared.

@@ -3,16 +3,19 @@
 #![allow(clippy::unwrap_used)] // a test that fails may panic
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tempfile::TempDir;
+use warrenmq::broker::store::Origin;
 use warrenmq::broker::{
-    Binding, Channel, Client, ExchangeOptions, Options, Outlet, Publish, QueueOptions, Session, Settle, Wakes,
+    Binding, Channel, Client, ExchangeOptions, Options, Outlet, Publish, QueueOptions, Resume, Session,
+    Settle, Wakes,
 };
+use warrenmq::clock::Clock;
 use warrenmq::host::Host;
 use warrenmq::message::Body;
 use warrenmq::routing::Kind;
-use warrenmq::storage::{self, Directory};
+use warrenmq::storage::{self, Attachment, Directory};
 use warrenmq::wire::{Properties, ShortString, Table, Value};
 
 struct Deaf;
@@ -48,6 +51,13 @@ impl Site {
         self.host.leave();
         drop(self.channel.take());
         drop(self.session.take());
+    }
+
+    /// Goes on as the connection of this number.
+    fn attach(&mut self, number: u64) {
+        let session = self.host.broker().open_attached("/", Some(number)).unwrap();
+        self.channel = Some(session.channel(Box::new(Deaf)).unwrap());
+        self.session = Some(session);
     }
 
     fn channel(&mut self) -> &mut Channel {
@@ -209,6 +219,63 @@ fn priorities_expiry_and_counts_of_deliveries_go_along() {
     assert_eq!(count.as_integer(), Some(2));
 }
 
+/// A publisher who goes on with each host, having heard of nothing, and will send so many publishes again.
+fn go_on(site: &mut Site, again: u64) {
+    let settled = Origin { publisher: 7.try_into().unwrap(), sequence: 0 };
+    site.channel().resume(Resume { settled, again, since: SystemTime::UNIX_EPOCH });
+    site.channel().confirm_select().unwrap();
+}
+
+#[test]
+fn what_is_sent_again_is_not_doubled_though_it_was_in_memory_only() {
+    let folder = TempDir::new().unwrap();
+    let memory = 20_000;
+    let bodies = |numbers: std::ops::Range<u32>| numbers.map(|number| format!("{number:0>400}"));
+    let ranked = [("x-max-priority", Value::U8(2))];
+    for (queue, durable, arguments, count) in [
+        ("durable", true, &[][..], 20),
+        ("passing", false, &[], 20),
+        ("ranked", false, &ranked, 20),
+        ("long and durable", true, &[], 300),
+        ("long", false, &[], 300),
+    ] {
+        let mut site = Site::with_memory(folder.path(), memory);
+        site.queue(queue, durable, arguments);
+        go_on(&mut site, 0);
+        bodies(0..count).for_each(|body| site.transient(queue, &body));
+        // One that comes back, and one that is settled by the next host before the publisher comes.
+        site.get(queue).unwrap();
+        site.end();
+        let mut site = Site::with_memory(folder.path(), memory);
+        let (_, _, tag) = site.get(queue).unwrap();
+        site.ack(tag);
+        go_on(&mut site, count.into());
+        bodies(0..count + 1).for_each(|body| site.transient(queue, &body));
+        let left: Vec<String> = bodies(1..count + 1).collect();
+        assert_eq!(site.take_all(queue), left, "{queue}");
+        site.end();
+    }
+}
+
+#[test]
+fn what_is_sent_again_and_waits_for_its_time_is_not_doubled() {
+    let folder = TempDir::new().unwrap();
+    let later = || {
+        let headers = Table(vec![("x-delay".into(), Value::I32(90_000))]);
+        Properties { headers: Some(headers), ..Properties::default() }
+    };
+    let mut site = Site::open(folder.path());
+    site.queue("later", true, &[]);
+    go_on(&mut site, 0);
+    ["a", "b"].iter().for_each(|body| site.send("", "later", &later(), body));
+    site.end();
+    let mut site = Site::open(folder.path());
+    go_on(&mut site, 2);
+    ["a", "b", "c"].iter().for_each(|body| site.send("", "later", &later(), body));
+    let delayed = site.host.broker().vhost("/").unwrap().delayed();
+    assert_eq!(delayed.iter().map(|one| one.message.body()).collect::<Vec<_>>(), [b"a", b"b", b"c"]);
+}
+
 #[test]
 fn messages_that_wait_for_their_time_go_along() {
     let folder = TempDir::new().unwrap();
@@ -233,17 +300,15 @@ fn messages_that_wait_for_their_time_go_along() {
 }
 
 #[test]
-fn exchanges_bindings_and_queues_that_are_not_durable_go_along_and_exclusive_ones_do_not() {
+fn exchanges_bindings_and_queues_that_are_not_durable_go_along() {
     let folder = TempDir::new().unwrap();
     let mut site = Site::open(folder.path());
     let channel = site.channel();
     channel.declare_exchange("passing", "topic", ExchangeOptions::new(Kind::Topic)).unwrap();
     let lasting = ExchangeOptions { durable: true, ..ExchangeOptions::new(Kind::Direct) };
     channel.declare_exchange("lasting", "direct", lasting).unwrap();
-    for (queue, durable, auto_delete, exclusive) in
-        [("lasting", true, false, false), ("shared", false, true, false), ("mine", false, false, true)]
-    {
-        let options = QueueOptions { durable, auto_delete, exclusive, ..QueueOptions::default() };
+    for (queue, durable, auto_delete) in [("lasting", true, false), ("shared", false, true)] {
+        let options = QueueOptions { durable, auto_delete, ..QueueOptions::default() };
         channel.declare_queue(queue, options).unwrap();
         for exchange in ["passing", "lasting"] {
             let arguments = Table::default();
@@ -262,7 +327,124 @@ fn exchanges_bindings_and_queues_that_are_not_durable_go_along_and_exclusive_one
     for queue in ["lasting", "shared"] {
         assert_eq!(site.take_all(queue), ["passing", "lasting"], "{queue}");
     }
-    assert!(site.channel().get("mine", true, &mut Wakes::default()).is_err());
+}
+
+fn mine() -> QueueOptions {
+    QueueOptions { exclusive: true, ..QueueOptions::default() }
+}
+
+/// The number of its owner's connection.
+const OWNER: u64 = u64::MAX;
+
+/// Has the owner, who is attached, declare an exclusive queue, and ends the host; it is held until he is gone.
+fn leave_mine(folder: &Path, fill: impl FnOnce(&mut Site)) -> Attachment {
+    let mut site = Site::open(folder);
+    let attachment = Attachment::new(folder, OWNER).unwrap();
+    site.attach(OWNER);
+    site.channel().declare_queue("mine", mine()).unwrap();
+    fill(&mut site);
+    site.end();
+    attachment
+}
+
+#[test]
+fn an_exclusive_queue_waits_for_its_owner_with_its_messages_and_bindings() {
+    let folder = TempDir::new().unwrap();
+    let _attachment = leave_mine(folder.path(), |site| {
+        let arguments = Table::default();
+        let binding =
+            Binding { source: "amq.fanout", destination: "mine", routing_key: "", arguments: &arguments };
+        site.channel().bind_queue(binding, &mut Wakes::default()).unwrap();
+        for number in 0..4 {
+            site.transient("mine", &number.to_string());
+        }
+        let (_, _, first) = site.get("mine").unwrap();
+        site.get("mine").unwrap();
+        site.ack(first);
+    });
+    let mut site = Site::open(folder.path());
+    site.send("amq.fanout", "", &Properties::default(), "early");
+    let error = site.channel().get("mine", true, &mut Wakes::default()).unwrap_err();
+    assert_eq!(error.kind(), warrenmq::error::Kind::ResourceLocked);
+    let other = site.host.broker().open("/", "guest").unwrap();
+    let mut others = other.channel(Box::new(Deaf)).unwrap();
+    assert!(others.declare_queue("mine", mine()).is_err(), "another connection is not its owner");
+    site.attach(OWNER);
+    assert_eq!(site.channel().declare_queue("mine", mine()).unwrap().messages, 4);
+    assert!(others.declare_queue("mine", mine()).is_err());
+    assert_eq!(site.take_all("mine"), ["1!", "2", "3", "early"]);
+    drop(site.channel.take());
+    drop(site.session.take());
+    others.declare_queue("mine", mine()).unwrap(); // it went with its owner
+}
+
+#[test]
+fn an_exclusive_queue_whose_owner_has_ended_is_given_up() {
+    let folder = TempDir::new().unwrap();
+    let attachment = leave_mine(folder.path(), |site| site.transient("mine", "gone"));
+    let clock = Clock::held(Clock::System.now_ms());
+    let options = Options { clock: clock.clone(), ..Options::default() };
+    let host = Host::open(folder.path(), options).unwrap();
+    let queues = || host.broker().vhost("/").unwrap().queues().len();
+    clock.advance(Duration::from_secs(60));
+    host.broker().run_due();
+    assert_eq!(queues(), 1);
+    drop(attachment);
+    clock.advance(Duration::from_secs(1));
+    host.broker().run_due();
+    assert_eq!(queues(), 0);
+}
+
+#[test]
+fn ids_that_were_seen_go_along_also_of_messages_that_are_settled() {
+    let folder = TempDir::new().unwrap();
+    let with_id = |id: &str| {
+        let id = Value::LongString(bytes::Bytes::copy_from_slice(id.as_bytes()));
+        let headers = Table(vec![("x-deduplication-header".into(), id)]);
+        Properties { headers: Some(headers), ..Properties::default() }
+    };
+    for (queue, durable) in [("passing", false), ("durable", true)] {
+        let mut site = Site::open(folder.path());
+        let arguments = [("x-message-deduplication", Value::Bool(true)), ("x-cache-size", Value::I32(3))];
+        site.queue(queue, durable, &arguments);
+        for id in ["0", "1", "2", "3"] {
+            site.send("", queue, &with_id(id), id);
+        }
+        let (_, _, tag) = site.get(queue).unwrap();
+        site.ack(tag);
+        site.end();
+        Site::open(folder.path()).end();
+        let mut site = Site::open(folder.path());
+        for id in ["1", "3", "4", "1"] {
+            site.send("", queue, &with_id(id), id); // with 4 it forgets 1
+        }
+        assert_eq!(site.take_all(queue), ["1", "2", "3", "4", "1"], "{queue}");
+        site.end();
+    }
+}
+
+#[test]
+fn what_exchanges_remember_goes_along() {
+    let folder = TempDir::new().unwrap();
+    for (exchange, durable) in [("passing", false), ("lasting", true)] {
+        let mut site = Site::open(folder.path());
+        let mut arguments = Table::default();
+        arguments.insert("x-recent-history-length", Value::I32(2));
+        let options = ExchangeOptions { durable, arguments, ..ExchangeOptions::new(Kind::RecentHistory) };
+        site.channel().declare_exchange(exchange, "x-recent-history", options).unwrap();
+        for body in ["a", "b", "c"] {
+            site.send(exchange, "", &Properties::default(), body);
+        }
+        site.end();
+        let mut site = Site::open(folder.path());
+        site.queue(exchange, false, &[]);
+        let arguments = Table::default();
+        let binding =
+            Binding { source: exchange, destination: exchange, routing_key: "", arguments: &arguments };
+        site.channel().bind_queue(binding, &mut Wakes::default()).unwrap();
+        assert_eq!(site.take_all(exchange), ["b", "c"]);
+        site.end();
+    }
 }
 
 #[test]

@@ -115,16 +115,18 @@ async function play({ do: what, ...role }) {
   }
 }
 
+async function close() {
+  if (!closing) note('', 'closing')
+  closing = true
+  await mq.close()
+}
+
 async function end(atOnce) {
   if (stop) return
   stop = true
-  if (atOnce) {
-    closing = true
-    await mq.close()
-  }
+  if (atOnce) await close()
   await Promise.all(playing)
-  closing = true
-  await mq.close()
+  await close()
   note('', 'ended')
   process.stdin.destroy()
 }

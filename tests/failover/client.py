@@ -76,13 +76,17 @@ class Client:
     def end(self, at_once):
         self.stop.set()
         if at_once:
-            self.closing = True
-            self.mq.close()
+            self.close()
         for thread in self.threads:
             thread.join()
+        self.close()
+        self.note("", "ended")
+
+    def close(self):
+        if not self.closing:
+            self.note("", "closing")
         self.closing = True
         self.mq.close()
-        self.note("", "ended")
 
     def publish(self, name, exchange, routes, window, way, ranks, persistent):
         out, number = self.mq.exchange(exchange, passive=True), 0

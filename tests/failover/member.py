@@ -13,12 +13,14 @@ PROGRESSIVE = {"publish", "consume", "call", "own"}  # roles that note what they
 
 
 class Member:
-    """`id` is its part's name with the number of its life. `opened` is when it was connected."""
+    """`id` is its part's name with the number of its life. `opened` is when it was connected, `closing` when it began
+    to close its connection."""
 
     def __init__(self, part, life, root, plan):
         self.part, self.life, self.id = part, life, f"{part.name}.{life}"
         self.opened, self.ready, self.ended = None, False, False
         self.leaving = None  # since when
+        self.closing = 0.0
         self._notes, self._read = root / "notes" / f"{self.id}.jsonl", 0
         self._notes.touch()
         plan = plan | {"name": part.name, "life": life, "notes": str(self._notes), "roles": part.roles}
@@ -72,6 +74,8 @@ class Member:
         """Takes note of what concerns the process itself."""
         if what == "open":
             self.opened = at
+        if what == "closing":
+            self.closing = at
         self.ready |= what == "ready"
         self.ended |= what == "ended"
 

@@ -62,6 +62,7 @@ class Trial:
         self.past = []  # those that are leaving, or are gone with notes unread
         self.lives = defaultdict(int)
         self.host_ended, self.disturbed = 0.0, 0.0  # when the last host was ended; when the last upheaval was over
+        self.left = None  # the last host, if it ends by itself
         self._early = []  # notes that are newer than the last look
         self.took, self.begun = [], 0.0  # what happened in this round, and when it began
 
@@ -135,7 +136,8 @@ class Trial:
             self._gather()
         since = time.monotonic()
         self.judge.calm(since)
-        told = [self.judge.reconnected[member.id] - self.host_ended for member in self._survivors()]
+        ended = max(self.host_ended, self.left.closing if self.left else 0.0)
+        told = [self.judge.reconnected[member.id] - ended for member in self._survivors()]
         if told and len(self.took) == 1 and self.host_ended > self.begun:
             self.pauses[self.took[0]].append(max(told))
 
@@ -176,7 +178,7 @@ class Trial:
         at, host = time.monotonic(), holder(self.directory)
         member.kill()
         if host in (member.pid, None):
-            self.host_ended = at
+            self.host_ended, self.left = at, None
             self.judge.killed_host(time.monotonic())
         self._record(at, "killed", member, host)
         self._fallen(member)
@@ -190,7 +192,7 @@ class Trial:
         if not member.ready:
             return
         if (host := holder(self.directory)) == member.pid:
-            self.host_ended = time.monotonic()
+            self.host_ended, self.left = time.monotonic(), member
         self._record(time.monotonic(), "closed", member, host)
         del self.members[member.part.name]
         self.past.append(member)

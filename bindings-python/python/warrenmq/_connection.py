@@ -419,7 +419,7 @@ class Connection(_Declarer):
         'hello world'
         """
         try:
-            # Each server declares it, so that with `local:` each brings it back when the host is gone.
+            # Mostly it is there as we would declare it, or not at all.
             requests = self.queue(queue, durable=durable)
         except (PreconditionFailed, AccessRefused):  # it is there, of another kind, or nothing for us to declare
             requests = self.queue(queue, passive=True, durable=durable)

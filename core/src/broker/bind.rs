@@ -6,6 +6,7 @@ use super::outbox::Wakes;
 use super::queue::{QueueKind, not_found};
 use super::record::{Change, Definition};
 use super::topology::Topology;
+use super::transient::Trace;
 use super::vhost::Vhost;
 use crate::auth::limit;
 use crate::error::{Error, Kind, Result};
@@ -101,13 +102,20 @@ impl Vhost {
         }
         topology.bound(&name, &destination);
         self.changed();
-        let binding = ends_last(topology, source, &destination)
-            .then(|| self.binding_definition(source, &destination, routing_key, arguments));
-        let recorded = binding.map(|(definition, arguments)| {
-            self.note(topology, vec![Change::Put(Definition::Binding(definition, arguments))])
-        });
+        let noted = match ends_last(topology, source, &destination) {
+            true => {
+                let (definition, arguments) =
+                    self.binding_definition(source, &destination, routing_key, arguments);
+                self.note(topology, vec![Change::Put(Definition::Binding(definition, arguments))])
+            }
+            false => {
+                let trace = || self.binding_trace(source, &destination, routing_key, arguments);
+                self.remember(|| Trace::Binding(trace()));
+                None
+            }
+        };
         drop(guard);
-        if let Some(noted) = recorded.flatten()
+        if let Some(noted) = noted
             && let Err(error) = noted.wait(operation)
         {
             let mut topology = self.topology.write();
@@ -125,10 +133,27 @@ impl Vhost {
                 Destination::Exchange(_, name) => self.route_from(name, &message),
             };
             for queue in queues {
-                queue.publish(std::iter::once(message.clone()), None, |_| (), wakes);
+                queue.publish(std::iter::once(message.clone()), |_| (), wakes);
             }
         }
         Ok(())
+    }
+
+    /// Binds what was bound before the broker was started.
+    pub(super) fn restore_binding(
+        &self,
+        source: &str,
+        target: Target<'_>,
+        routing_key: &str,
+        arguments: &Table,
+    ) -> Result<()> {
+        let owner = match target {
+            Target::Queue(name) => self.topology.read().queues.get(name).and_then(|queue| queue.owner),
+            Target::Exchange(_) => None,
+        };
+        let nobody = 0; // sessions are numbered from 1
+        let session = owner.unwrap_or(nobody);
+        self.bind(source, target, routing_key, arguments, session, &mut Wakes::default())
     }
 
     /// Refuses more bindings than the virtual host may have.
@@ -173,6 +198,9 @@ impl Vhost {
             let recorded = self.record(operation, topology, || Change::DeleteBinding(definition, table));
             topology =
                 recorded.inspect_err(|_| self.put_back(id, source, routing_key, arguments, &destination))?;
+        } else {
+            let trace = || self.binding_trace(source, &destination, routing_key, arguments);
+            self.remember(|| Trace::NoBinding(trace()));
         }
         let mut went = Vec::new();
         topology.delete_if_done(source, &mut went);

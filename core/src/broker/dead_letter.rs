@@ -68,7 +68,7 @@ impl Letter {
         let mut arrived = routed;
         for queue in queues {
             let mut refused = false;
-            let there = queue.publish(std::iter::once(message.clone()), None, |_| refused = true, wakes);
+            let there = queue.publish(std::iter::once(message.clone()), |_| refused = true, wakes);
             arrived &= there && !refused;
         }
         let Some(position) = self.position else { return };

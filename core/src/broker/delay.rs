@@ -12,8 +12,9 @@ use parking_lot::Mutex;
 
 pub(super) use held::Held;
 
+use super::arrived::Arrived;
 use super::outbox::Wakes;
-use super::store::{Journal, Origin, Origins, Recovered, read_all};
+use super::store::{Journal, Origins, Recovered, read_all};
 use super::timers::{NEVER, Timed, Timers};
 use super::vhost::Vhost;
 use crate::error::{Error, Kind, Result};
@@ -41,6 +42,8 @@ pub(super) struct Delayed {
 
 struct State {
     held: Held,
+    /// What came along from the host before.
+    arrived: Arc<Arrived>,
     /// When the timers will call.
     alarm: u64,
     /// When what could not be read is to be tried again.
@@ -70,7 +73,7 @@ pub(super) fn delay(properties: PropertiesView<'_>) -> Option<u64> {
 
 impl Delayed {
     pub(super) fn new(home: &Weak<Vhost>, timers: &Arc<Timers>, held: Held) -> Arc<Self> {
-        let state = State { held, alarm: NEVER, retry: 0 };
+        let state = State { held, arrived: Arc::default(), alarm: NEVER, retry: 0 };
         let delayed =
             Arc::new(Delayed { home: home.clone(), timers: timers.clone(), state: Mutex::new(state) });
         delayed.arm(&mut delayed.state.lock());
@@ -78,21 +81,28 @@ impl Delayed {
     }
 
     /// Keeps a message for `delay` milliseconds. True when it is to survive the broker.
-    pub(super) fn hold(self: &Arc<Self>, message: Message, delay: u64, origin: Option<Origin>) -> bool {
+    pub(super) fn hold(self: &Arc<Self>, message: &Message, delay: u64) -> bool {
         let due = self.timers.now().saturating_add(delay);
         // Receivers see that the delay is over: the plug-in turns the number's sign.
-        let message = message.with_headers(|headers| {
-            headers.insert("x-delay", Value::I64(-i64::try_from(delay).unwrap_or(i64::MAX)));
-        });
+        let mut headers = message.properties().headers().unwrap_or_default();
+        headers.insert("x-delay", Value::I64(-i64::try_from(delay).unwrap_or(i64::MAX)));
+        let properties = message.properties().with_headers(&headers);
+        let (origin, again, route) = (message.origin(), message.is_sent_again(), message.route());
+        let message = Message::by(origin, again, route, &properties, message.shared_body());
         let mut state = self.state.lock();
-        let kept = state.held.add(message, due, delay, origin);
+        let kept = state.held.add(message, due, delay);
         self.arm(&mut state);
         kept
     }
 
-    /// The origins of what is kept, be it that it has been routed since; none when this message would not be kept.
-    pub(super) fn origins(&self, message: &Message) -> Option<Arc<dyn Origins>> {
-        self.state.lock().held.origins().filter(|_| message.is_persistent())
+    /// The origins of what was here when the broker was started, be it that it has been routed since, and may be this
+    /// message.
+    pub(super) fn origins(&self, message: &Message) -> Vec<Arc<dyn Origins>> {
+        let state = self.state.lock();
+        match message.is_persistent() {
+            true => state.held.origins().into_iter().collect(),
+            false => vec![state.arrived.clone()],
+        }
     }
 
     /// Gives along to the next host those that are not to survive the broker. Whether there are any.
@@ -105,7 +115,7 @@ impl Delayed {
         }
         let journal = open()?;
         for (number, one) in (0..).zip(&transient) {
-            journal.append(number, one.due, &one.message, None);
+            journal.append(number, one.due, &one.message);
         }
         Ok(true)
     }
@@ -114,9 +124,12 @@ impl Delayed {
     pub(super) fn inherit(self: &Arc<Self>, journal: &dyn Journal, found: Recovered) -> Result<()> {
         let now = self.timers.now();
         let mut state = self.state.lock();
+        let mut origins = Vec::new();
         read_all(journal, found, |stored| {
-            state.held.add(stored.message, stored.expires, stored.expires.saturating_sub(now), None);
+            origins.extend(stored.message.origin());
+            state.held.add(stored.message, stored.expires, stored.expires.saturating_sub(now));
         })?;
+        state.arrived = Arc::new(origins.into_iter().collect());
         self.arm(&mut state);
         Ok(())
     }

@@ -128,6 +128,14 @@ impl Destination {
             Destination::Exchange(id, _) => *id,
         }
     }
+
+    /// What it is, and its name.
+    pub(super) fn named(&self) -> (DestinationType, &Arc<str>) {
+        match self {
+            Destination::Queue(queue) => (DestinationType::Queue, &queue.name),
+            Destination::Exchange(_, name) => (DestinationType::Exchange, name),
+        }
+    }
 }
 
 impl PartialEq for Destination {

@@ -30,6 +30,9 @@ impl Vhost {
             let recorded = || Change::Put(self.exchange_definition(&exchange));
             topology = self.record(operation, topology, recorded)?;
         }
+        if !exchange.options.durable {
+            self.remember(|| self.exchange_trace(&exchange));
+        }
         self.insert_exchange(&mut topology, exchange);
         Ok(())
     }
@@ -94,8 +97,8 @@ impl Vhost {
         let mut went = Vec::new();
         topology.remove_exchange(name, &mut went);
         self.changed();
-        went.retain(|other| **other != *name);
-        let changes = self.exchange_deletions(&went);
+        let mut changes = self.exchange_deletions(&went);
+        changes.retain(|change| !matches!(change, Change::DeleteExchange(_, other) if other == name));
         self.record_gone(OPERATION, topology, changes);
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! ends while others use it: they are to notice nothing but a pause.
 //!
 //! Messages that are in memory only are written then, unsynced, by journals of their own; what a queue has beyond its
-//! memory stays where it is. What belongs to one connection alone is its owner's to make anew.
+//! memory stays where it is. An exclusive queue waits for its owner ([`absent`](super::absent)).
 
 use std::sync::Arc;
 
@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::definitions::{BindingDefinition, DestinationType};
 use super::exchange::{ExchangeOptions, parse_kind};
+use super::history::History;
 use super::queue::{Inherited, Queue, QueueOptions, Shelves, carried_of, queue_of_overflow};
+use super::store::read_all;
 use super::vhost::Vhost;
 use super::{Broker, skip_id};
 use crate::error::{Error, Kind, Result};
@@ -27,6 +29,7 @@ pub struct Handover {
     exchanges: Vec<HandedExchange>,
     queues: Vec<HandedQueue>,
     bindings: Vec<(BindingDefinition, Arguments)>,
+    histories: Vec<HandedHistory>,
     /// Where delayed messages are, by virtual hosts.
     delayed: Vec<(String, u64)>,
 }
@@ -42,6 +45,14 @@ struct HandedExchange {
     arguments: Arguments,
 }
 
+/// Where the messages are that an exchange remembers.
+#[derive(Debug, Serialize, Deserialize)]
+struct HandedHistory {
+    vhost: String,
+    exchange: String,
+    number: u64,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct HandedQueue {
     vhost: String,
@@ -52,17 +63,17 @@ struct HandedQueue {
 }
 
 /// A table as it was encoded.
-#[derive(Debug, Serialize, Deserialize)]
-struct Arguments(String);
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Arguments(String);
 
 impl Arguments {
-    fn of(table: &Table) -> Self {
+    pub(super) fn of(table: &Table) -> Self {
         let mut encoded = Vec::new();
         table.encode(&mut encoded);
         Arguments(BASE64_STANDARD.encode(encoded))
     }
 
-    fn table(&self) -> Result<Table> {
+    pub(super) fn table(&self) -> Result<Table> {
         let unreadable = |why: String| Error::new(Kind::ResourceError, OPERATION, why);
         let encoded = BASE64_STANDARD.decode(&self.0).map_err(|error| unreadable(error.to_string()))?;
         Table::decode(&encoded).map_err(|error| unreadable(error.to_string()))
@@ -78,8 +89,9 @@ impl Handover {
 
     /// The numbers in the store under which something came along.
     pub fn numbers(&self) -> impl Iterator<Item = u64> {
-        let queues = self.queues.iter().flat_map(|queue| [queue.inherited.overflow, queue.inherited.carried]);
-        queues.flatten().chain(self.delayed.iter().map(|(_, number)| *number))
+        let queues = self.queues.iter().flat_map(|queue| queue.inherited.numbers());
+        let histories = self.histories.iter().map(|history| history.number);
+        queues.chain(histories).chain(self.delayed.iter().map(|(_, number)| *number))
     }
 }
 
@@ -101,10 +113,14 @@ impl Broker {
             Error::new(Kind::ResourceError, OPERATION, format!("no random numbers: {error}"))
         })?;
         self.timers.hold(); // what falls due now is the next host's
-        let mut numbers = (0..).map(|index| carried_of(first, index));
+        let mut index = 0;
+        let mut number = || {
+            index += 1;
+            carried_of(first, index)
+        };
         let mut handover = Handover::default();
         for vhost in self.all_vhosts() {
-            vhost.hand_over(&mut handover, &mut numbers)?;
+            vhost.hand_over(&mut handover, &mut number)?;
         }
         Ok(handover)
     }
@@ -123,15 +139,28 @@ impl Broker {
         }
         for queue in &handover.queues {
             if let Some((auto_delete, arguments)) = &queue.declared {
-                let arguments = arguments.table()?;
-                let options =
-                    QueueOptions { auto_delete: *auto_delete, arguments, ..QueueOptions::default() };
+                let options = QueueOptions {
+                    durable: false,
+                    exclusive: queue.inherited.owner.is_some(),
+                    auto_delete: *auto_delete,
+                    arguments: arguments.table()?,
+                };
                 let vhost = self.existing(OPERATION, &queue.vhost)?;
-                vhost.restore_queue(None, &queue.name, options, Some(&queue.inherited))?;
+                let Inherited { owner, .. } = queue.inherited;
+                vhost.restore_queue(None, &queue.name, options, owner, Some(&queue.inherited))?;
             }
         }
         for (binding, arguments) in &handover.bindings {
             self.bind_again(binding, &arguments.table()?)?;
+        }
+        for HandedHistory { vhost, exchange, number } in &handover.histories {
+            let vhost = self.existing(OPERATION, vhost)?;
+            let history = vhost.histories().into_iter().find(|(name, _)| **name == **exchange);
+            if let (Some((_, history)), Some(Shelves { store, .. })) = (history, &vhost.shelves) {
+                let (journal, found) = store.open_line(*number, 0)?;
+                read_all(&*journal, found, |stored| history.record(&stored.message))?;
+                store.delete_queue(*number);
+            }
         }
         for (vhost, number) in &handover.delayed {
             let vhost = self.existing(OPERATION, vhost)?;
@@ -144,39 +173,53 @@ impl Broker {
         Ok(())
     }
 
-    fn all_vhosts(&self) -> Vec<Arc<Vhost>> {
+    pub(super) fn all_vhosts(&self) -> Vec<Arc<Vhost>> {
         self.vhosts.read().values().cloned().collect()
     }
 }
 
 impl Vhost {
-    fn all_queues(&self) -> Vec<Arc<Queue>> {
+    pub(super) fn all_queues(&self) -> Vec<Arc<Queue>> {
         self.topology.read().queues.values().cloned().collect()
     }
 
-    fn hand_over(&self, handover: &mut Handover, numbers: &mut impl Iterator<Item = u64>) -> Result<()> {
+    /// What exchanges remember, by their names.
+    fn histories(&self) -> Vec<(Arc<str>, Arc<History>)> {
+        let topology = self.topology.read();
+        let histories = topology
+            .exchanges
+            .values()
+            .map(|exchange| Some((exchange.name.clone(), exchange.history.clone()?)));
+        histories.flatten().collect()
+    }
+
+    fn hand_over(&self, handover: &mut Handover, number: &mut impl FnMut() -> u64) -> Result<()> {
         let Some(shelves) = &self.shelves else { return Ok(()) };
         let vhost = || self.name.to_string();
-        let (mut exclusive, mut transient) = (HashSet::new(), HashSet::new());
-        for number in numbers.by_ref().take(1) {
-            if self.delayed.hand_over(|| shelves.store.open_line(number, 0).map(|(journal, _)| journal))? {
-                handover.delayed.push((vhost(), number));
-            }
+        let (mut ended, mut transient) = (HashSet::new(), HashSet::new());
+        let delayed = number();
+        if self.delayed.hand_over(|| shelves.store.open_line(delayed, 0).map(|(journal, _)| journal))? {
+            handover.delayed.push((vhost(), delayed));
         }
-        for (queue, number) in self.all_queues().into_iter().zip(numbers) {
-            let place = (DestinationType::Queue, queue.name.clone());
-            if queue.owner.is_some() {
-                exclusive.insert(place);
-                continue;
+        for (exchange, history) in self.histories() {
+            let number = number();
+            let (journal, _) = shelves.store.open_line(number, 0)?;
+            for (index, message) in (0..).zip(history.messages()) {
+                journal.append(index, u64::MAX, &message);
             }
+            handover.histories.push(HandedHistory { vhost: vhost(), exchange: exchange.to_string(), number });
+        }
+        for queue in self.all_queues() {
             let QueueOptions { durable, auto_delete, arguments, .. } = &queue.options;
-            if let Some(inherited) = queue.hand_over(shelves, number)? {
+            let inherited = queue.hand_over(shelves, &mut *number)?;
+            if !durable {
+                let place = (DestinationType::Queue, queue.name.clone());
+                if inherited.is_some() { &mut transient } else { &mut ended }.insert(place);
+            }
+            if let Some(inherited) = inherited {
                 let declared = (!durable).then(|| (*auto_delete, Arguments::of(arguments)));
                 let name = queue.name.to_string();
                 handover.queues.push(HandedQueue { vhost: vhost(), name, declared, inherited });
-            }
-            if !durable {
-                transient.insert(place);
             }
         }
         for exchange in self.exchanges().into_iter().filter(|exchange| !exchange.options.durable) {
@@ -195,7 +238,7 @@ impl Vhost {
             let source = (DestinationType::Exchange, binding.source);
             let destination = (binding.destination_type, binding.destination);
             let is_recorded = !transient.contains(&destination) && !transient.contains(&source);
-            if is_recorded || exclusive.contains(&destination) {
+            if is_recorded || ended.contains(&destination) {
                 continue;
             }
             let definition = BindingDefinition {

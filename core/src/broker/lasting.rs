@@ -1,7 +1,5 @@
 //! How a virtual host has its changes recorded; the rules are those of [`record`](super::record).
 
-use std::sync::Arc;
-
 use parking_lot::RwLockWriteGuard;
 use serde_json::Map;
 
@@ -102,8 +100,11 @@ impl Vhost {
         Change::DeleteExchange(self.name.to_string(), name.into())
     }
 
-    pub(super) fn exchange_deletions(&self, names: &[Arc<str>]) -> Vec<Change> {
-        names.iter().map(|name| self.exchange_deletion(name)).collect()
+    /// What is to be recorded of exchanges that went; under the topology's lock.
+    pub(super) fn exchange_deletions(&self, went: &[Exchange]) -> Vec<Change> {
+        went.iter().for_each(|exchange| self.remember(|| self.no_exchange_trace(&exchange.name)));
+        let durable = went.iter().filter(|exchange| exchange.options.durable);
+        durable.map(|exchange| self.exchange_deletion(&exchange.name)).collect()
     }
 
     pub(super) fn binding_definition(
@@ -113,10 +114,7 @@ impl Vhost {
         routing_key: &str,
         arguments: &Table,
     ) -> (BindingDefinition, Table) {
-        let (destination_type, destination) = match destination {
-            Destination::Queue(queue) => (DestinationType::Queue, &queue.name),
-            Destination::Exchange(_, name) => (DestinationType::Exchange, name),
-        };
+        let (destination_type, destination) = destination.named();
         let definition = BindingDefinition {
             source: source.into(),
             vhost: self.name.to_string(),

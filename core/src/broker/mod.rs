@@ -16,16 +16,19 @@
 //! | an [`Outbox`]'s state | a channel's deliveries under way: credit, delivery tags, what is unacked, what is not yet taken | adding one run of deliveries, taking a batch, settling |
 //!
 //! A thread that holds one may take those below it, never one above, and never two of the same row.
-//! An exchange's history (`history`), the timers (`timers`) and the delayed messages (`delay`) have locks beside
-//! these: nothing else is taken while one is held, but a delayed message sets its alarm. A store's own locks are
-//! below all of them, and it calls back ([`store::Waiter`]) with none held.
+//! An exchange's history (`history`), the timers (`timers`), the delayed messages (`delay`) and who is absent (`absent`)
+//! have locks beside these: nothing else is taken while one is held, but a delayed message and who waits for the absent
+//! set their alarms. The locks of a store and of a memo (`transient`) are below all of them; a store calls back
+//! ([`store::Waiter`]) with none held, and a memo writes a line without syncing it.
 //!
 //! Sockets are written, waiters woken and dead letters sent after all of them are released: what is to be done then
 //! is noted in [`Wakes`], which does it when it is dropped or [run](Wakes::run). So a queue that gives a message up
 //! knows nothing of the queue that gets it.
 
+mod absent;
 mod alarms;
 mod arguments;
+mod arrived;
 mod bind;
 mod carbon_copies;
 mod changing;
@@ -54,6 +57,7 @@ mod session;
 pub mod store;
 mod timers;
 mod topology;
+mod transient;
 mod vhost;
 mod vhosts;
 
@@ -87,6 +91,7 @@ pub use vhosts::{VhostInfo, VhostLimits, VhostMetadata};
 
 pub(crate) use queue::{ids_of, is_overflow};
 pub(crate) use record::Recorder;
+pub(crate) use transient::{ATTACHED, Memo, Trace, Transient};
 
 use changing::Changing;
 use timers::Timers;
@@ -167,6 +172,8 @@ pub struct Broker {
     alarms: alarms::Alarms,
     /// Where clients come in. Guards nothing else.
     addresses: Mutex<Vec<String>>,
+    /// Who was attached to the host before; none where there was none. Guards nothing else.
+    absent: Mutex<Option<Arc<absent::Absent>>>,
 }
 
 impl Broker {
@@ -206,6 +213,7 @@ impl Broker {
             channels: Seats::default(),
             alarms: alarms::Alarms::default(),
             addresses: Mutex::default(),
+            absent: Mutex::default(),
         })
     }
 

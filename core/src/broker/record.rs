@@ -21,6 +21,7 @@ use super::definitions::{
     BindingDefinition, ExchangeDefinition, QueueDefinition, UserDefinition, VhostDefinition,
 };
 use super::policy::{Policy, Side};
+use super::transient::Memo;
 use crate::auth::{Permissions, TopicPermissions};
 use crate::condition::Condition;
 use crate::error::{Error, Kind, Result};
@@ -128,18 +129,34 @@ impl Noted {
     }
 }
 
-/// Where the parts of a broker note what changes: nowhere, until the broker has been given a [`Record`].
+/// Where the parts of a broker note what changes: nowhere, until the broker has been given a [`Record`], and for what does
+/// not last a [`Memo`].
 #[derive(Clone, Default)]
-pub(crate) struct Recorder(Arc<OnceLock<Arc<dyn Record>>>);
+pub(crate) struct Recorder(Arc<Places>);
+
+#[derive(Default)]
+struct Places {
+    record: OnceLock<Arc<dyn Record>>,
+    memo: OnceLock<Arc<dyn Memo>>,
+}
 
 impl Recorder {
     /// From now on changes are noted there.
     pub(super) fn start(&self, record: Arc<dyn Record>) {
-        let _ = self.0.set(record);
+        let _ = self.0.record.set(record);
     }
 
     pub(super) fn get(&self) -> Option<&Arc<dyn Record>> {
-        self.0.get()
+        self.0.record.get()
+    }
+
+    /// From now on what does not last is noted there.
+    pub(super) fn remember(&self, memo: Arc<dyn Memo>) {
+        let _ = self.0.memo.set(memo);
+    }
+
+    pub(super) fn memo(&self) -> Option<&Arc<dyn Memo>> {
+        self.0.memo.get()
     }
 
     /// Notes a change and waits until it is on disk.

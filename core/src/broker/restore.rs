@@ -9,7 +9,6 @@ use super::bind::Target;
 use super::definitions::{BindingDefinition, DestinationType};
 use super::exchange::{ExchangeOptions, parse_kind};
 use super::handover::Handover;
-use super::outbox::Wakes;
 use super::policy::Side;
 use super::queue::{Inherited, QueueOptions};
 use super::record::{Definition, Record};
@@ -87,6 +86,7 @@ impl Broker {
                     Some(id),
                     &queue.name,
                     options,
+                    None,
                     inherited,
                 )
             }
@@ -100,8 +100,7 @@ impl Broker {
             DestinationType::Exchange => Target::Exchange(&binding.destination),
         };
         let vhost = self.existing("restore", &binding.vhost)?;
-        let nobody = 0; // sessions are numbered from 1
-        vhost.bind(&binding.source, target, &binding.routing_key, arguments, nobody, &mut Wakes::default())
+        vhost.restore_binding(&binding.source, target, &binding.routing_key, arguments)
     }
 }
 

@@ -14,7 +14,8 @@ use super::vhost::Vhost;
 use crate::auth::{Grants, Seat};
 use crate::error::{Error, Kind, Result};
 
-/// A user at work in a virtual host. When it is dropped, its exclusive queues are deleted.
+/// A user at work in a virtual host. When it is dropped, its exclusive queues are deleted, but for
+/// those that go along to the next host.
 pub struct Session(Arc<Shared>);
 
 pub(super) struct Shared {
@@ -23,6 +24,8 @@ pub(super) struct Shared {
     pub(super) user: Box<str>,
     pub(super) authority: Authority,
     pub(super) id: u64,
+    /// What its exclusive queues know it by: its number, or if it can come back to another host that of its attachment.
+    pub(super) key: u64,
     opened_at: u64,
     client: OnceLock<Client>,
     /// Those that are open.
@@ -69,7 +72,7 @@ pub struct SessionInfo {
 /// Who a session is of, as far as that is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Client {
-    /// The number of its process, on this machine.
+    /// The number of its process, on this machine; none where that cannot be seen from the broker's PID namespace.
     pub process: Option<u32>,
     /// Where it comes from, over a network: `ADDRESS:PORT`.
     pub address: Option<String>,
@@ -79,6 +82,13 @@ pub struct Client {
     pub library: Option<String>,
 }
 
+impl Client {
+    /// Whether it is another process of this machine than the one of this number.
+    pub(crate) fn is_beside(&self, process: u32) -> bool {
+        self.address.is_none() && self.process != Some(process)
+    }
+}
+
 impl Session {
     pub(super) fn new(
         broker: Arc<Broker>,
@@ -86,6 +96,7 @@ impl Session {
         user: &str,
         authority: Authority,
         id: u64,
+        attachment: Option<u64>,
     ) -> Self {
         let opened_at = broker.options().clock.now_ms();
         Session(Arc::new(Shared {
@@ -94,6 +105,7 @@ impl Session {
             user: user.into(),
             authority,
             id,
+            key: attachment.unwrap_or(id),
             opened_at,
             client: OnceLock::new(),
             channels: AtomicU64::new(0),
@@ -233,7 +245,10 @@ impl Drop for Session {
         self.0.broker.sessions.lock().remove(&self.0.id);
         let mut wakes = Wakes::default();
         for queue in std::mem::take(&mut *self.0.exclusive.lock()) {
-            self.0.vhost.drop_queue(&queue, &mut wakes);
+            // At the end of a host it waits at the next one.
+            if !queue.is_frozen() {
+                self.0.vhost.drop_queue(&queue, &mut wakes);
+            }
         }
     }
 }

@@ -1,13 +1,13 @@
 //! What a broker needs of a store. [`crate::storage`] implements it; tests have their own.
 
 use std::fmt::Debug;
-use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::error::Result;
 use crate::message::Message;
+pub use crate::message::Origin;
 
 /// Keeps what is to survive the broker.
 pub trait Store: Send + Sync + Debug {
@@ -54,26 +54,6 @@ pub(super) fn read_all(journal: &dyn Journal, found: Recovered, take: impl FnMut
     Ok(())
 }
 
-/// Which publish a message came by: whose, and the how manieth of his.
-///
-/// Clients tell it that go on with another broker of the same store when theirs is killed, and then send again what was
-/// not confirmed: kept with a message, it says which of that had been stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Origin {
-    /// No two publishers have one number: it is random.
-    pub publisher: NonZeroU64,
-    /// Counts the publishes of the publisher, from 1.
-    pub sequence: u64,
-}
-
-impl Origin {
-    /// That of the publisher's publish `count` later.
-    #[must_use]
-    pub fn plus(self, count: u64) -> Self {
-        Origin { sequence: self.sequence.wrapping_add(count), ..self }
-    }
-}
-
 /// The origins of what a line had when its broker was started.
 pub trait Origins: Send + Sync + Debug {
     /// Whether a message of this origin was stored, be it settled since or not. It, too, is on the disk when
@@ -97,7 +77,7 @@ pub trait Journal: Send + Sync + Debug {
     /// Adds a message under a number greater than all before it. There may be gaps: messages that are not kept.
     /// `expires` is in milliseconds since 1970, [`u64::MAX`] for never.
     /// Its origin is kept with it, if it has one.
-    fn append(&self, number: u64, expires: u64, message: &Message, origin: Option<Origin>);
+    fn append(&self, number: u64, expires: u64, message: &Message);
 
     /// These numbers are settled, in ascending order. Those that were never appended are passed over.
     fn remove(&self, numbers: &[Range<u64>]);

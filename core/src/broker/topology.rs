@@ -143,9 +143,9 @@ impl Topology {
         }
     }
 
-    /// Removes an exchange that is auto-delete and has no bindings left. Those that are durable and went, it or
-    /// others after it, are added to `went`.
-    pub(super) fn delete_if_done(&mut self, exchange: &str, went: &mut Vec<Arc<str>>) {
+    /// Removes an exchange that is auto-delete and has no bindings left. Those that went, it or others after it, are
+    /// added to `went`.
+    pub(super) fn delete_if_done(&mut self, exchange: &str, went: &mut Vec<Exchange>) {
         let done = self
             .exchanges
             .get(exchange)
@@ -156,21 +156,20 @@ impl Topology {
     }
 
     /// Removes an exchange with the bindings from it and to it; `went` as above.
-    pub(super) fn remove_exchange(&mut self, name: &str, went: &mut Vec<Arc<str>>) {
+    pub(super) fn remove_exchange(&mut self, name: &str, went: &mut Vec<Exchange>) {
         let Some(exchange) = self.exchanges.remove(name) else { return };
-        if exchange.options.durable {
-            went.push(exchange.name.clone());
-        }
         for binding in exchange.router.bindings() {
             if let Some(sources) = self.sources.get_mut(&binding.destination.id()) {
                 sources.remove(name);
             }
         }
-        self.remove_destination(&exchange.destination(), went);
+        let destination = exchange.destination();
+        went.push(exchange);
+        self.remove_destination(&destination, went);
     }
 
     /// Removes all bindings to a destination, and the auto-delete exchanges that are done with it; `went` as above.
-    pub(super) fn remove_destination(&mut self, destination: &Destination, went: &mut Vec<Arc<str>>) {
+    pub(super) fn remove_destination(&mut self, destination: &Destination, went: &mut Vec<Exchange>) {
         for source in self.sources.remove(&destination.id()).unwrap_or_default() {
             if let Some(exchange) = self.exchanges.get_mut(&source) {
                 exchange.router.remove_destination(destination);

@@ -219,7 +219,7 @@ impl Vhost {
         let queues = self.route_from(message.exchange(), message);
         let message = stripped(message);
         for queue in queues {
-            queue.publish(std::iter::once(message.clone()), None, |_| (), wakes);
+            queue.publish(std::iter::once(message.clone()), |_| (), wakes);
         }
     }
 
@@ -228,13 +228,10 @@ impl Vhost {
         let topology = self.topology.read();
         let bindings = topology.exchanges.values().flat_map(|exchange| {
             exchange.router.bindings().map(|binding| {
-                let (destination, destination_type) = match binding.destination {
-                    Destination::Queue(queue) => (queue.name.clone(), DestinationType::Queue),
-                    Destination::Exchange(_, name) => (name.clone(), DestinationType::Exchange),
-                };
+                let (destination_type, destination) = binding.destination.named();
                 BindingInfo {
                     source: exchange.name.clone(),
-                    destination,
+                    destination: destination.clone(),
                     destination_type,
                     routing_key: binding.routing_key.to_owned(),
                     arguments: binding.arguments.clone(),
@@ -355,8 +352,12 @@ impl Vhost {
             }
         };
         let inserted = self.insert_queue(&mut topology, name, options, owner, stored_id, None);
-        if inserted.is_err() && stored_id.is_some() {
-            self.note(&topology, vec![Change::DeleteQueue(self.name.to_string(), name.into())]);
+        match &inserted {
+            Ok(queue) if !queue.options.durable => self.remember(|| self.queue_trace(queue)),
+            Err(_) if stored_id.is_some() => {
+                self.note(&topology, vec![Change::DeleteQueue(self.name.to_string(), name.into())]);
+            }
+            _ => {}
         }
         Ok((inserted?, true))
     }
@@ -384,10 +385,11 @@ impl Vhost {
         stored_id: Option<u64>,
         name: &str,
         options: QueueOptions,
+        owner: Option<u64>,
         inherited: Option<&Inherited>,
     ) -> Result<()> {
         let mut topology = self.topology.write();
-        self.insert_queue(&mut topology, name, options, None, stored_id, inherited).map(drop)
+        self.insert_queue(&mut topology, name, options, owner, stored_id, inherited).map(drop)
     }
 
     pub(super) fn reserved(&self, operation: &'static str, what: &str, name: &str) -> Error {
@@ -433,6 +435,7 @@ impl Vhost {
         topology.queues.remove(&queue.name);
         topology.remove_destination(&Destination::Queue(queue.clone()), &mut went);
         self.changed();
+        self.remember(|| self.no_queue_trace(queue));
         self.exchange_deletions(&went)
     }
 

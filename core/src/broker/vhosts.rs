@@ -12,6 +12,7 @@ use super::delay::new_number;
 use super::outbox::Wakes;
 use super::record::{Change, Definition};
 use super::session::{Authority, Session, SessionInfo};
+use super::transient::Trace;
 use super::vhost::{Settings, Vhost};
 use crate::auth::{check_name, limit};
 use crate::error::{Error, Kind, Result};
@@ -89,7 +90,7 @@ impl Broker {
         }
         let authority =
             Authority::User { impersonator: guest.impersonator, _seats: [on_node, in_vhost, guest.seat] };
-        let session = self.session(found, user, authority);
+        let session = self.session(found, user, authority, None);
         // Deleted meanwhile, by somebody who did not see this session yet.
         if self.vhost(vhost).is_none_or(|current| !Arc::ptr_eq(&current, session.vhost())) {
             return Err(refuse(format!("vhost {vhost} not found")));
@@ -103,16 +104,36 @@ impl Broker {
     /// # Errors
     /// `NotAllowed`: there is no such virtual host.
     pub fn open_embedded(self: &Arc<Self>, vhost: &str) -> Result<Session> {
+        self.open_attached(vhost, None)
+    }
+
+    /// The same of a program that is attached to the broker's directory, and may have been attached to the host before
+    /// by this number: what belonged to it there belongs to it here.
+    ///
+    /// # Errors
+    /// As [`Broker::open_embedded`].
+    pub fn open_attached(self: &Arc<Self>, vhost: &str, attachment: Option<u64>) -> Result<Session> {
         let found = self.vhost(vhost).ok_or_else(|| {
             Error::new(Kind::NotAllowed, "connection.open", format!("vhost {vhost} not found"))
                 .on(format!("vhost '{vhost}'"))
         })?;
-        Ok(self.session(found, "guest", Authority::Host))
+        let session = self.session(found, "guest", Authority::Host, attachment);
+        let absent = self.absent.lock().clone();
+        if let (Some(absent), Some(attachment)) = (absent, attachment) {
+            absent.back(attachment).iter().for_each(|queue| session.shared().owns(queue));
+        }
+        Ok(session)
     }
 
-    fn session(self: &Arc<Self>, vhost: Arc<Vhost>, user: &str, authority: Authority) -> Session {
+    fn session(
+        self: &Arc<Self>,
+        vhost: Arc<Vhost>,
+        user: &str,
+        authority: Authority,
+        attachment: Option<u64>,
+    ) -> Session {
         let id = self.next_session.fetch_add(1, Relaxed);
-        let session = Session::new(self.clone(), vhost, user, authority, id);
+        let session = Session::new(self.clone(), vhost, user, authority, id, attachment);
         self.sessions.lock().insert(id, Arc::downgrade(session.shared()));
         session
     }
@@ -132,11 +153,6 @@ impl Broker {
             open.map(|session| session.info(consumers.get(&session.id).copied().unwrap_or(0))).collect();
         list.sort_by_key(|session| session.id);
         list
-    }
-
-    /// Whether there is an open session.
-    pub(crate) fn has_sessions(&self) -> bool {
-        !self.sessions.lock().is_empty()
     }
 
     /// Closes a connection, telling it `why` (320, `CONNECTION_FORCED`).
@@ -208,6 +224,7 @@ impl Broker {
             return Err(error);
         }
         self.vhosts.write().remove(name);
+        vhost.remember(|| Trace::NoVhost(name.into()));
         let mut wakes = Wakes::default();
         vhost.delete_queues(&mut wakes);
         vhost.delayed.delete();

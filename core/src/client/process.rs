@@ -18,7 +18,8 @@ use crate::error::{Error, Kind, Result};
 use crate::fork;
 use crate::host::Host;
 use crate::server::round;
-use crate::server::{Limits, LocalServer, Lookout};
+use crate::server::{Limits, LocalServer, Lookout, Porch};
+use crate::storage::Directory;
 
 /// One for each process of a line of forks. An array rather than one place behind a lock, because a lock
 /// that another thread held at the moment of the fork would stay locked in the child for ever.
@@ -73,27 +74,35 @@ impl House {
     fn open(path: &Path) -> Result<Self> {
         let runtime = runtime()?;
         let name = format!("local:{}", path.display());
-        let host = Host::open(path, Options { name, ..Options::default() })?;
+        let directory = Directory::open(path)?;
         let _entered = runtime.enter();
-        let door = LocalServer::listen(host.broker().clone(), path, Limits::default())?;
+        let porch = Porch::open(path)?;
+        let host = Host::of(directory, Options { name, ..Options::default() })?;
+        let door = LocalServer::at(porch, host.broker().clone(), Limits::default());
         let lookout = door.lookout();
         Ok(House { door: Mutex::new(Some(door)), lookout, host })
     }
 
-    /// Tells who is in by the door, before what he publishes is refused.
+    /// Closes the broker, gives the directory back, and then tells who is in by the door: one of them hosts it next.
     fn shut(&self) {
         let (Some(door), Ok(runtime)) = (self.door.lock().take(), runtime()) else { return };
         self.host.leave();
-        let (tell, told) = std::sync::mpsc::sync_channel(1);
-        runtime.spawn(async move {
-            door.stop().await;
-            let _ = tell.send(()); // fails when nobody waits
-        });
-        let wait = || told.recv();
-        let _ = match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
-            _ => wait(),
-        };
+        let door = wait(&runtime, door.end_sessions());
+        if let Err(error) = self.host.give_back() {
+            tracing::error!(%error, "not everything could be brought to the disk");
+        }
+        door.and_then(|door| wait(&runtime, door.stop()));
+    }
+}
+
+/// Waits for what is done on a runtime, also on one of its own threads; none when the runtime ends meanwhile.
+fn wait<T: Send + 'static>(runtime: &Handle, act: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    runtime.spawn(async move { tell.send(act.await) });
+    let wait = || told.recv().ok();
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
+        _ => wait(),
     }
 }
 
@@ -106,19 +115,14 @@ impl Drop for House {
 /// To be called when the process is about to end while there may be connections that nobody will close, such as those
 /// of the other language: leaves the directories that are hosted here in good order. Waits for the disk.
 pub fn before_exit() {
-    for house in process().hosts.lock().values() {
-        house.shut();
-        if let Err(error) = house.host.close() {
-            tracing::error!(%error, "not everything could be brought to the disk");
-        }
-    }
+    process().hosts.lock().values().for_each(|house| house.shut());
     twin::before_exit();
 }
 
 /// Opens a directory, or joins those who have it open in this process.
 ///
 /// # Errors
-/// As [`Host::open`], and [`LocalServer::listen`].
+/// As [`Host::open`], and [`Porch::open`].
 pub(super) fn host(path: &Path) -> Result<Hosted> {
     let mut hosts = process().hosts.lock();
     let found = path.canonicalize().ok().and_then(|path| Some((hosts.get(&path)?.clone(), path)));

@@ -3,8 +3,6 @@
 mod arrange;
 
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
@@ -22,13 +20,6 @@ use arrange::aside;
 /// What a body's buffer may be allocated with before the bytes are there.
 const TRUSTED: u64 = 1 << 20;
 
-/// How long after a channel has gone on with another host its publishes wait for their queues, all together. Those
-/// that were not durable have ended with the host before, and are declared anew by the connections that had declared
-/// them, each as soon as it is there.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How long until one looks again whether they are there.
-const PAUSE: Duration = Duration::from_millis(2);
-
 /// A channel of a connection.
 pub(super) struct Channel {
     number: u16,
@@ -37,8 +28,6 @@ pub(super) struct Channel {
     content: Content,
     /// Settled in one go when something else comes or the batch ends.
     acks: Vec<(u64, bool)>,
-    /// Set while publishes are sent again, and until then at least.
-    going_on: Option<Instant>,
     /// It is on the connection's list of channels that have something to finish.
     pub(super) listed: bool,
     /// Class and method id of what is being done, for error replies.
@@ -83,14 +72,13 @@ impl Channel {
         number: u16,
         session: &Session,
         link: &Arc<Link>,
-        resume: Option<(Resume, bool)>,
+        resume: Option<Resume>,
     ) -> Result<Self> {
         let announcer = Announcer::default();
         let mut broker = session.channel(Box::new(announcer.clone()))?;
-        let going_on = resume.and_then(|(resume, goes_on)| {
+        if let Some(resume) = resume {
             broker.resume(resume);
-            goes_on.then(|| Instant::now() + PATIENCE)
-        });
+        }
         let port = Port::new(number, broker.outbox().clone());
         announcer.set(link, &port);
         Ok(Channel {
@@ -99,7 +87,6 @@ impl Channel {
             port,
             content: Content::default(),
             acks: Vec::new(),
-            going_on,
             listed: false,
             method: 0,
         })
@@ -228,24 +215,10 @@ impl Channel {
 
     fn complete(&mut self, body: Body<'_>, wakes: &mut Wakes) -> Result<()> {
         self.content.expects = Expects::Method;
-        match self.going_on {
-            Some(until) => aside(|| self.go_on(until, body, wakes)),
-            None => self.publish_complete(body, wakes),
+        match self.broker.is_sent_again() {
+            true => aside(|| self.publish_complete(body, wakes)),
+            false => self.publish_complete(body, wakes),
         }
-    }
-
-    /// Publishes what may be stored already, or may go where others who go on have still to declare the queue.
-    fn go_on(&mut self, until: Instant, body: Body<'_>, wakes: &mut Wakes) -> Result<()> {
-        let is_over = || Instant::now() >= until;
-        if !self.broker.is_sent_again() && is_over() {
-            self.going_on = None;
-        }
-        self.broker.flush(wakes);
-        wakes.run();
-        while !is_over() && !self.broker.is_routed(&self.content.route, &self.content.properties) {
-            thread::sleep(PAUSE);
-        }
-        self.publish_complete(body, wakes)
     }
 
     #[inline(always)] // with the rare case it would not be

@@ -18,7 +18,7 @@ use super::intake::{BUFFER_MAX, BUFFER_MIN, Brought, Intake};
 use super::link::Link;
 use super::peer::Peer;
 use super::socket::{Reader, Writer};
-use super::{Door, frame_error, reply_text, resume, unexpected_frame};
+use super::{Door, Ending, InSession, frame_error, reply_text, resume, unexpected_frame};
 use crate::broker::{Broker, Session, Wakes};
 use crate::error::{Error, Kind, Result, Scope};
 use crate::wire::{Frame, FrameKind, Method, ShortString, channel, connection, method_id, next_frame};
@@ -77,7 +77,12 @@ pub(super) enum End {
 }
 
 /// Reads the connection until it ends.
-pub(super) async fn run(greeted: Greeted, door: &Door, mut stopping: watch::Receiver<bool>) {
+pub(super) async fn run(
+    greeted: Greeted,
+    door: &Door,
+    mut ending: watch::Receiver<Ending>,
+    in_session: InSession,
+) {
     let Greeted { reader, writer, peer, buffer, session, tuned, client } = greeted;
     let connection = Connection::new(writer, peer, session, tuned, client);
     let link = connection.link.clone();
@@ -154,7 +159,7 @@ pub(super) async fn run(greeted: Greeted, door: &Door, mut stopping: watch::Rece
                 blocked = hold_back(&intake).await;
             }
             // An error means that the server was dropped, which stops it too.
-            _ = stopping.changed() => {
+            _ = ending.changed() => {
                 pay(&intake, &link).await;
                 let reason = "broker forced connection closure with reason 'shutdown'";
                 end = Some(End::ByUs(Error::new(Kind::ConnectionForced, "shutdown", reason), 0));
@@ -163,6 +168,10 @@ pub(super) async fn run(greeted: Greeted, door: &Door, mut stopping: watch::Rece
     }
     let Some(end) = end else { return };
     let Some((mut reader, mut buffer)) = intake.lock().close(&end) else { return };
+    drop(in_session);
+    if *ending.borrow() == Ending::Sessions {
+        let _ = ending.wait_for(|ending| *ending == Ending::All).await; // fails when the server was dropped
+    }
     match end {
         End::Lost(_) => {}
         End::ByClient => goodbye(&link, &mut reader, &mut buffer, false).await,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use tokio::time::{Instant, timeout_at};
 
-use super::identity;
+use super::identity::{self, ATTACHMENT};
 use super::peer::{Identity, Peer};
 use super::socket::{Reader, Writer};
 use super::{Limits, reply_text};
@@ -51,6 +51,8 @@ pub(super) struct Client {
     pub(super) capabilities: Table,
     /// It came in by a directory's socket, and has the rights of a program that the broker lives in.
     pub(super) is_owner: bool,
+    /// By which it is attached to the broker's directory.
+    pub(super) attachment: Option<u64>,
     /// What it calls the connection.
     pub(super) name: Option<String>,
     /// The library that it uses, with its version.
@@ -71,7 +73,11 @@ impl Client {
             (Some(product), Some(version)) => Some(format!("{product} {version}")),
             (product, _) => product,
         };
-        Client { capabilities, is_owner: false, name: text("connection_name"), library }
+        let attachment = match properties.get(ATTACHMENT) {
+            Some(Value::I64(number)) => Some(number.cast_unsigned()),
+            _ => None,
+        };
+        Client { capabilities, is_owner: false, attachment, name: text("connection_name"), library }
     }
 
     pub(super) fn has(&self, capability: &str) -> bool {
@@ -248,7 +254,7 @@ impl Greeter {
         };
         let session = match user {
             User::Named(user) => broker.open(&open.virtual_host, &user)?,
-            User::Owner => broker.open_embedded(&open.virtual_host)?,
+            User::Owner => broker.open_attached(&open.virtual_host, client.attachment)?,
         };
         session.introduce(self.visitor.peer.introduce(client.name.clone(), client.library.clone()));
         self.send(&Method::ConnectionOpenOk(connection::OpenOk { ..Default::default() })).await?;

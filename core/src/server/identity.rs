@@ -14,6 +14,9 @@ const PRODUCT: &str = "RabbitMQ";
 /// the reply-text. It is counted as confirms are, or from the beginning of the transaction.
 pub(crate) const NUMBERED_RETURNS: &str = "warrenmq_numbered_returns";
 
+/// A property of clients of our own: the number of their attachment to the broker's directory.
+pub(crate) const ATTACHMENT: &str = "warrenmq_attachment";
+
 /// What RabbitMQ 3.13 announces (`rabbit_reader:server_capabilities`), and what only we do.
 const CAPABILITIES: [&str; 10] = [
     "publisher_confirms",

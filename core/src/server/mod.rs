@@ -40,6 +40,7 @@ pub(crate) mod socket;
 pub(crate) mod tls;
 mod unix;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -48,9 +49,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::broker::Broker;
 use crate::doorway;
@@ -65,6 +66,9 @@ pub(crate) use intake::{Lookout, Sight};
 pub use loopback::Loopback;
 
 pub use certificates::{LoginFrom, Tls, TlsOptions, Verify};
+
+/// How long connections may take to end when the broker stops.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The largest frame between processes of one machine.
 const LOCAL_FRAME_MAX: u32 = 1 << 20;
@@ -111,33 +115,57 @@ pub struct LocalServer {
     lookout: Arc<Lookout>,
 }
 
+/// The socket in a directory, where others can wait until there is a broker that has them come in.
+pub struct Porch(Listener);
+
 /// A task that accepts connections, with those that it accepted.
 struct Service {
-    stop: watch::Sender<bool>,
+    ending: watch::Sender<Ending>,
+    /// Ends with the last session.
+    sessions: mpsc::Receiver<Infallible>,
     done: tokio::task::JoinHandle<()>,
+}
+
+/// Had by each connection as long as its session is open.
+type InSession = mpsc::Sender<Infallible>;
+
+/// How far a service has come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// It has not begun to.
+    No,
+    /// Sessions end, and nobody is told yet.
+    Sessions,
+    /// Everything does.
+    All,
 }
 
 impl Service {
     fn start(listener: Listener, door: Door) -> Self {
-        let (stop, stopping) = watch::channel(false);
-        Service { stop, done: tokio::spawn(accept(listener, Arc::new(door), stopping)) }
+        let (ending, ended) = watch::channel(Ending::No);
+        let (in_session, sessions) = mpsc::channel(1);
+        Service { ending, sessions, done: tokio::spawn(accept(listener, Arc::new(door), ended, in_session)) }
+    }
+
+    async fn end_sessions(&mut self) {
+        let _ = self.ending.send(Ending::Sessions);
+        if timeout(PATIENCE, self.sessions.recv()).await.is_err() {
+            tracing::warn!("connections did not end in time");
+        }
     }
 
     async fn stop(self) {
-        let _ = self.stop.send(true);
+        let _ = self.ending.send(Ending::All);
         let _ = self.done.await;
     }
 }
 
-impl LocalServer {
-    /// Listens in `directory`, whose lock the caller has, for this process's user and root: who logs in by `EXTERNAL`
-    /// may do everything, as a program that the broker lives in. Of `limits`, heartbeats and the size of frames do
-    /// not count: who wants signs of life says so, and none are expected, as processes of one machine see each other
-    /// end. Must be called on a tokio runtime.
+impl Porch {
+    /// Listens in `directory`, whose lock the caller has. Must be called on a tokio runtime.
     ///
     /// # Errors
     /// `ResourceError` when the socket cannot be made.
-    pub fn listen(broker: Arc<Broker>, directory: &Path, limits: Limits) -> Result<Self> {
+    pub fn open(directory: &Path) -> Result<Self> {
         let listen = || {
             let listener = doorway::listen(directory, doorway::AMQP)?;
             listener.set_nonblocking(true)?;
@@ -148,17 +176,32 @@ impl LocalServer {
                 .on(directory.display().to_string())
                 .caused_by(error)
         })?;
+        Ok(Porch(Listener::Unix { _inherited: Inherited::by_children(&listener), listener }))
+    }
+}
+
+impl LocalServer {
+    /// Has those in who come to this porch: processes of this user's and root's. Who logs in by `EXTERNAL` may do
+    /// everything, as a program that the broker lives in. Of `limits`, heartbeats and the size of frames do not count:
+    /// who wants signs of life says so, and none are expected, as processes of one machine see each other end. Must be
+    /// called on a tokio runtime.
+    pub fn at(porch: Porch, broker: Arc<Broker>, limits: Limits) -> Self {
         let limits = Limits { heartbeat: 0, frame_max: LOCAL_FRAME_MAX, ..limits };
         let lookout = Arc::<Lookout>::default();
         let mut door = Door::new(broker, limits, None);
         door.lookout = Some(lookout.clone());
-        let listener = Listener::Unix { _inherited: Inherited::by_children(&listener), listener };
-        Ok(LocalServer { service: Service::start(listener, door), lookout })
+        LocalServer { service: Service::start(porch.0, door), lookout }
     }
 
     /// For threads of this process that wait for what the others send.
     pub(crate) fn lookout(&self) -> Arc<Lookout> {
         self.lookout.clone()
+    }
+
+    /// As [`Server::end_sessions`]. Who is told afterwards finds a directory that another process may have, or has.
+    pub async fn end_sessions(mut self) -> Self {
+        self.service.end_sessions().await;
+        self
     }
 
     /// Closes the socket and every connection, as [`Server::stop`].
@@ -231,6 +274,13 @@ impl Server {
         self.address
     }
 
+    /// Lets nobody in any more, pays what confirms are owed, and ends the session of every connection: what channels had
+    /// unacknowledged is in its queues again. The other ends are told when it [stops](Server::stop).
+    pub async fn end_sessions(mut self) -> Self {
+        self.service.end_sessions().await;
+        self
+    }
+
     /// Closes the port and every connection, with `connection.close` (320, as RabbitMQ when it stops).
     pub async fn stop(self) {
         self.service.stop().await;
@@ -262,13 +312,18 @@ impl Drop for Door {
     }
 }
 
-async fn accept(listener: Listener, door: Arc<Door>, mut stopping: watch::Receiver<bool>) {
+async fn accept(
+    listener: Listener,
+    door: Arc<Door>,
+    mut ending: watch::Receiver<Ending>,
+    in_session: InSession,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(socket) => {
-                    connections.spawn(serve(socket, door.clone(), stopping.clone()));
+                    connections.spawn(serve(socket, door.clone(), ending.clone(), in_session.clone()));
                 }
                 Err(error) => {
                     // Out of file descriptors, usually: those who are here must go on.
@@ -278,17 +333,17 @@ async fn accept(listener: Listener, door: Arc<Door>, mut stopping: watch::Receiv
             },
             Some(_) = connections.join_next() => {}
             // An error means that the handle was dropped.
-            _ = stopping.changed() => break,
+            _ = ending.changed() => break,
         }
     }
-    drop(listener);
+    drop((listener, in_session));
     let all = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(Duration::from_secs(3), all).await.is_err() {
+    if timeout(PATIENCE, all).await.is_err() {
         tracing::warn!("connections did not close in time");
     }
 }
 
-async fn serve(socket: Socket, door: Arc<Door>, stopping: watch::Receiver<bool>) {
+async fn serve(socket: Socket, door: Arc<Door>, mut ending: watch::Receiver<Ending>, in_session: InSession) {
     let deadline = Instant::now() + door.limits.handshake;
     let greeted = async {
         let visitor = match socket {
@@ -303,8 +358,13 @@ async fn serve(socket: Socket, door: Arc<Door>, stopping: watch::Receiver<bool>)
         }
         Ok::<_, Error>(greeted)
     };
-    match greeted.await {
-        Ok(Some(greeted)) => connection::run(greeted, &door, stopping).await,
+    let greeted = tokio::select! {
+        greeted = greeted => greeted,
+        // Nobody waits for a client that takes its time.
+        _ = ending.wait_for(|ending| *ending != Ending::No) => return,
+    };
+    match greeted {
+        Ok(Some(greeted)) => connection::run(greeted, &door, ending, in_session).await,
         Ok(None) => {}
         Err(error) => tracing::warn!(%error, "handshake failed"),
     }
@@ -341,9 +401,14 @@ async fn admit(
 /// Lets in whoever runs as the same user.
 fn admit_process(socket: UnixStream) -> Result<Visitor> {
     let refuse = |reason: String| Error::new(Kind::AccessRefused, "handshake", reason);
-    let process = doorway::admit(&socket)
-        .map_err(|error| refuse(format!("the kernel does not say whose the process is: {error}")))?
-        .ok_or_else(|| refuse("the process belongs to another user".into()))?;
+    let peer = socket
+        .peer_cred()
+        .map_err(|error| refuse(format!("the kernel does not say whose the process is: {error}")))?;
+    if !doorway::is_ours(peer.uid()) {
+        return Err(refuse("the process belongs to another user".into()));
+    }
+    // 0 where it cannot be seen from here.
+    let process = peer.pid().and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0);
     doorway::widen(&socket);
     let (reader, writer) = socket.into_std().and_then(socket::unix).map_err(|error| {
         Error::new(Kind::ResourceError, "handshake", format!("too many descriptors: {error}"))
@@ -377,6 +442,12 @@ fn reply_text(error: &Error) -> ShortString {
     ShortString::try_from(&*text).unwrap_or_else(|_| {
         ShortString::truncated(&format!("{}...", &text[..text.floor_char_boundary(ShortString::MAX - 3)]))
     })
+}
+
+impl fmt::Debug for Porch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Porch").finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for LocalServer {

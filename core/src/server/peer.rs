@@ -10,8 +10,8 @@ use crate::broker::Client;
 pub(super) enum Peer {
     /// Behind a network address.
     Address(SocketAddr),
-    /// On this machine, with this process number.
-    Process(i32),
+    /// On this machine, with this process number, unless that is of a PID namespace from which it cannot be seen.
+    Process(Option<u32>),
 }
 
 impl Peer {
@@ -27,7 +27,7 @@ impl Peer {
     pub(super) fn introduce(self, name: Option<String>, library: Option<String>) -> Client {
         let (process, address) = match self {
             Peer::Address(address) => (None, Some(address.to_string())),
-            Peer::Process(number) => (u32::try_from(number).ok(), None),
+            Peer::Process(number) => (number, None),
         };
         Client { process, address, name, library }
     }
@@ -37,7 +37,8 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Peer::Address(address) => address.fmt(f),
-            Peer::Process(number) => write!(f, "process {number}"),
+            Peer::Process(Some(number)) => write!(f, "process {number}"),
+            Peer::Process(None) => f.write_str("a process of another PID namespace"),
         }
     }
 }

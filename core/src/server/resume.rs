@@ -29,8 +29,8 @@ pub(crate) fn encode(publisher: NonZeroU64, unsettled: Option<Unsettled>) -> Sho
     ShortString::truncated(&format!("{publisher:x}{}", text.unwrap_or_default()))
 }
 
-/// What that says, and whether the publisher goes on; none where it says nothing of the kind.
-pub(super) fn decode(text: &str) -> Option<(Resume, bool)> {
+/// What that says; none where it says nothing of the kind.
+pub(super) fn decode(text: &str) -> Option<Resume> {
     let (publisher, rest) = text.split_once(' ').unwrap_or((text, ""));
     let publisher = u64::from_str_radix(publisher, 16).ok()?.try_into().ok()?;
     let numbers: Vec<u64> =
@@ -42,7 +42,7 @@ pub(super) fn decode(text: &str) -> Option<(Resume, bool)> {
     };
     let before = Duration::from_millis(age).saturating_add(MARGIN);
     let since = SystemTime::now().checked_sub(before).unwrap_or(SystemTime::UNIX_EPOCH);
-    Some((Resume { settled: Origin { publisher, sequence }, again, since }, !numbers.is_empty()))
+    Some(Resume { settled: Origin { publisher, sequence }, again, since })
 }
 
 #[cfg(test)]
@@ -53,12 +53,12 @@ mod tests {
     fn what_a_client_says_is_understood_and_nothing_else() {
         let publisher = NonZeroU64::MAX;
         let unsettled = Unsettled { settled: 1 << 40, again: 3, age: Duration::from_secs(60) };
-        let (resume, goes_on) = decode(&encode(publisher, Some(unsettled))).unwrap();
+        let resume = decode(&encode(publisher, Some(unsettled))).unwrap();
         assert_eq!((resume.settled, resume.again), (Origin { publisher, sequence: 1 << 40 }, 3));
         let age = SystemTime::now().duration_since(resume.since).unwrap().as_secs();
-        assert!(goes_on && (60..70).contains(&age), "{age}");
-        let (resume, goes_on) = decode(&encode(publisher, None)).unwrap();
-        assert_eq!((resume.settled, resume.again, goes_on), (Origin { publisher, sequence: 0 }, 0, false));
+        assert!((60..70).contains(&age), "{age}");
+        let resume = decode(&encode(publisher, None)).unwrap();
+        assert_eq!((resume.settled, resume.again), (Origin { publisher, sequence: 0 }, 0));
         for other in ["", "0 1 1 1", "1 1 1", "1 1 1 1 1", "x 1 1 1", "1 1 1 18446744073709551616"] {
             assert_eq!(decode(other), None, "{other}");
         }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::process;
 use crate::broker::{Broker, QueueCounts, QueueStatus, SessionInfo};
 use crate::memory;
+use crate::namespace;
 
 /// What there is at one moment.
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub(crate) struct Report {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct HostReport {
     pub(super) process: u32,
+    /// That of the number, where the kernel tells.
+    pub(super) namespace: Option<String>,
     pub(super) command: Option<String>,
     /// WarrenMQ's.
     pub(super) version: String,
@@ -45,7 +48,7 @@ pub(crate) struct Memory {
 /// A connection.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Attached {
-    /// None for who comes over a network.
+    /// None for who comes over a network, and for who is in a PID namespace that the host cannot see.
     pub(super) process: Option<u32>,
     /// `ADDRESS:PORT` of who comes over a network.
     pub(super) address: Option<String>,
@@ -104,6 +107,7 @@ impl Report {
             at: broker.options().clock.now_ms(),
             host: Some(HostReport {
                 process: number,
+                namespace: namespace::own(),
                 command: process::command(number),
                 version: env!("CARGO_PKG_VERSION").into(),
                 since,

@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Formatter, Write};
 use super::report::HostReport;
 use super::{Queue, Rates, Status};
 use crate::clock::Clock;
+use crate::namespace;
 
 /// Characters of a command line that are shown.
 const COMMAND: usize = 60;
@@ -15,7 +16,8 @@ impl Display for Status {
         match &self.host {
             Some(host) => {
                 let (version, lasting) = (&host.version, Lasting(now.saturating_sub(host.since)));
-                writeln!(f, "{} is hosted by process {} for {lasting}", self.directory, host.process)?;
+                let process = namespace::process(host.process, host.namespace.as_deref());
+                writeln!(f, "{} is hosted by {process} for {lasting}", self.directory)?;
                 if let Some(command) = &host.command {
                     writeln!(f, "  command    {command}")?;
                 }
@@ -65,7 +67,8 @@ impl Status {
             let from = match (one.process, &one.address) {
                 (Some(process), _) if own => format!("{process} (host)"),
                 (Some(process), _) => process.to_string(),
-                (None, address) => address.clone().unwrap_or_default(),
+                (None, Some(address)) => address.clone(),
+                (None, None) => "elsewhere".into(), // a container, say
             };
             let command = one.command.as_ref().or(one.library.as_ref());
             table.add([

@@ -306,10 +306,12 @@ pub(super) struct Committer {
 
 impl Committer {
     pub(super) fn new(shared: Arc<Shared>, trouble: Trouble) -> Self {
+        // Its folders may be new. Nobody who opens it need wait for that.
+        let dirs = shared.folders.queues().parent().map(Path::to_owned).into_iter().collect();
         Committer {
             shared,
             trouble,
-            unsynced: Unsynced::default(),
+            unsynced: Unsynced { dirs, ..Unsynced::default() },
             waiters: Vec::new(),
             aside: None,
             failed: Vec::new(),

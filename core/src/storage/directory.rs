@@ -2,12 +2,14 @@
 //!
 //! | in it | is |
 //! |---|---|
-//! | `lock` | locked (`flock`) by the process that has the directory, whose number is in it; shared by those that look for a moment when nobody has it |
+//! | `lock` | locked (`flock`) by the process that has the directory, whose number is in it, with its PID namespace; shared by those that look for a moment when nobody has it |
 //! | `socket` | where that process listens for others, or one that is gone has listened |
 //! | `format` | what this is, and the version of its layout |
 //! | `definitions` | virtual hosts, users, queues and so on: [`DefinitionStore`](super::DefinitionStore) |
 //! | `control` | a socket at which the process that has the directory takes requests, such as for a backup or what `warrenmq status` shows |
 //! | `handover` | what the process that had the directory until now gave along to the next one |
+//! | `transient` | what the broker has that is not durable, should its process be killed: [`memo`](super::memo) |
+//! | `attached` | a file for each connection of another process, locked by it: [`attached`](super::attached) |
 //! | `queues`, `trash` | messages: a folder for each queue, by its number; those that are being deleted |
 
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -23,6 +25,7 @@ use rustix::io::Errno;
 use super::place;
 use crate::error::{Error, Kind, Result};
 use crate::fork::Inherited;
+use crate::namespace;
 
 /// The version of the layout that is written; older ones are read.
 const FORMAT: u32 = 1;
@@ -205,20 +208,23 @@ fn lock(directory: &Path, what_for: Use) -> Result<File> {
         Err(error) => return Err(cannot(error.into())),
     }
     if what_for == Use::Have {
-        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(cannot)?;
+        let (number, namespace) = (std::process::id(), namespace::own().unwrap_or_default());
+        file.set_len(0).and_then(|()| writeln!(file, "{number}\n{namespace}")).map_err(cannot)?;
     }
     Ok(file)
 }
 
-/// The number of the process that has a directory, or had it last.
-pub(crate) fn holder(directory: &Path) -> Option<u32> {
-    std::fs::read_to_string(directory.join("lock")).ok()?.trim().parse().ok()
+/// The process that has a directory, or had it last, as people are told of it.
+pub(crate) fn holder(directory: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(directory.join("lock")).ok()?;
+    let mut lines = text.lines();
+    Some(namespace::process(lines.next()?.parse().ok()?, lines.next()))
 }
 
 fn in_use(directory: &Path) -> Error {
     let owner = match holder(directory) {
-        Some(owner) if owner == std::process::id() => "this process".into(),
-        Some(owner) => format!("process {owner}"),
+        Some(owner) if owner == namespace::process(std::process::id(), None) => "this process".into(),
+        Some(owner) => owner,
         None => "another process".into(),
     };
     Error::new(Kind::ResourceLocked, OPERATION, format!("is in use by {owner}"))
@@ -309,7 +315,7 @@ mod tests {
         let first = Directory::open(folder.path()).unwrap();
         assert_eq!(
             std::fs::read_to_string(folder.path().join("lock")).unwrap(),
-            format!("{}\n", std::process::id())
+            format!("{}\n{}\n", std::process::id(), namespace::own().unwrap())
         );
         let error = Directory::open(folder.path()).unwrap_err();
         assert_eq!((error.kind(), error.reason()), (Kind::ResourceLocked, "is in use by this process"));

@@ -36,13 +36,12 @@ pub(super) enum Rubbish {
 }
 
 impl Folders {
-    /// Makes the folders where they are missing, and begins to empty the trash.
+    /// Makes the folders where they are missing, and begins to empty the trash. `dir` is yet to be synced.
     pub(super) fn open(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self> {
         let (queues, trash) = (dir.join("queues"), dir.join("trash"));
         for folder in [&queues, &trash] {
             disk.create_dir(folder).map_err(failed("create", folder))?;
         }
-        disk.sync_dir(dir).map_err(failed("sync", dir))?;
         let (rubbish, receiver) = channel();
         let removing = Arc::default();
         let sweeper = Sweeper { disk, queues: queues.clone(), trash, removing: Arc::clone(&removing) };

@@ -68,7 +68,6 @@
 //! bit 63           delayed messages of a virtual host: instead of the time of expiry the one at which it is due
 //! ```
 
-use std::num::NonZeroU64;
 use std::ops::Range;
 
 use crate::broker::store::Origin;
@@ -91,8 +90,6 @@ const SEAL: &[u8; 4] = b"SEAL";
 const PREFIX: usize = 8;
 const HAS_ORIGIN: u8 = 1;
 const SENT_AGAIN: u8 = 2;
-/// Bytes of an origin.
-const ORIGIN: usize = 16;
 const SEAL_FIXED: usize = HEAD + 16;
 /// Bytes at the end of a seal that say that it is one.
 pub(super) const SEAL_TAIL: usize = 8;
@@ -246,7 +243,7 @@ impl Head {
 
     /// Bytes behind the body.
     fn tail(&self) -> usize {
-        if self.has_origin { ORIGIN } else { 0 }
+        if self.has_origin { Origin::SIZE } else { 0 }
     }
 
     pub(super) fn body(&self) -> usize {
@@ -258,30 +255,20 @@ impl Head {
         let (route, rest) = record[HEAD..].split_at(self.route);
         let (properties, rest) = rest.split_at(self.properties);
         let body = Body::Slice(&rest[..self.body()]);
-        match self.sent_again {
-            true => Message::sent_again(route, properties, body),
-            false => Message::new(route, properties, body),
-        }
+        Message::by(self.origin(record), self.sent_again, route, properties, body)
     }
 
     /// The origin in a record of which this is the head.
     pub(super) fn origin(&self, record: &[u8]) -> Option<Origin> {
-        let at = self.size - self.tail();
-        let publisher = NonZeroU64::new(u64_at(record.get(at..at + ORIGIN)?, 0))?;
-        Some(Origin { publisher, sequence: u64_at(record, at + 8) })
+        Origin::decode(record.get(self.size - self.tail()..self.size)?)
     }
 }
 
 /// Adds a message as a record; its checksum is still missing ([`put_checksum`]).
-pub(super) fn put_message(
-    into: &mut Vec<u8>,
-    number: u64,
-    expires: u64,
-    message: &Message,
-    origin: Option<Origin>,
-) {
+pub(super) fn put_message(into: &mut Vec<u8>, number: u64, expires: u64, message: &Message) {
+    let origin = message.origin();
     let (route, properties, body) = (message.route(), message.encoded_properties(), message.body());
-    let tail = if origin.is_some() { ORIGIN } else { 0 };
+    let tail = if origin.is_some() { Origin::SIZE } else { 0 };
     let size = HEAD + route.len() + properties.len() + body.len() + tail;
     let mut head = head(size, number, expires, properties.len(), route.len(), 1);
     let flag = |set, flag| if set { flag } else { 0 };
@@ -291,9 +278,8 @@ pub(super) fn put_message(
     into.extend_from_slice(route);
     into.extend_from_slice(properties);
     into.extend_from_slice(body);
-    if let Some(Origin { publisher, sequence }) = origin {
-        into.extend_from_slice(&publisher.get().to_le_bytes());
-        into.extend_from_slice(&sequence.to_le_bytes());
+    if let Some(origin) = origin {
+        into.extend_from_slice(&origin.encode());
     }
 }
 

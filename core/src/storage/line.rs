@@ -25,7 +25,7 @@ use super::format::{self, Entry, SegmentId};
 use super::records::Window;
 use super::segment::Segment;
 use crate::broker::is_overflow;
-use crate::broker::store::{self, Journal, Origin, Recovered, Stored};
+use crate::broker::store::{self, Journal, Recovered, Stored};
 use crate::error::Result;
 use crate::memory;
 use crate::message::Message;
@@ -270,11 +270,11 @@ fn read_mark(shared: &Shared, folder: &Path, line: u8) -> Result<Option<u64>> {
 }
 
 impl Journal for Line {
-    fn append(&self, number: u64, expires: u64, message: &Message, origin: Option<Origin>) {
+    fn append(&self, number: u64, expires: u64, message: &Message) {
         let mut pending = self.pending.lock();
         debug_assert!(number >= pending.end, "{number} comes after {}", pending.end);
         let before = pending.records.len();
-        format::put_message(&mut pending.records, number, expires, message, origin);
+        format::put_message(&mut pending.records, number, expires, message);
         memory::take(pending.records.len() - before);
         pending.end = number + 1;
         self.touch(&mut pending);

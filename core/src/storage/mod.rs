@@ -6,6 +6,8 @@
 //! | `place` | where that may be, and whose it has to be |
 //! | `definitions` | virtual hosts, users, permissions, policies, exchanges, queues and bindings, in `redb` |
 //! | `handover` | what a host gives along to the next one |
+//! | `memo` | what is not durable, for the next host when this one is killed |
+//! | `attached` | which connections of other processes are open |
 //! | `reconcile` | that messages and definitions belong together |
 //! | `format` | every byte of every file of messages |
 //! | [`disk`] | what is asked of a file system |
@@ -22,6 +24,7 @@
 //! waits. A settled message becomes an entry of its segment's ack log; a segment of which nothing is left is
 //! removed.
 
+mod attached;
 pub mod backup;
 pub mod check;
 mod committer;
@@ -34,6 +37,7 @@ mod folders;
 mod format;
 pub(crate) mod handover;
 mod line;
+mod memo;
 mod place;
 mod reconcile;
 mod records;
@@ -52,6 +56,8 @@ use parking_lot::Mutex;
 
 use crate::broker::store::{Journal, Recovered, Store, Waiter};
 use crate::error::{Error, Kind, Result};
+pub use attached::Attachment;
+pub(crate) use attached::attachment_number;
 use committer::{Committer, Shared};
 pub use definitions::DefinitionStore;
 pub use directory::Directory;
@@ -60,6 +66,7 @@ use disk::{Disk, RealDisk};
 use folders::{Folders, Rubbish};
 use format::SegmentId;
 use line::Line;
+pub(crate) use memo::MemoFile;
 pub use reconcile::reconcile;
 
 /// Called with the reason when messages cannot be written, and with none when they can be again.

@@ -1,14 +1,18 @@
 //! What was under way when a host was killed.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use warrenmq::client::{BatchPublishing, Channel, Connection, ConsumeOptions, Publish, QueueOptions, Settle};
+use warrenmq::broker::Binding;
+use warrenmq::client::{
+    BatchPublishing, Channel, Connection, ConsumeOptions, ExchangeOptions, Publish, QueueOptions, Settle,
+};
 use warrenmq::error::Kind;
+use warrenmq::routing;
 use warrenmq::wire::{PropertiesView, Table, Value};
 
 use crate::door::Door;
-use crate::local::{Host, durable, listening, persistent, url};
+use crate::local::{Host, durable, persistent, url};
 use crate::scenarios::{bodies, consume, open, outcome, publish, run, send, take};
 
 /// How many messages are ready.
@@ -263,22 +267,56 @@ fn what_a_host_had_not_read_when_it_was_killed_comes_again_marked_and_once() {
 }
 
 #[test]
-fn what_is_published_while_its_queue_is_not_declared_anew_yet_waits_for_it() {
+fn what_nobody_who_is_left_has_declared_is_there_for_who_consumes_publishes_and_looks() {
     let folder = tempfile::TempDir::new().unwrap();
     let host = Host::of(folder.path());
-    let ((connection, events), other) = (listening(folder.path()), open(&url(folder.path())));
-    let (channel, elsewhere) = (run(connection.channel()).unwrap(), run(other.channel()).unwrap());
+    let (reading, writing) = (open(&url(folder.path())), open(&url(folder.path())));
+    let (reader, writer) = (run(reading.channel()).unwrap(), run(writing.channel()).unwrap());
     let declarer = open(&url(folder.path()));
     let gone = run(declarer.channel()).unwrap();
-    run(gone.declare_queue("transient", false, QueueOptions::default())).unwrap();
-    assert!(send(&channel, "transient", "before").routed);
+    run(gone.declare_queue("passing", false, QueueOptions::default())).unwrap();
+    run(gone.declare_exchange("passing", "fanout", false, ExchangeOptions::new(routing::Kind::Fanout)))
+        .unwrap();
+    let (source, destination, routing_key) = ("passing", "passing", "");
+    run(gone.bind_queue(Binding { source, destination, routing_key, arguments: &Table::default() })).unwrap();
     run(declarer.close()).unwrap();
+    let consumer = consume(&reader, "passing");
     drop(host);
-    let publishing = channel.publish(publish("transient", b"after")).unwrap();
-    while events.lock().unwrap().is_empty() {
-        std::thread::sleep(Duration::from_millis(1)); // until it has been sent again
+    let to_exchange = || writer.publish(Publish { exchange: "passing", ..publish("", b"x") }).unwrap();
+    assert!(outcome(to_exchange()).unwrap().routed);
+    assert!(send(&writer, "passing", "y").routed);
+    assert_eq!(bodies(&take(&consumer, 2)), ["x", "y"]);
+    assert!(reader.is_open());
+    run(consumer.cancel()).unwrap();
+    assert!(run(writer.get("passing", true)).unwrap().is_none());
+    assert_eq!(ready(&writer, "passing"), 0);
+}
+
+#[test]
+fn what_was_deleted_does_not_come_back_with_who_had_declared_it() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let host = Host::of(folder.path());
+    let (declaring, deleting) = (open(&url(folder.path())), open(&url(folder.path())));
+    let (declarer, deleter) = (run(declaring.channel()).unwrap(), run(deleting.channel()).unwrap());
+    run(declarer.declare_queue("passing", false, QueueOptions::default())).unwrap();
+    run(deleter.delete_queue("passing", false, false)).unwrap();
+    drop(host);
+    run(declarer.declare_queue("other", false, QueueOptions::default())).unwrap(); // the next host is there
+    assert!(!send(&deleter, "passing", "x").routed);
+}
+
+#[test]
+fn unroutable_messages_are_known_for_such_without_delay_after_a_failover() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let host = Host::of(folder.path());
+    let connection = open(&url(folder.path()));
+    let channel = run(connection.channel()).unwrap();
+    assert!(!send(&channel, "nowhere", "before").routed);
+    drop(host);
+    assert!(!send(&channel, "nowhere", "after").routed);
+    let begun = Instant::now();
+    for _ in 0..20 {
+        assert!(!send(&channel, "nowhere", "after").routed);
     }
-    run(elsewhere.declare_queue("transient", false, QueueOptions::default())).unwrap();
-    assert!(outcome(publishing).unwrap().routed);
-    assert_eq!(bodies(&take(&consume(&elsewhere, "transient"), 1)), ["after"]);
+    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
 }

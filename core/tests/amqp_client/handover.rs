@@ -1,9 +1,17 @@
 //! A host that ends in good order, as those attached see it: what is transient goes on with the next one.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
+use rustix::process::{Pid, Signal, kill_process};
 use warrenmq::client::{Connection, QueueOptions, Settle};
+use warrenmq::storage::Directory;
+use warrenmq::wire::frame::PROTOCOL_HEADER;
+use warrenmq::wire::{Method, ShortString, connection, next_frame};
 
 use crate::local::Host;
 use crate::scenarios::{consume, open, outcome, publish, run, send, take};
@@ -98,4 +106,47 @@ fn what_nobody_who_is_left_has_declared_is_there_with_the_next_host() {
     let left: Vec<_> =
         take(&left, 2).iter().map(|one| (one.message.body().to_vec(), one.redelivered)).collect();
     assert_eq!(left, [(b"one".to_vec(), false), (b"two".to_vec(), false)]);
+}
+
+/// Logs in, saying everything at once; reads up to the last answer.
+fn attach(directory: &Path) -> UnixStream {
+    let mut stream = UnixStream::connect(directory.join("socket")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let start_ok = connection::StartOk {
+        mechanism: ShortString::truncated("EXTERNAL"),
+        ..connection::StartOk::default()
+    };
+    let tune_ok = connection::TuneOk { channel_max: 1, frame_max: 4096, heartbeat: 0 };
+    let open = connection::Open { virtual_host: ShortString::truncated("/"), ..connection::Open::default() };
+    let mut all = BytesMut::from(&PROTOCOL_HEADER[..]);
+    for method in
+        [Method::ConnectionStartOk(start_ok), Method::ConnectionTuneOk(tune_ok), Method::ConnectionOpen(open)]
+    {
+        method.encode(0, &mut all);
+    }
+    stream.write_all(&all).unwrap();
+    while !matches!(next(&mut stream), Method::ConnectionOpenOk(_)) {}
+    stream
+}
+
+fn next(stream: &mut UnixStream) -> Method {
+    let mut frame = Vec::new();
+    loop {
+        if let Some(whole) = next_frame(&frame, 0).unwrap() {
+            return Method::decode(whole.payload).unwrap();
+        }
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        frame.extend(byte);
+    }
+}
+
+#[test]
+fn whoever_is_told_that_the_host_leaves_finds_the_directory_free() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let host = Host::of(folder.path());
+    let mut attached = attach(folder.path());
+    kill_process(Pid::from_child(&host.0), Signal::TERM).unwrap();
+    assert!(matches!(next(&mut attached), Method::ConnectionClose(_)));
+    Directory::open(folder.path()).unwrap();
 }

@@ -20,29 +20,38 @@ use warrenmq::wire::Table;
 
 use crate::scenarios::{ALL, bodies, consume, open, outcome, publish, queue, run, send, take};
 
+const BINARY: &str = env!("CARGO_BIN_EXE_warrenmq");
+
 /// `warrenmq serve`, which hosts a directory until it is dropped.
 pub(crate) struct Host(pub(crate) Child);
 
 impl Host {
     /// One that is ready.
     pub(crate) fn of(directory: &Path) -> Self {
-        let mut host = Self::start(directory);
-        let mut ready = String::new();
-        let output = host.0.stdout.take().expect("its output is piped");
-        BufReader::new(output).read_line(&mut ready).expect("it says when it is ready");
-        assert!(ready.starts_with("ready "), "{ready}");
-        host
+        let host = Self::start(directory);
+        host.ready().expect("it says when it is ready")
+    }
+
+    /// One that is ready, and sees none of the processes here. None where the system has no such thing.
+    fn elsewhere(directory: &Path) -> Option<Self> {
+        let unshared = ["-r", "-p", "-f", "--kill-child", BINARY];
+        Self::by(Command::new("unshare").args(unshared), directory)?.ready()
     }
 
     /// One that hosts the directory if nobody else does.
     fn start(directory: &Path) -> Self {
-        let host = Command::new(env!("CARGO_BIN_EXE_warrenmq"))
-            .args(["serve", "--amqp", "127.0.0.1:0", "--data"])
-            .arg(directory)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
-        Host(host.expect("the broker starts"))
+        Self::by(&mut Command::new(BINARY), directory).expect("the broker starts")
+    }
+
+    fn by(command: &mut Command, directory: &Path) -> Option<Self> {
+        command.args(["serve", "--amqp", "127.0.0.1:0", "--data"]).arg(directory);
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok().map(Host)
+    }
+
+    fn ready(mut self) -> Option<Self> {
+        let mut ready = String::new();
+        BufReader::new(self.0.stdout.take()?).read_line(&mut ready).ok()?;
+        ready.starts_with("ready ").then_some(self)
     }
 
     /// Returns when it does nothing any more, until it is killed or has to go on.
@@ -89,7 +98,7 @@ fn try_open(url: &str) -> Result<Connection, Error> {
 }
 
 /// A connection to a host, with what it is told.
-pub(crate) fn listening(directory: &Path) -> (Connection, Arc<Mutex<Vec<ConnectionEvent>>>) {
+fn listening(directory: &Path) -> (Connection, Arc<Mutex<Vec<ConnectionEvent>>>) {
     let connection = open(&url(directory));
     let events = Arc::new(Mutex::new(Vec::new()));
     let heard = events.clone();
@@ -218,6 +227,26 @@ fn a_host_that_is_stopped_is_named_and_keeps_the_directory() {
     assert!(error.to_string().contains(&format!("in use by process {}", host.0.id())), "{error}");
     assert!(error.to_string().contains("have it go on or end it"), "{error}");
     run(Connection::open(&url(folder.path()), &ConnectOptions::default())).unwrap();
+}
+
+#[test]
+fn the_number_of_a_process_that_cannot_be_seen_is_not_taken_for_that_of_another() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let Some(_host) = Host::elsewhere(folder.path()) else {
+        eprintln!("  skipped: no PID namespace can be made");
+        return;
+    };
+    let (_connection, channel, name) = queue(&url(folder.path()));
+    assert!(send(&channel, &name, "far").routed);
+    let told = |command: &str, option: &str| {
+        let told = Command::new(BINARY).args([command, option]).arg(folder.path()).output().unwrap();
+        String::from_utf8_lossy(&[told.stdout, told.stderr].concat()).into_owned()
+    };
+    let status = told("status", "--over=0");
+    assert!(status.contains("is hosted by process 1 of another PID namespace"), "{status}");
+    assert!(status.contains("\nelsewhere "), "{status}");
+    let refusal = told("serve", "--data");
+    assert!(refusal.contains("in use by process 1 of another PID namespace"), "{refusal}");
 }
 
 #[test]

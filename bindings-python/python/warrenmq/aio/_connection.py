@@ -417,7 +417,7 @@ class Connection(_Declarer):
         its own. An exception becomes an error of the caller's. A request is acknowledged after its reply.
         """
         try:
-            # Each server declares it, so that with `local:` each brings it back when the host is gone.
+            # Mostly it is there as we would declare it, or not at all.
             requests = await self.queue(queue, durable=durable)
         except (PreconditionFailed, AccessRefused):  # it is there, of another kind, or nothing for us to declare
             requests = await self.queue(queue, passive=True, durable=durable)

@@ -12,7 +12,6 @@ use crate::broker::names;
 use crate::broker::outbox::Wakes;
 use crate::broker::queue::{Queue, QueueInfo, QueueKind, QueueOptions, not_found};
 use crate::broker::replies::PSEUDO_QUEUE;
-use crate::broker::session::Authority;
 use crate::error::{Error, Kind, Result};
 use crate::wire::table::{Table, Value};
 
@@ -61,9 +60,7 @@ impl Channel {
         if name.starts_with(PSEUDO_QUEUE) {
             return Err(not_found("queue.declare", name, &session.vhost.name));
         }
-        // A client of ours whose host has gone makes the queue anew that the host had named.
-        let renewed = name.starts_with("amq.gen-") && matches!(session.authority, Authority::Host);
-        if name.starts_with("amq.") && !renewed {
+        if name.starts_with("amq.") {
             return Err(session.vhost.reserved("queue.declare", "queue", name));
         }
         let generated;
@@ -92,7 +89,7 @@ impl Channel {
             self.permit("queue.declare", Right::Write, Resource::Exchange(&exchange))?;
         }
         let session = &self.session;
-        let (queue, new) = session.vhost.declare_queue(name, options, session.id)?;
+        let (queue, new) = session.vhost.declare_queue(name, options, session.key)?;
         if new && exclusive {
             session.owns(&queue);
         }
@@ -107,7 +104,7 @@ impl Channel {
         }
         let name = self.queue_name("queue.declare", name)?;
         let session = &self.session;
-        let queue = session.vhost.queue(&name, session.id, "queue.declare")?;
+        let queue = session.vhost.queue(&name, session.key, "queue.declare")?;
         Ok(self.declared(&queue))
     }
 
@@ -135,7 +132,7 @@ impl Channel {
         let name = self.queue_name("queue.delete", name)?;
         self.permit("queue.delete", Right::Configure, Resource::Queue(&name))?;
         let session = &self.session;
-        let queue = match session.vhost.queue(&name, session.id, "queue.delete") {
+        let queue = match session.vhost.queue(&name, session.key, "queue.delete") {
             Ok(queue) => queue,
             Err(error) if error.kind() == Kind::NotFound => return Ok(0),
             Err(error) => return Err(error),
@@ -150,7 +147,7 @@ impl Channel {
     pub fn purge_queue(&mut self, name: &str) -> Result<u64> {
         let name = self.queue_name("queue.purge", name)?;
         self.permit("queue.purge", Right::Read, Resource::Queue(&name))?;
-        let queue = self.session.vhost.queue(&name, self.session.id, "queue.purge")?;
+        let queue = self.session.vhost.queue(&name, self.session.key, "queue.purge")?;
         queue.check_destructive("queue.purge", "queue.purge")?;
         Ok(queue.purge())
     }
@@ -164,7 +161,7 @@ impl Channel {
         self.permit_binding(OPERATION, &source, target, &key)?;
         // What this channel published before comes first.
         self.flush(wakes);
-        self.session.vhost.bind(&source, target, &key, binding.arguments, self.session.id, wakes)
+        self.session.vhost.bind(&source, target, &key, binding.arguments, self.session.key, wakes)
     }
 
     /// Removes a queue's binding.
@@ -173,7 +170,7 @@ impl Channel {
         let Expanded { source, queue, key } = self.expand(OPERATION, binding)?;
         let target = Target::Queue(&queue);
         self.permit_binding(OPERATION, &source, target, &key)?;
-        self.session.vhost.unbind(&source, target, &key, binding.arguments, self.session.id)
+        self.session.vhost.unbind(&source, target, &key, binding.arguments, self.session.key)
     }
 
     fn expand<'a>(&self, operation: &'static str, binding: Binding<'a>) -> Result<Expanded<'a>> {
@@ -251,7 +248,7 @@ impl Channel {
         let target = Target::Exchange(destination);
         self.permit_binding(OPERATION, source, target, routing_key)?;
         self.flush(wakes);
-        self.session.vhost.bind(source, target, routing_key, arguments, self.session.id, wakes)
+        self.session.vhost.bind(source, target, routing_key, arguments, self.session.key, wakes)
     }
 
     /// Removes an exchange's binding.
@@ -262,7 +259,7 @@ impl Channel {
         let destination = &*names::stripped(binding.destination);
         let target = Target::Exchange(destination);
         self.permit_binding(OPERATION, source, target, routing_key)?;
-        self.session.vhost.unbind(source, target, routing_key, arguments, self.session.id)
+        self.session.vhost.unbind(source, target, routing_key, arguments, self.session.key)
     }
 }
 

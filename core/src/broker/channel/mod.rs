@@ -156,7 +156,7 @@ impl Channel {
             name => {
                 let name = self.queue_name("basic.consume", name)?;
                 self.permit("basic.consume", Right::Read, Resource::Queue(&name))?;
-                self.session.vhost.queue(&name, self.session.id, "basic.consume")?
+                self.session.vhost.queue(&name, self.session.key, "basic.consume")?
             }
         };
         check_consumer(&queue.label(), queue.kind, &options.arguments)?;
@@ -175,6 +175,10 @@ impl Channel {
         if let Err(error) = queue.add_consumer(&consumer, options.exclusive, wakes) {
             self.outbox.lock().slots.remove(consumer.slot);
             return Err(error);
+        }
+        if queue.is_first_consumed() {
+            let vhost = &self.session.vhost;
+            vhost.remember(|| vhost.consumption_trace(&queue));
         }
         let registered = Registered { consumer: consumer.slot, tag };
         self.consumers.push(consumer);
@@ -232,7 +236,7 @@ impl Channel {
     pub fn get(&mut self, queue: &str, no_ack: bool, wakes: &mut Wakes) -> Result<Option<Got>> {
         let name = self.queue_name("basic.get", queue)?;
         self.permit("basic.get", Right::Read, Resource::Queue(&name))?;
-        let queue = self.session.vhost.queue(&name, self.session.id, "basic.get")?;
+        let queue = self.session.vhost.queue(&name, self.session.key, "basic.get")?;
         queue.check_destructive("basic.get", "basic.get")?;
         let got = queue.get(&self.outbox, no_ack, wakes);
         Ok(got.map(|(tag, message, redelivered, remaining)| Got { tag, message, redelivered, remaining }))

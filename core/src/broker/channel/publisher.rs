@@ -115,14 +115,10 @@ impl Publisher {
         self.confirms.is_some()
     }
 
-    /// The origin of the publish with this number.
-    fn origin_of(&self, number: u64) -> Option<Origin> {
-        self.origin.filter(|_| self.confirms_are_on()).map(|before| before.plus(number))
-    }
-
-    /// That of the last publish.
+    /// The origin of the last publish.
     pub(super) fn last_origin(&self) -> Option<Origin> {
-        self.origin_of(self.confirms?.0)
+        let (published, _) = self.confirms?;
+        self.origin.map(|before| before.plus(published))
     }
 }
 
@@ -157,7 +153,7 @@ impl Channel {
             if let Some((published, _)) = &mut publisher.confirms {
                 *published += 1;
             }
-            publisher.run.push(Message::new(key, properties, body));
+            publisher.run.push(Message::by(publisher.last_origin(), false, key, properties, body));
             return Ok(true);
         }
         let Routed { route, answers, blind, histories } = self.route(key, properties)?;
@@ -215,10 +211,7 @@ impl Channel {
             }
             return Ok(false);
         }
-        let message = match again {
-            true => Message::sent_again(key, properties, body),
-            false => Message::new(key, properties, body),
-        };
+        let message = Message::by(self.publisher.last_origin(), again, key, properties, body);
         if answers && mandatory {
             // No queue that anybody declared took it, so RabbitMQ returns it although it is delivered.
             self.send_back(message.clone());
@@ -247,8 +240,7 @@ impl Channel {
     pub(super) fn enqueue(&mut self, message: Message, route: Route, delay: Option<u64>, wakes: &mut Wakes) {
         if let Some(delay) = delay {
             self.flush(wakes);
-            let origin = self.publisher.last_origin();
-            self.publisher.unstored |= self.session.vhost.delayed.hold(message, delay, origin);
+            self.publisher.unstored |= self.session.vhost.delayed.hold(&message, delay);
             return;
         }
         if !self.publisher.route.as_ref().is_some_and(|current| Arc::ptr_eq(current, &route)) {
@@ -269,14 +261,6 @@ impl Channel {
         }
         let reason = format!("message size {size} is larger than configured max size {limit}");
         Err(Error::new(Kind::PreconditionFailed, "basic.publish", reason))
-    }
-
-    /// Whether anybody would take a message, now or after its delay; also where it would be refused.
-    pub fn is_routed(&mut self, key: &[u8], properties: &[u8]) -> bool {
-        let unroutable = |routed: Routed| routed.route.is_empty();
-        key == EXTEND
-            || delay(PropertiesView(properties)).is_some()
-            || !self.route(key, properties).is_ok_and(unroutable)
     }
 
     /// Where a message goes.
@@ -344,7 +328,6 @@ impl Channel {
     pub fn flush(&mut self, wakes: &mut Wakes) {
         let publisher = &mut self.publisher;
         if let Some(route) = publisher.route.take() {
-            let origin = publisher.origin_of(publisher.run_first);
             let Publisher { run, run_first, refused, unstored, .. } = publisher;
             *unstored |= route.iter().any(|queue| {
                 queue.is_kept() && (queue.is_stream() || run.iter().any(Message::is_persistent))
@@ -352,9 +335,9 @@ impl Channel {
             let mut refuse = |index| refused.push(*run_first + index as u64);
             if let Some((last, others)) = route.split_last() {
                 for queue in others {
-                    queue.publish(run.iter().cloned(), origin, &mut refuse, wakes);
+                    queue.publish(run.iter().cloned(), &mut refuse, wakes);
                 }
-                last.publish(run.drain(..), origin, &mut refuse, wakes);
+                last.publish(run.drain(..), &mut refuse, wakes);
             }
             run.clear();
         }

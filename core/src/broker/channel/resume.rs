@@ -39,12 +39,13 @@ pub(super) struct Again {
 
 impl Again {
     /// Whether the line to which these belong has a message already. Where the disk fails it has not.
-    fn has(&mut self, origins: Option<Arc<dyn Origins>>, origin: Origin) -> bool {
-        let Some(origins) = origins else { return false };
-        let origins = self.origins.entry(Arc::as_ptr(&origins).addr()).or_insert(origins);
-        origins.contain(origin, self.settled, self.since).unwrap_or_else(|error| {
-            tracing::error!(%error, "a message that is sent again may be stored twice");
-            false
+    fn has(&mut self, origins: Vec<Arc<dyn Origins>>, origin: Origin) -> bool {
+        origins.into_iter().any(|origins| {
+            let origins = self.origins.entry(Arc::as_ptr(&origins).addr()).or_insert(origins);
+            origins.contain(origin, self.settled, self.since).unwrap_or_else(|error| {
+                tracing::error!(%error, "a message that is sent again may be stored twice");
+                false
+            })
         })
     }
 }

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 
 use super::DelayedMessage;
 use crate::broker::queue::{Budget, Shelves};
-use crate::broker::store::{Journal, Origin, Origins, Recovered, Store, read_all};
+use crate::broker::store::{Journal, Origins, Recovered, Store, read_all};
 use crate::error::Result;
 use crate::message::Message;
 
@@ -63,7 +63,7 @@ impl Held {
     }
 
     /// Adds a message that is due at this time, `delay` milliseconds from now. True when it is to survive the broker.
-    pub(super) fn add(&mut self, message: Message, due: u64, delay: u64, origin: Option<Origin>) -> bool {
+    pub(super) fn add(&mut self, message: Message, due: u64, delay: u64) -> bool {
         let id = self.next_id;
         self.next_id += 1;
         self.waiting.insert((due, id));
@@ -73,7 +73,7 @@ impl Held {
         };
         let kept = self.kept.as_ref().filter(|_| !near || message.is_persistent());
         if let Some(kept) = kept {
-            kept.journal.append(id, due, &message, origin);
+            kept.journal.append(id, due, &message);
         }
         self.far_transient |= !near && !message.is_persistent();
         let survives = kept.is_some() && message.is_persistent();

@@ -5,17 +5,14 @@ use std::sync::Arc;
 use super::duplicates::{self, Id};
 use super::rules::Overflow;
 use super::{NEVER, Queue, Reason, State, Wakes};
-use crate::broker::store::Origin;
 use crate::message::Message;
 
 impl Queue {
-    /// Adds messages, of which the first has this origin, and those behind it the next ones. Hands out what consumers
-    /// take. Calls `refuse` with the index of each that the queue does
-    /// not take because it is full. False when the queue was deleted meanwhile.
+    /// Adds messages, and hands out what consumers take. Calls `refuse` with the index of each that the queue does not
+    /// take because it is full. False when the queue was deleted meanwhile.
     pub(in crate::broker) fn publish(
         self: &Arc<Self>,
         messages: impl Iterator<Item = Message>,
-        origin: Option<Origin>,
         mut refuse: impl FnMut(usize),
         wakes: &mut Wakes,
     ) -> bool {
@@ -25,18 +22,17 @@ impl Queue {
             return false;
         }
         if state.log.is_some() {
-            self.append(state, messages, origin, wakes);
+            self.append(state, messages, wakes);
             return true;
         }
         let mut refused = 0;
         let mut count = 0;
         for (index, message) in messages.enumerate() {
             count += 1;
-            let origin = origin.map(|first| first.plus(index as u64));
             // Most queues have no rules that a new message could offend, and most messages do not expire.
             if state.plain && !message.properties().has_expiration() {
-                state.lines.push_plain(message, origin);
-            } else if !self.admit(state, message, origin, wakes) {
+                state.lines.push_plain(message);
+            } else if !self.admit(state, message, wakes) {
                 refused += 1;
                 refuse(index);
             }
@@ -48,13 +44,7 @@ impl Queue {
 
     /// One message by the rules, each before the next as in RabbitMQ's `rabbit_amqqueue_process`
     /// (`maybe_deliver_or_enqueue`): a queue for one message takes ten when a consumer takes them from it.
-    fn admit(
-        self: &Arc<Self>,
-        state: &mut State,
-        message: Message,
-        origin: Option<Origin>,
-        wakes: &mut Wakes,
-    ) -> bool {
+    fn admit(self: &Arc<Self>, state: &mut State, message: Message, wakes: &mut Wakes) -> bool {
         let now = self.timers.now();
         let id = duplicates::look(&mut state.duplicates, &message, now);
         if let Id::Known = id {
@@ -72,7 +62,7 @@ impl Queue {
         let own = message.properties().expiration().and_then(|text| text.parse::<u64>().ok());
         let ttl = own.into_iter().chain(rules.message_ttl).min();
         let expires = ttl.map_or(NEVER, |ttl| now.saturating_add(ttl));
-        let position = state.lines.push(message, expires, origin);
+        let position = state.lines.push(message, expires);
         duplicates::remember(&mut state.duplicates, id, now, position);
         self.dispatch(state, wakes);
         self.trim(state, wakes);

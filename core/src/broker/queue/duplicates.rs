@@ -15,7 +15,7 @@ use hashbrown::HashSet;
 
 use super::keep::Place;
 use super::lines::{Position, line, number};
-use crate::broker::store::{Journal, Stored, read_all};
+use crate::broker::store::{Journal, Recovered, Stored, read_all};
 use crate::error::Result;
 use crate::message::{Body, Message, route_key};
 use crate::wire::table::{Table, Value};
@@ -126,12 +126,26 @@ impl Duplicates {
             self.forget_oldest();
         }
         if let Some(journal) = &self.journal {
-            let body = [&position.to_le_bytes(), &id[..]].concat();
-            let message = Message::new(&route_key("", ""), &[0, 0], Body::Slice(&body));
-            journal.append(self.next, now, &message, None);
+            write(&**journal, self.next, now, position, &id);
         }
         self.add(Seen { since: now, number: self.next, id });
         self.next += 1;
+    }
+
+    /// Gives along what is remembered.
+    pub(super) fn hand_over(&self, journal: &dyn Journal) {
+        for (number, Seen { since, id, .. }) in (0..).zip(&self.order) {
+            write(journal, number, *since, 0, id);
+        }
+    }
+
+    /// Goes on with what the host before this one gave along.
+    pub(super) fn inherit(&mut self, journal: &dyn Journal, found: Recovered) -> Result<()> {
+        read_all(journal, found, |Stored { number, expires: since, message, .. }| {
+            if let Some(id) = id_of(&message, &[u64::MAX]) {
+                self.add(Seen { since, number, id });
+            }
+        })
     }
 
     fn add(&mut self, seen: Seen) {
@@ -146,6 +160,11 @@ impl Duplicates {
             journal.remove_one(number);
         }
     }
+}
+
+fn write(journal: &dyn Journal, number: u64, since: u64, position: Position, id: &[u8]) {
+    let body = [&position.to_le_bytes(), id].concat();
+    journal.append(number, since, &Message::new(&route_key("", ""), &[0, 0], Body::Slice(&body)));
 }
 
 /// The id that a record of a journal has, if its message is before the end of its line.

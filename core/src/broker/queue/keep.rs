@@ -3,13 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::duplicates::Duplicates;
-use super::line::Carried;
+use super::handover::Inherited;
 use super::lines::{Lines, Position, line, line_of, number};
 use super::log::Log;
 use super::{Queue, QueueKind};
+use crate::broker::arrived::Arrived;
 use crate::broker::store::{Journal, Origins, Recovered, Store};
 use crate::error::Result;
 use crate::memory;
@@ -153,35 +152,13 @@ impl Overflow {
     }
 }
 
-/// What of a queue came along from the host before, besides what is durable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::broker) struct Inherited {
-    /// Where a queue that is not durable had what did not fit into memory.
-    pub(in crate::broker) overflow: Option<u64>,
-    /// Where that is which was in memory only.
-    pub(in crate::broker) carried: Option<u64>,
-}
-
-impl Inherited {
-    /// By lines.
-    fn carried(&self, shelves: &Shelves, highest: u8) -> Result<Vec<Carried>> {
-        let Some(id) = self.carried else { return Ok((0..=highest).map(|_| Carried::default()).collect()) };
-        let read = |line| {
-            let (journal, found) = shelves.store.open_line(id, line)?;
-            Carried::read(&*journal, found)
-        };
-        let carried = (0..=highest).map(read).collect::<Result<_>>()?;
-        shelves.store.delete_queue(id);
-        Ok(carried)
-    }
-}
-
 /// What a queue begins with.
 pub(super) struct Contents {
     pub(super) lines: Lines,
     pub(super) log: Option<Box<Log>>,
     pub(super) duplicates: Option<Box<Duplicates>>,
     pub(super) kept: Option<Kept>,
+    pub(super) arrived: Option<Arc<Arrived>>,
 }
 
 impl Contents {
@@ -197,22 +174,27 @@ impl Contents {
     ) -> Result<Self> {
         let Some(place) = place else {
             let log = (kind == QueueKind::Stream).then(|| Box::new(Log::new()));
-            let duplicates = Duplicates::open(arguments, None, &[])?;
+            let mut duplicates = Duplicates::open(arguments, None, &[])?;
+            let mut arrived = None;
             let lines = match (overflow(), inherited) {
                 (Some(overflow), Some(inherited)) => {
                     let shelves = overflow.place.shelves.clone();
-                    let carried = inherited.carried(&shelves, highest)?;
+                    let (carried, came) = inherited.carried(&shelves, highest)?;
+                    arrived = Some(came);
+                    inherited.remember(&shelves, &mut duplicates)?;
                     let before = inherited.overflow.map(|id| Overflow::inherited(shelves.place(id)));
                     Lines::inherit(carried, Some(before.unwrap_or(overflow)))?
                 }
                 (overflow, _) => Lines::new(highest, overflow),
             };
-            return Ok(Contents { lines, log, duplicates, kept: None });
+            return Ok(Contents { lines, log, duplicates, kept: None, arrived });
         };
         let open = |line| place.shelves.store.open_line(place.id, line);
         let found = (0..=highest).map(open).collect::<Result<Vec<_>>>()?;
         let journals = found.iter().map(|(journal, _)| journal.clone()).collect();
-        let ends: Vec<u64> = found.iter().map(|(_, found)| found.end).collect();
+        // What came along is there, whatever the journals have.
+        let end = |found: &Recovered| if inherited.is_some() { u64::MAX } else { found.end };
+        let ends: Vec<u64> = found.iter().map(|(_, found)| end(found)).collect();
         let duplicates = Duplicates::open(arguments, Some(&place), &ends)?;
         let mut found = found.into_iter();
         let log = match kind {
@@ -221,10 +203,13 @@ impl Contents {
             }
             _ => None,
         };
+        let mut arrived = None;
         let mut lines = match log {
             Some(_) => Lines::new(0, None),
             None => {
                 let carried = inherited.map(|one| one.carried(&place.shelves, highest)).transpose()?;
+                let (carried, came) = carried.unzip();
+                arrived = came;
                 let mut carried = carried.into_iter().flatten();
                 let found = found.map(|(journal, found)| (journal, found, carried.next()));
                 Lines::open(found, place.shelves.budget)
@@ -233,7 +218,8 @@ impl Contents {
         if duplicates.is_some() {
             lines.mark_exactly();
         }
-        Ok(Contents { lines, log: log.map(Box::new), duplicates, kept: Some(Kept { place, journals }) })
+        let kept = Some(Kept { place, journals });
+        Ok(Contents { lines, log: log.map(Box::new), duplicates, kept, arrived })
     }
 }
 
@@ -259,37 +245,19 @@ impl Queue {
         self.kept.is_some()
     }
 
-    /// The origins of what is kept in the line that a message belongs into; none when it would not be kept.
-    pub(in crate::broker) fn origins(&self, message: &Message) -> Option<Arc<dyn Origins>> {
-        let kept = self.kept.as_ref().filter(|_| self.is_stream() || message.is_persistent())?;
-        let journal = &kept.journals[line_of(message, kept.journals.len())];
-        Some(journal.clone().origins())
-    }
-
-    /// Nothing is handed out any more, and it does not go with its last consumer: the next host is to find it as it is.
-    pub(in crate::broker) fn freeze(&self) {
-        self.state.lock().frozen = true;
-    }
-
-    /// Whether it goes now that it has no consumer.
-    pub(in crate::broker) fn goes_unused(&self) -> bool {
-        self.options.auto_delete && {
-            let state = self.state.lock();
-            state.consumers.is_empty() && !state.frozen
+    /// The origins of what was here when the broker was started, where a message belongs that is sent again. One that
+    /// is not to survive a broker was only if another host had given it along.
+    pub(in crate::broker) fn origins(&self, message: &Message) -> Vec<Arc<dyn Origins>> {
+        let outlives = self.is_kept() && (self.is_stream() || message.is_persistent());
+        if !outlives && self.arrived.is_none() {
+            return Vec::new();
         }
-    }
-
-    /// Gives along what the next host would not find otherwise, under this number. None where there is nothing to be
-    /// said of the queue.
-    pub(in crate::broker) fn hand_over(&self, shelves: &Shelves, id: u64) -> Result<Option<Inherited>> {
-        let state = self.state.lock();
-        if state.deleted || self.owner.is_some() || state.log.is_some() {
-            return Ok(None);
-        }
-        let open = |line| shelves.store.open_line(id, line).map(|(journal, _)| journal);
-        let (some, backlog) = state.lines.carry(open)?;
-        let inherited = Inherited { overflow: state.lines.overflow_id(), carried: some.then_some(id) };
-        Ok((some || backlog || !self.is_kept()).then_some(inherited))
+        let journal = match &self.kept {
+            Some(kept) => Some(kept.journals[line_of(message, kept.journals.len())].clone()),
+            None => self.state.lock().lines.journal_of(message),
+        };
+        let arrived = self.arrived.clone().filter(|_| !outlives).map(|arrived| arrived as _);
+        journal.map(|journal| journal.origins()).into_iter().chain(arrived).collect()
     }
 
     /// A message is settled for good.

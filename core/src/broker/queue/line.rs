@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::NEVER;
 use super::keep::Budget;
 use super::lines::{Entry, Totals};
-use crate::broker::store::{Journal, Origin, Recovered, Stored};
+use crate::broker::store::{Journal, Recovered, Stored};
 use crate::message::Message;
 pub(super) use carry::Carried;
 
@@ -143,6 +143,10 @@ impl Line {
         }
     }
 
+    pub(super) fn journal(&self) -> Option<Arc<dyn Journal>> {
+        self.kept.as_ref().map(|kept| kept.journal.clone())
+    }
+
     pub(super) fn is_kept(&self) -> bool {
         self.kept.is_some()
     }
@@ -154,16 +158,10 @@ impl Line {
 
     /// Adds a message at the end.
     #[inline]
-    pub(super) fn push(
-        &mut self,
-        message: Message,
-        expires: u64,
-        origin: Option<Origin>,
-        totals: &mut Totals,
-    ) {
+    pub(super) fn push(&mut self, message: Message, expires: u64, totals: &mut Totals) {
         totals.len += 1;
         totals.bytes += message.body().len() as u64;
-        if self.kept.is_some() && !self.keep(&message, expires, origin) {
+        if self.kept.is_some() && !self.keep(&message, expires) {
             return;
         }
         totals.mortal += usize::from(expires != NEVER);
@@ -171,7 +169,7 @@ impl Line {
     }
 
     /// Keeps a message that is added to the end; true when it is to be in memory too.
-    fn keep(&mut self, message: &Message, expires: u64, origin: Option<Origin>) -> bool {
+    fn keep(&mut self, message: &Message, expires: u64) -> bool {
         let Some(kept) = &mut self.kept else { return true };
         let next = self.head + self.fresh.len() as u64;
         if kept.backlog.is_none() && kept.budget.is_spent(kept.in_memory) {
@@ -179,7 +177,7 @@ impl Line {
         }
         if let Some(backlog) = &mut kept.backlog {
             // Also what need not survive: there is no other place for it.
-            kept.journal.append(backlog.next, expires, message, origin);
+            kept.journal.append(backlog.next, expires, message);
             backlog.next += 1;
             backlog.count += 1;
             backlog.bytes += message.body().len() as u64;
@@ -187,7 +185,7 @@ impl Line {
             return false;
         }
         if kept.durable && message.is_persistent() {
-            kept.journal.append(next, expires, message, origin);
+            kept.journal.append(next, expires, message);
             kept.end = next + 1;
         }
         kept.in_memory += message.footprint();

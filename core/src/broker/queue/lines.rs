@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::keep::{Budget, Overflow};
 use super::line::{Carried, Line};
-use crate::broker::store::{Journal, Origin, Recovered};
+use crate::broker::store::{Journal, Recovered};
 use crate::broker::timers::NEVER;
 use crate::error::Result;
 use crate::message::Message;
@@ -141,6 +141,11 @@ impl Lines {
         self.overflow.as_ref().and_then(Overflow::id)
     }
 
+    /// The journal of the line that a message belongs into, if it has one.
+    pub(super) fn journal_of(&self, message: &Message) -> Option<Arc<dyn Journal>> {
+        self.lines[line_of(message, self.lines.len())].journal()
+    }
+
     /// Messages, those that cannot be read at the moment too.
     pub(super) fn len(&self) -> usize {
         self.totals.len
@@ -168,17 +173,17 @@ impl Lines {
 
     /// Adds a message that does not expire to a single line.
     #[inline]
-    pub(super) fn push_plain(&mut self, message: Message, origin: Option<Origin>) {
-        self.lines[0].push(message, NEVER, origin, &mut self.totals);
+    pub(super) fn push_plain(&mut self, message: Message) {
+        self.lines[0].push(message, NEVER, &mut self.totals);
         self.look(0);
     }
 
     /// Adds a message behind those of its priority; where it stands.
-    pub(super) fn push(&mut self, message: Message, expires: u64, origin: Option<Origin>) -> Position {
+    pub(super) fn push(&mut self, message: Message, expires: u64) -> Position {
         let line = line_of(&message, self.lines.len());
         self.top = self.top.max(line);
         let number = self.lines[line].next();
-        self.lines[line].push(message, expires, origin, &mut self.totals);
+        self.lines[line].push(message, expires, &mut self.totals);
         self.look(line);
         (line as u64) << NUMBER_BITS | number
     }

@@ -25,7 +25,7 @@ use super::lapse::RETRY;
 use super::lines::Entry;
 use super::{NEVER, Queue, State, Wakes};
 use crate::broker::consumer::Turn;
-use crate::broker::store::{Journal, Origin, Recovered};
+use crate::broker::store::{Journal, Recovered};
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::wire::table::Value;
@@ -73,9 +73,9 @@ impl Log {
         self.start + self.tail.len() as u64
     }
 
-    fn push(&mut self, message: Message, now: u64, origin: Option<Origin>) {
+    fn push(&mut self, message: Message, now: u64) {
         if let Some(older) = &self.older {
-            older.journal.append(self.end(), now, &message, origin);
+            older.journal.append(self.end(), now, &message);
         }
         self.bytes += message.body().len() as u64;
         self.in_memory += message.footprint();
@@ -166,19 +166,18 @@ impl Queue {
         self: &Arc<Self>,
         state: &mut State,
         messages: impl Iterator<Item = Message>,
-        origin: Option<Origin>,
         wakes: &mut Wakes,
     ) {
         let now = self.timers.now();
         let State { log, duplicates: known, counts, .. } = state;
         let Some(log) = log else { return };
-        for (index, message) in messages.enumerate() {
+        for message in messages {
             let id = duplicates::look(known, &message, now);
             if let Id::Known = id {
                 continue;
             }
             duplicates::remember(known, id, now, log.end());
-            log.push(message, now, origin.map(|first| first.plus(index as u64)));
+            log.push(message, now);
             counts.published += 1;
         }
         self.retain(state, now);

@@ -7,6 +7,7 @@
 mod admit;
 mod deadlines;
 mod duplicates;
+mod handover;
 mod keep;
 mod lapse;
 mod line;
@@ -17,7 +18,7 @@ mod rules;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -27,6 +28,7 @@ pub(super) use lines::{Entry, Position};
 pub(super) use log::{Ahead, Offset, milliseconds};
 pub(super) use rules::DeadLetters;
 
+use super::arrived::Arrived;
 use super::consumer::{Consumer, Turn};
 use super::dead_letter::Reason;
 use super::outbox::{Event, Settle, Settled, Wakes};
@@ -38,7 +40,8 @@ use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::wire::table::{Table, Value};
 use deadlines::Deadlines;
-pub(super) use keep::{Budget, Inherited, Shelves, carried_of, queue_of_overflow};
+pub(super) use handover::Inherited;
+pub(super) use keep::{Budget, Shelves, carried_of, queue_of_overflow};
 use keep::{Contents, Kept};
 pub(crate) use keep::{ids_of, is_overflow};
 use lines::Lines;
@@ -169,12 +172,16 @@ pub struct Queue {
     pub(super) kind: QueueKind,
     /// Unless told otherwise.
     delivery_limit: Option<u64>,
-    /// The session that owns it, when it is exclusive.
+    /// The key of the session that owns it, when it is exclusive.
     pub(super) owner: Option<u64>,
+    /// It goes with its last consumer, and has had one.
+    consumed: AtomicBool,
     /// Counted apart from the state, so that acks that free nobody's credit need not lock the queue.
     unacked: AtomicU64,
     /// Where its messages are kept, if they are.
     kept: Option<Kept>,
+    /// What came along from the host before, if anything did.
+    arrived: Option<Arc<Arrived>>,
     state: Mutex<State>,
 }
 
@@ -247,7 +254,7 @@ impl Queue {
         let place = stored_id.and_then(|id| home.shelves.as_ref().map(|shelves| shelves.place(id)));
         let id = next_id();
         let overflow = || home.shelves.as_ref().map(|shelves| shelves.overflow(id));
-        let Contents { lines, log, duplicates, kept } =
+        let Contents { lines, log, duplicates, kept, arrived } =
             Contents::open(kind, arguments, highest, place, overflow, inherited)?;
         let limit = home.delivery_limit.filter(|_| kind == QueueKind::Quorum);
         let rules = Rules::new(kind, arguments, policy, limit);
@@ -281,8 +288,10 @@ impl Queue {
             options,
             owner,
             delivery_limit: limit,
+            consumed: AtomicBool::new(false),
             unacked: AtomicU64::new(0),
             kept,
+            arrived,
             state: Mutex::new(state),
         });
         let mut state = queue.state.lock();
@@ -353,6 +362,11 @@ impl Queue {
 
     pub(super) fn is_stream(&self) -> bool {
         self.kind == QueueKind::Stream
+    }
+
+    /// Whether this is the first consumer of a queue that goes with its last one.
+    pub(super) fn is_first_consumed(&self) -> bool {
+        self.options.auto_delete && !self.consumed.swap(true, Relaxed)
     }
 
     /// Refuses any session but the owner's (405, as RabbitMQ's `rabbit_amqqueue:check_exclusive_access`).

@@ -12,6 +12,7 @@ mod resume;
 mod rules;
 mod shelf;
 mod streams;
+mod transient;
 
 use proptest::prelude::*;
 

@@ -117,12 +117,12 @@ impl Store for Shelf {
 }
 
 impl Journal for Line {
-    fn append(&self, number: u64, expires: u64, message: &Message, origin: Option<Origin>) {
+    fn append(&self, number: u64, expires: u64, message: &Message) {
         let mut state = self.state.lock();
         assert!(number >= state.next, "numbers ascend");
         state.next = number + 1;
         state.messages.insert(number, (expires, 0, message.clone()));
-        state.origins.extend(origin.map(|origin| (number, origin)));
+        state.origins.extend(message.origin().map(|origin| (number, origin)));
     }
 
     fn remove(&self, numbers: &[Range<u64>]) {

@@ -100,6 +100,7 @@ fn login(address: &Address, options: &ConnectOptions) -> Login {
         heartbeat: address.heartbeat,
         channel_max: address.channel_max.unwrap_or(0),
         frame_max: address.frame_max.unwrap_or(0),
+        tuned: None,
     }
 }
 

@@ -22,7 +22,6 @@ use super::methods::Handle;
 use super::peer::Peer;
 use super::reader;
 use super::silence::Silence;
-use super::topology::Topology;
 use crate::broker::Broker;
 use crate::client::ConnectOptions;
 use crate::client::closed::{closed, refused};
@@ -34,6 +33,7 @@ use crate::client::listening::Listening;
 use crate::client::mailbox::Load;
 use crate::client::process::{Birthplace, Hosted};
 use crate::error::{Error, Kind, Result};
+use crate::storage::{Attachment, attachment_number};
 use crate::wire::{Method, ShortString, connection};
 
 /// How long closing waits for the channels to be closed.
@@ -54,7 +54,8 @@ pub(super) struct Shared {
     pub(super) options: ConnectOptions,
     /// The broker, once this process has taken it over.
     pub(super) hosted: Mutex<Option<Hosted>>,
-    pub(super) topology: Mutex<Topology>,
+    /// By which the next host knows it; none of a broker that has no directory, or where it cannot be made.
+    pub(super) attachment: Mutex<Option<Attachment>>,
     pub(super) runtime: Runtime,
     pub(super) line: Arc<Line>,
     pub(super) intake: Door,
@@ -63,9 +64,8 @@ pub(super) struct Shared {
     pub(super) load: Arc<Load>,
     /// The reader has stopped until less waits.
     pub(super) paused: AtomicBool,
-    channel_max: u16,
-    /// Seconds between signs of life; 0 is without.
-    pub(super) heartbeat: u16,
+    /// What was agreed on with the first broker.
+    pub(super) tuned: connection::TuneOk,
     /// The broker says which message it was that no queue took.
     pub(super) numbers_returns: bool,
     channels: Mutex<HashMap<u16, Arc<Channel>>>,
@@ -84,17 +84,21 @@ impl Remote {
     /// # Errors
     /// `Unreachable` when nobody listens there; what the broker refuses.
     pub(in crate::client) async fn open(directory: &Path, options: &ConnectOptions) -> Result<Self> {
-        let dialled = dial(directory, options).await?;
-        Ok(Self::start(Peer::Host(directory.to_owned()), dialled, options))
+        let number = attachment_number()?;
+        let dialled = dial(directory, Some(number), options, None).await?;
+        // Not before there is a host: the next one takes those for attached to the one before that are so when it begins.
+        let attachment = Attachment::new(directory, number)
+            .inspect_err(|error| tracing::warn!(%error, "exclusive queues end with who hosts now"));
+        Ok(Self::start(Peer::Host(directory.to_owned()), attachment.ok(), dialled, options))
     }
 
     /// Goes on with a connection to a broker at this place, as errors name it. To be called on the runtime.
     pub(in crate::client) fn to_broker(place: String, dialled: Dialled, options: &ConnectOptions) -> Self {
-        Self::start(Peer::Broker(place), dialled, options)
+        Self::start(Peer::Broker(place), None, dialled, options)
     }
 
-    fn start(peer: Peer, dialled: Dialled, options: &ConnectOptions) -> Self {
-        let Dialled { socket, frame_max, channel_max, heartbeat, numbers_returns } = dialled;
+    fn start(peer: Peer, attachment: Option<Attachment>, dialled: Dialled, options: &ConnectOptions) -> Self {
+        let Dialled { socket, tuned, numbers_returns } = dialled;
         let Socket { reader, writer, buffer } = socket;
         let runtime = Runtime::current();
         let shared = Arc::new(Shared {
@@ -102,15 +106,14 @@ impl Remote {
             peer,
             options: options.clone(),
             hosted: Mutex::default(),
-            topology: Mutex::default(),
+            attachment: Mutex::new(attachment),
             intake: Door::default(),
-            line: Line::new(writer, frame_max, runtime.clone()),
+            line: Line::new(writer, tuned.frame_max, runtime.clone()),
             runtime,
             in_flight: InFlight::new(options.max_in_flight),
             load: Arc::default(),
             paused: AtomicBool::new(false),
-            channel_max: if channel_max == 0 { u16::MAX } else { channel_max },
-            heartbeat,
+            tuned,
             numbers_returns,
             channels: Mutex::default(),
             end: Mutex::default(),
@@ -194,7 +197,8 @@ impl Shared {
     fn open_channel(self: &Arc<Self>) -> Answer<Arc<dyn ChannelDriver>> {
         let channel = {
             let mut channels = self.channels.lock();
-            let Some(number) = (1..=self.channel_max).find(|number| !channels.contains_key(number)) else {
+            let most = if self.tuned.channel_max == 0 { u16::MAX } else { self.tuned.channel_max };
+            let Some(number) = (1..=most).find(|number| !channels.contains_key(number)) else {
                 let reason = "the connection has as many channels as the broker allows";
                 return now(Err(Error::new(Kind::ResourceError, "channel.open", reason)));
             };
@@ -259,6 +263,7 @@ impl Shared {
         channels.values().for_each(|channel| channel.shut());
         self.listeners.lock().clear();
         self.listening.close();
+        drop(self.attachment.lock().take());
         drop(self.hosted.lock().take());
         self.ended.send_replace(true);
         self.line.attention.notify_one();

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::server::identity::NUMBERED_RETURNS;
 use crate::server::socket::{Reader, Writer};
 use crate::wire::frame::PROTOCOL_HEADER;
-use crate::wire::{FrameKind, Method, ShortString, Table, Value, channel, connection, next_frame};
+use crate::wire::{FrameKind, Method, ShortString, Table, Value, connection, next_frame};
 
 const OPERATION: &str = "connect";
 
@@ -37,20 +37,37 @@ pub(in crate::client) struct Login {
     pub(in crate::client) heartbeat: Option<u16>,
     pub(in crate::client) channel_max: u16,
     pub(in crate::client) frame_max: u32,
+    /// What was agreed on with another broker like this one: then everything is said at once, as each answer that is
+    /// waited for takes long where many come at a time.
+    pub(in crate::client) tuned: Option<connection::TuneOk>,
+}
+
+impl Login {
+    fn agree(&self, tune: &connection::Tune) -> connection::TuneOk {
+        connection::TuneOk {
+            channel_max: agreed(tune.channel_max, self.channel_max),
+            frame_max: match agreed(tune.frame_max, self.frame_max) {
+                0 => FRAME_MAX,
+                agreed => agreed,
+            },
+            heartbeat: match self.heartbeat {
+                None => tune.heartbeat,
+                Some(0) => 0, // whoever wants none has none
+                Some(wanted) => agreed(tune.heartbeat, wanted),
+            },
+        }
+    }
 }
 
 /// A connection that is open, and what was agreed on.
 pub(in crate::client) struct Dialled {
     pub(super) socket: Socket,
-    pub(super) frame_max: u32,
-    pub(super) channel_max: u16,
-    /// Seconds; 0 is without.
-    pub(super) heartbeat: u16,
+    pub(super) tuned: connection::TuneOk,
     /// The broker says which message it was that no queue took.
     pub(super) numbers_returns: bool,
 }
 
-/// A socket on which one method is sent and answered at a time.
+/// A socket whose connection is not open yet.
 pub(in crate::client) struct Socket {
     pub(super) reader: Reader,
     pub(super) writer: Writer,
@@ -76,81 +93,51 @@ impl Socket {
         Socket { reader, writer, buffer: BytesMut::with_capacity(1024) }
     }
 
-    /// Does what these methods say, on a channel that is closed again. What the broker refuses is left out.
-    ///
-    /// # Errors
-    /// `Unreachable` when the other side goes away.
-    pub(super) async fn arrange(&mut self, methods: &[Method]) -> Result<()> {
-        const CHANNEL: u16 = 1;
-        if methods.is_empty() {
-            return Ok(());
-        }
-        let open = Method::ChannelOpen(channel::Open::default());
-        self.ask(CHANNEL, &open).await?;
-        for method in methods {
-            if let Method::ChannelClose(close) = self.ask(CHANNEL, method).await? {
-                tracing::warn!(method = method.name(), reason = %close.reply_text, "not restored");
-                self.send(CHANNEL, &[Method::ChannelCloseOk(channel::CloseOk {})]).await?;
-                self.ask(CHANNEL, &open).await?;
-            }
-        }
-        let close = channel::Close { reply_code: 200, ..channel::Close::default() };
-        self.ask(CHANNEL, &Method::ChannelClose(close)).await.map(drop)
-    }
-
-    async fn ask(&mut self, channel: u16, method: &Method) -> Result<Method> {
-        self.send(channel, std::slice::from_ref(method)).await?;
-        self.method().await
-    }
-
     /// Says who comes, and agrees on the limits.
     ///
     /// # Errors
-    /// `Unreachable` when the other side goes away, `NotImplemented` when it speaks another version of AMQP, what it
-    /// refuses, and what it must not say.
+    /// `Unreachable` when the other side goes away, `NotImplemented` when it speaks another version of AMQP, `NotAllowed`
+    /// when it wants other limits than were agreed on before, what it refuses, and what it must not say.
     pub(in crate::client) async fn log_in(mut self, login: &Login) -> Result<Dialled> {
-        self.writer.write_all(&PROTOCOL_HEADER).await.map_err(unreachable)?;
-        let numbers_returns = match self.method().await? {
-            Method::ConnectionStart(start) => does_number_returns(&start.server_properties),
-            other => return Err(unexpected(&other)),
-        };
+        let virtual_host = ShortString::try_from(&*login.virtual_host).map_err(|_| {
+            Error::new(Kind::InvalidArgument, OPERATION, "the virtual host's name is longer than 255 bytes")
+        })?;
         let start_ok = Method::ConnectionStartOk(connection::StartOk {
             client_properties: login.properties.clone(),
             mechanism: ShortString::truncated(login.mechanism),
             response: login.response.clone(),
             locale: ShortString::truncated("en_US"),
         });
-        self.send(0, &[start_ok]).await?;
-        let tune = match self.method().await? {
-            Method::ConnectionTune(tune) => tune,
+        let open = Method::ConnectionOpen(connection::Open { virtual_host, ..connection::Open::default() });
+        let mut first = BytesMut::from(&PROTOCOL_HEADER[..]);
+        if let Some(tuned) = &login.tuned {
+            let tune_ok = Method::ConnectionTuneOk(tuned.clone());
+            [&start_ok, &tune_ok, &open].into_iter().for_each(|method| method.encode(0, &mut first));
+        }
+        self.writer.write_all(&first).await.map_err(unreachable)?;
+        let numbers_returns = match self.method().await? {
+            Method::ConnectionStart(start) => does_number_returns(&start.server_properties),
             other => return Err(unexpected(&other)),
         };
-        let channel_max = agreed(tune.channel_max, login.channel_max);
-        let frame_max = match agreed(tune.frame_max, login.frame_max) {
-            0 => FRAME_MAX,
-            agreed => agreed,
+        if login.tuned.is_none() {
+            self.send(0, &[start_ok]).await?;
+        }
+        let tuned = match self.method().await? {
+            Method::ConnectionTune(tune) => login.agree(&tune),
+            other => return Err(unexpected(&other)),
         };
-        let heartbeat = match login.heartbeat {
-            None => tune.heartbeat,
-            Some(0) => 0, // whoever wants none has none
-            Some(wanted) => agreed(tune.heartbeat, wanted),
-        };
-        let virtual_host = ShortString::try_from(&*login.virtual_host).map_err(|_| {
-            Error::new(Kind::InvalidArgument, OPERATION, "the virtual host's name is longer than 255 bytes")
-        })?;
-        self.send(
-            0,
-            &[
-                Method::ConnectionTuneOk(connection::TuneOk { channel_max, frame_max, heartbeat }),
-                Method::ConnectionOpen(connection::Open { virtual_host, ..connection::Open::default() }),
-            ],
-        )
-        .await?;
+        match &login.tuned {
+            None => self.send(0, &[Method::ConnectionTuneOk(tuned.clone()), open]).await?,
+            Some(before) if *before == tuned => {}
+            Some(_) => {
+                return Err(Error::new(Kind::NotAllowed, OPERATION, "other limits hold than before"));
+            }
+        }
         match self.method().await? {
             Method::ConnectionOpenOk(_) => {}
             other => return Err(unexpected(&other)),
         }
-        Ok(Dialled { socket: self, frame_max, channel_max, heartbeat, numbers_returns })
+        Ok(Dialled { socket: self, tuned, numbers_returns })
     }
 
     async fn send(&self, channel: u16, methods: &[Method]) -> Result<()> {

@@ -61,26 +61,6 @@ fn lost_transaction() -> Error {
     Error::new(Kind::Nacked, "tx.commit", reason).advise("do it again; the channel goes on")
 }
 
-impl Handle {
-    /// Calls a method whose effect may end with the host, and which is then repeated.
-    fn note(
-        &self,
-        operation: &'static str,
-        entity: String,
-        method: Method,
-        is_answer: impl Fn(&Method) -> bool + Send + 'static,
-    ) -> Answer<()> {
-        let (channel, noted) = (self.0.0.clone(), method.clone());
-        self.0.0.call(operation, entity, &method, move |reply| match reply {
-            Reply::Method(reply) if is_answer(&reply) => {
-                channel.connection.topology.lock().add(noted);
-                Some(())
-            }
-            _ => None,
-        })
-    }
-}
-
 impl ChannelDriver for Handle {
     fn is_open(&self) -> bool {
         self.0.0.is_open()
@@ -98,26 +78,19 @@ impl ChannelDriver for Handle {
             nowait: false,
             arguments,
         });
-        let (channel, declare) = (self.0.0.clone(), method.clone());
-        self.0.0.call(operation, on_queue(name), &method, move |reply| match reply {
-            Reply::Method(Method::QueueDeclareOk(declared)) => {
-                channel.connection.topology.lock().queue(declare, &declared.queue);
-                Some(QueueInfo {
-                    name: declared.queue.as_str().into(),
-                    messages: declared.message_count.into(),
-                    unacked: 0, // not told at the wire
-                    consumers: declared.consumer_count.into(),
-                })
-            }
-            _ => None,
-        })
+        let declared = answer!(Method::QueueDeclareOk(declared) => QueueInfo {
+            name: declared.queue.as_str().into(),
+            messages: declared.message_count.into(),
+            unacked: 0, // not told at the wire
+            consumers: declared.consumer_count.into(),
+        });
+        self.0.0.call(operation, on_queue(name), &method, declared)
     }
 
     fn delete_queue(&self, name: &str, if_unused: bool, if_empty: bool) -> Answer<u64> {
         let operation = "queue.delete";
         let queue = or_now!(queue_name(operation, name));
         let method = Method::QueueDelete(queue::Delete { queue, if_unused, if_empty, nowait: false });
-        self.0.0.connection.topology.lock().forget_queue(name);
         let deleted = answer!(Method::QueueDeleteOk(deleted) => deleted.message_count.into());
         self.0.0.call(operation, on_queue(name), &method, deleted)
     }
@@ -149,13 +122,12 @@ impl ChannelDriver for Handle {
             nowait: false,
             arguments,
         });
-        self.note(operation, on_exchange(name), method, |reply| matches!(reply, Method::ExchangeDeclareOk(_)))
+        self.0.0.call(operation, on_exchange(name), &method, answer!(Method::ExchangeDeclareOk(_) => ()))
     }
 
     fn delete_exchange(&self, name: &str, if_unused: bool) -> Answer<()> {
         let operation = "exchange.delete";
         let exchange = or_now!(exchange_name(operation, name));
-        self.0.0.connection.topology.lock().forget_exchange(name);
         let method = Method::ExchangeDelete(exchange::Delete { exchange, if_unused, nowait: false });
         self.0.0.call(operation, on_exchange(name), &method, answer!(Method::ExchangeDeleteOk(_) => ()))
     }
@@ -165,14 +137,12 @@ impl ChannelDriver for Handle {
         let arguments = binding.arguments.clone();
         let method =
             Method::QueueBind(queue::Bind { queue, exchange, routing_key, nowait: false, arguments });
-        self.note("queue.bind", ends("queue", &binding), method, |reply| {
-            matches!(reply, Method::QueueBindOk(_))
-        })
+        let bound = answer!(Method::QueueBindOk(_) => ());
+        self.0.0.call("queue.bind", ends("queue", &binding), &method, bound)
     }
 
     fn unbind_queue(&self, binding: Binding<'_>) -> Answer<()> {
         let (queue, exchange, routing_key) = or_now!(bound("queue.unbind", &binding));
-        self.0.0.connection.topology.lock().unbind_queue(&binding);
         let arguments = binding.arguments.clone();
         let method = Method::QueueUnbind(queue::Unbind { queue, exchange, routing_key, arguments });
         let unbound = answer!(Method::QueueUnbindOk(_) => ());
@@ -183,15 +153,12 @@ impl ChannelDriver for Handle {
         let (destination, source, routing_key) = or_now!(bound("exchange.bind", &binding));
         let arguments = binding.arguments.clone();
         let bind = exchange::Bind { destination, source, routing_key, nowait: false, arguments };
-        let entity = ends("exchange", &binding);
-        self.note("exchange.bind", entity, Method::ExchangeBind(bind), |reply| {
-            matches!(reply, Method::ExchangeBindOk(_))
-        })
+        let bound = answer!(Method::ExchangeBindOk(_) => ());
+        self.0.0.call("exchange.bind", ends("exchange", &binding), &Method::ExchangeBind(bind), bound)
     }
 
     fn unbind_exchange(&self, binding: Binding<'_>) -> Answer<()> {
         let (destination, source, routing_key) = or_now!(bound("exchange.unbind", &binding));
-        self.0.0.connection.topology.lock().unbind_exchange(&binding);
         let arguments = binding.arguments.clone();
         let unbind = exchange::Unbind { destination, source, routing_key, nowait: false, arguments };
         let unbound = answer!(Method::ExchangeUnbindOk(_) => ());

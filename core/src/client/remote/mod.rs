@@ -14,7 +14,6 @@
 //! | `heartbeat` | signs of life |
 //! | `silence` | a host that gives no sign of life |
 //! | `revival` | from a host that is gone to the next one |
-//! | `topology` | what was declared that ends with its host |
 //! | `connection` | channels by their numbers, events, closing |
 //! | `channel` | a channel: calls that await their answers, and how it ends |
 //! | `incoming` | what comes on a channel: answers, deliveries, confirms |
@@ -45,7 +44,6 @@ mod returns;
 mod revival;
 mod settling;
 mod silence;
-mod topology;
 mod window;
 
 #[cfg(test)]

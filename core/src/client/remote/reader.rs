@@ -62,7 +62,7 @@ async fn read(shared: &Arc<Shared>, reader: Reader, buffer: BytesMut) -> Option<
     let socket = line.socket();
     let mut heartbeat = match shared.peer {
         Peer::Host(_) => Heartbeat::of_host(shared.options.host_timeout),
-        Peer::Broker(_) => Heartbeat::agreed(shared.heartbeat),
+        Peer::Broker(_) => Heartbeat::agreed(shared.tuned.heartbeat),
     };
     let lost = |why: &dyn Display| {
         let reason = format!("the connection was lost: {why}");
@@ -112,7 +112,7 @@ async fn read(shared: &Arc<Shared>, reader: Reader, buffer: BytesMut) -> Option<
                     (_, false) => {}
                     (Peer::Host(_), true) => shared.note_silence(),
                     (Peer::Broker(_), true) => {
-                        failed = Some(lost(&format!("no sign of life for {} s", 2 * shared.heartbeat)));
+                        failed = Some(lost(&format!("no sign of life for {} s", 2 * shared.tuned.heartbeat)));
                     }
                 }
             }

@@ -1,10 +1,10 @@
 //! A connection goes on with another process when the one that hosted the broker is gone.
 //!
 //! Who finds the directory's lock free takes the broker over, and is then its own client by the same socket as
-//! everybody; who does not finds the one who did. Then channels, consumers and what was not durable are made anew;
-//! calls that were not answered and publishes that were not confirmed are sent again; the new host is told
-//! which these are, and keeps those that had been stored once ([`crate::broker::Resume`]). Deliveries that were not
-//! settled come again, and the acknowledgements of those that were taken before are dropped.
+//! everybody; who does not finds the one who did. What is not durable is there as it was (`broker::transient`). Channels
+//! and consumers are made anew; calls that were not answered and publishes that were not confirmed are sent again; the
+//! new host is told which these are, and keeps those that had been stored once ([`crate::broker::Resume`]). Deliveries
+//! that were not settled come again, and the acknowledgements of those that were taken before are dropped.
 //! Transactions are lost, which their commits say.
 
 use std::path::Path;
@@ -23,6 +23,7 @@ use crate::client::driver::ConnectionEvent;
 use crate::client::process;
 use crate::error::{Error, Kind, Result};
 use crate::server::socket::Reader;
+use crate::storage::Attachment;
 
 /// How long until one looks again who has the directory.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -36,7 +37,7 @@ pub(super) async fn revive(shared: &Arc<Shared>, directory: &Path) -> Result<(Re
     shared.line.go_down();
     let mut heartbeat = Heartbeat::of_host(shared.options.host_timeout);
     let mut found = pin!(find(shared, directory));
-    let Dialled { socket, frame_max, .. } = loop {
+    let Dialled { socket, tuned, .. } = loop {
         tokio::select! {
             found = &mut found => break found?,
             () = heartbeat.due(), if heartbeat.beats() => {
@@ -49,7 +50,7 @@ pub(super) async fn revive(shared: &Arc<Shared>, directory: &Path) -> Result<(Re
     shared.note_life();
     let Socket { reader, writer, buffer } = socket;
     let replay = || shared.all_channels().iter().for_each(|channel| channel.replay());
-    shared.line.go_up(writer, frame_max, replay);
+    shared.line.go_up(writer, tuned.frame_max, replay);
     shared.listen_as_host();
     shared.tell(&ConnectionEvent::Reconnected);
     Ok((reader, buffer))
@@ -74,8 +75,11 @@ async fn connect(shared: &Shared, directory: &Path) -> Result<Dialled> {
         Err(error) if error.kind() == Kind::ResourceLocked => {}
         Err(error) => return Err(error),
     }
-    let mut dialled = dial(directory, &shared.options).await?;
-    let topology = shared.topology.lock().methods();
-    dialled.socket.arrange(&topology).await?;
-    Ok(dialled)
+    let attachment = shared.attachment.lock().as_ref().map(Attachment::number);
+    match dial(directory, attachment, &shared.options, Some(shared.tuned.clone())).await {
+        Err(error) if error.kind() != Kind::Unreachable => {
+            dial(directory, attachment, &shared.options, None).await
+        }
+        dialled => dialled,
+    }
 }

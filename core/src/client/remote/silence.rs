@@ -46,7 +46,7 @@ impl Shared {
 
     fn silent_host(&self) -> Error {
         let host = match self.peer.directory().and_then(holder) {
-            Some(process) => format!("process {process}, which has the directory,"),
+            Some(process) => format!("{process}, which has the directory,"),
             None => "the process that has the directory".into(),
         };
         let patience = Heartbeat::patience(self.options.host_timeout);

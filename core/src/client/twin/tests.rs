@@ -8,11 +8,12 @@ use bytes::Bytes;
 
 use super::*;
 use crate::broker::Alarm;
+use crate::client::driver::{Answer, ChannelDriver, ConsumerDriver};
 use crate::client::process;
 use crate::client::tests::{at_once, bodies, send};
 use crate::client::{
     BatchPublishing, Binding, Channel, Connection, ConnectionEvent, ConsumeOptions, Consumer, Delivery,
-    ExchangeOptions, Publish, Publishing, QueueOptions, Settle, runtime,
+    ExchangeOptions, Get, Publish, Publishing, QueueInfo, QueueOptions, Settle, runtime,
 };
 use crate::error::Kind;
 use crate::message::{Body, INLINE_BODY};
@@ -288,4 +289,51 @@ fn many_threads_use_one_channel_of_the_other_module() {
     });
     assert_eq!(received.into_inner(), 8000);
     assert_eq!(at_once(channel.declare_queue("q", true, QueueOptions::default())).unwrap().messages, 0);
+}
+
+/// A channel that goes on with another host, which has given the deliveries up to the tag 10 again.
+#[derive(Debug)]
+struct Restored;
+
+macro_rules! never_called {
+    ($($name:ident($($argument:ty),*) -> $answer:ty;)*) => {
+        $(fn $name(&self, $(_: $argument),*) -> $answer { unreachable!() })*
+    };
+}
+
+impl ChannelDriver for Restored {
+    fn broker_tag(&self, tag: u64) -> Option<u64> {
+        tag.checked_sub(10).filter(|tag| *tag > 0)
+    }
+
+    never_called! {
+        is_open() -> bool;
+        declare_queue(&str, bool, QueueOptions) -> Answer<QueueInfo>;
+        delete_queue(&str, bool, bool) -> Answer<u64>;
+        purge_queue(&str) -> Answer<u64>;
+        declare_exchange(&str, &str, bool, ExchangeOptions) -> Answer<()>;
+        delete_exchange(&str, bool) -> Answer<()>;
+        bind_queue(Binding<'_>) -> Answer<()>;
+        unbind_queue(Binding<'_>) -> Answer<()>;
+        bind_exchange(Binding<'_>) -> Answer<()>;
+        unbind_exchange(Binding<'_>) -> Answer<()>;
+        qos(u16, bool) -> Answer<()>;
+        publish(Publish<'_>) -> Result<Publishing>;
+        publish_all(&mut dyn Iterator<Item = Publish<'_>>) -> Result<BatchPublishing>;
+        consume(&ConsumeOptions<'_>) -> Answer<Arc<dyn ConsumerDriver>>;
+        get(&str, bool) -> Answer<Option<Get>>;
+        settle(&[(u64, bool)], Settle) -> Result<()>;
+        recover() -> Answer<()>;
+        tx_select() -> Answer<()>;
+        tx_commit() -> Answer<Vec<usize>>;
+        tx_rollback() -> Answer<()>;
+        close() -> Answer<()>;
+    }
+}
+
+#[test]
+fn a_delivery_is_known_by_the_tag_that_the_broker_of_the_other_module_knows() {
+    let channel =
+        adopted::channel(&lent::TABLE, lent::Thing::Channel(Arc::new(Restored), lent::Place::Elsewhere));
+    assert_eq!([9, 10, 11].map(|tag| channel.broker_tag(tag)), [None, None, Some(1)]);
 }

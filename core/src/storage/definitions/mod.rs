@@ -18,18 +18,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-use redb::Database;
+use parking_lot::{Mutex, MutexGuard};
+use redb::{Database, ReadOnlyDatabase};
 
-use crate::broker::{Change, Definition, Noted, Record};
+use crate::broker::{Change, Definition, Noted, Record, ids_of};
 use crate::condition::Condition;
 use crate::error::{Error, Kind, Result};
 use crate::fork::Inherited;
-use tables::Failure;
+use tables::{Failure, Found};
 
 /// What of the file is kept in memory: it is read once at the start, and later only where something changes.
 const CACHE: usize = 4 << 20;
+
+/// After so long without a change the file is closed, and opened again for the next: to close it takes five syncs, which
+/// who waits to have the directory would feel.
+const REST: Duration = Duration::from_secs(1);
 
 /// Definitions in a file. One thread commits what is noted, as the database has one writer at a time: while it waits
 /// for the disk, the next commit gathers.
@@ -39,6 +44,8 @@ const CACHE: usize = 4 << 20;
 pub struct DefinitionStore {
     shared: Arc<Shared>,
     new: bool,
+    /// What was there, until somebody takes it.
+    found: Mutex<Option<Vec<Definition>>>,
     next_queue: AtomicU64,
     committer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -61,7 +68,8 @@ struct Waiting {
     ended: bool,
 }
 
-/// The file; closed after an error, as `redb` refuses everything then, and opened again for the next commit.
+/// The file; closed while nothing changes, and after an error, as `redb` refuses everything then. It is opened again for
+/// the next commit.
 struct File {
     path: PathBuf,
     open: Box<dyn Fn() -> Result<Database, Failure> + Send>,
@@ -83,17 +91,28 @@ impl DefinitionStore {
             let noted = Inherited::by_children(&file);
             let database = Database::builder().set_cache_size(CACHE).create_file(file)?;
             *inherited.lock() = Some(noted);
-            if let Some(folder) = at.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            if let Some(folder) = at.parent().filter(|folder| !folder.as_os_str().is_empty())
+                && tables::next_queue(&database)?.is_none()
+            {
                 std::fs::File::open(folder)?.sync_all()?; // so that a new file is found after a loss of power
             }
             Ok(database)
         };
-        Self::with(path, Box::new(open))
+        // One that was closed can be read without a sync; one that was not has to be mended.
+        let closed = Database::builder().set_cache_size(CACHE).open_read_only(path).ok();
+        Self::with(path, Box::new(open), closed)
     }
 
-    fn with(path: &Path, open: Box<dyn Fn() -> Result<Database, Failure> + Send>) -> Result<Self> {
+    fn with(
+        path: &Path,
+        open: Box<dyn Fn() -> Result<Database, Failure> + Send>,
+        closed: Option<ReadOnlyDatabase>,
+    ) -> Result<Self> {
         let mut file = File { path: path.to_owned(), open, database: None };
-        let next_queue = file.with("open", tables::next_queue)?;
+        let Found { next_queue, definitions } = match closed.map(|closed| tables::found(&closed)) {
+            Some(Ok(found)) => found,
+            _ => file.with("open", tables::found)?,
+        };
         let shared = Arc::new(Shared {
             waiting: Mutex::default(),
             bell: Condition::default(),
@@ -112,6 +131,7 @@ impl DefinitionStore {
         Ok(DefinitionStore {
             shared,
             new: next_queue.is_none(),
+            found: Mutex::new(Some(definitions)),
             next_queue: AtomicU64::new(next_queue.unwrap_or(1)),
             committer: Mutex::new(Some(committer)),
         })
@@ -129,10 +149,11 @@ impl DefinitionStore {
     /// `ResourceError` when they cannot be read.
     pub fn queue_numbers(&self) -> Result<(HashSet<u64>, u64)> {
         let next = self.next_queue.load(Relaxed);
-        if self.new {
-            return Ok((HashSet::new(), next)); // not even tables
+        if let Some(found) = &*self.found.lock() {
+            return Ok((numbers(found), next));
         }
-        Ok((self.shared.file.lock().with("open", tables::queue_numbers)?, next))
+        let found = self.shared.file.lock().with("open", tables::found)?;
+        Ok((numbers(&found.definitions), next))
     }
 
     /// Nothing had ever been committed to it when it was opened.
@@ -180,12 +201,21 @@ impl DefinitionStore {
     }
 }
 
+fn numbers(definitions: &[Definition]) -> HashSet<u64> {
+    let numbers = |definition: &Definition| match definition {
+        Definition::Queue(number, ..) => [Some(*number), Some(ids_of(*number))],
+        Definition::Vhost(number, _) => [Some(*number), None],
+        _ => [None, None],
+    };
+    definitions.iter().flat_map(numbers).flatten().collect()
+}
+
 impl Record for DefinitionStore {
     fn recorded(&self) -> Result<Vec<Definition>> {
-        if self.new {
-            return Ok(Vec::new()); // not even tables
+        match self.found.lock().take() {
+            Some(definitions) => Ok(definitions),
+            None => Ok(self.shared.file.lock().with("restore", tables::found)?.definitions),
         }
-        self.shared.file.lock().with("restore", tables::read)
     }
 
     fn note(&self, changes: Vec<Change>) -> Noted {
@@ -230,11 +260,15 @@ impl Shared {
 
     fn next(&self) -> Option<(Vec<Change>, Noted)> {
         let mut waiting = self.waiting.lock();
+        let mut rest = Some(Instant::now() + REST);
         while waiting.changes.is_empty() || waiting.gathering {
             if waiting.ended {
                 return None;
             }
-            self.bell.wait(&mut waiting);
+            self.bell.wait_until(&mut waiting, rest);
+            if rest.take_if(|rest| *rest <= Instant::now()).is_some() {
+                MutexGuard::unlocked(&mut waiting, || self.file.lock().database = None);
+            }
         }
         Some((std::mem::take(&mut waiting.changes), std::mem::take(&mut waiting.noted)))
     }

@@ -16,8 +16,6 @@
 //! JSON is that of RabbitMQ's definitions, without arguments: these are the protocol's encoded tables, as JSON does not
 //! know all of their types. Those of a binding are sorted by name, as their order does not count.
 
-use std::collections::HashSet;
-
 use redb::{
     Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, Table as Rows, TableDefinition,
     WriteTransaction,
@@ -25,7 +23,6 @@ use redb::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::broker::ids_of;
 use crate::broker::{BindingDefinition, Change, Definition, DestinationType, Side};
 use crate::wire::table::Table;
 
@@ -60,8 +57,22 @@ impl<E: std::error::Error> From<E> for Failure {
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// The first queue number that was never given. None: nothing was ever committed to this database.
-pub(super) fn next_queue(database: &Database) -> Result<Option<u64>> {
+/// What is in a database.
+pub(super) struct Found {
+    /// The first queue number that was never given. None: nothing was ever committed to this database.
+    pub(super) next_queue: Option<u64>,
+    /// Each before what needs it.
+    pub(super) definitions: Vec<Definition>,
+}
+
+pub(super) fn found(database: &impl ReadableDatabase) -> Result<Found> {
+    let next_queue = next_queue(database)?;
+    let definitions = next_queue.map_or(Ok(Vec::new()), |_| read(database))?;
+    Ok(Found { next_queue, definitions })
+}
+
+/// As [`Found::next_queue`].
+pub(super) fn next_queue(database: &impl ReadableDatabase) -> Result<Option<u64>> {
     let reading = database.begin_read()?;
     // A database where something was committed has all tables.
     if reading.list_tables()?.next().is_none() {
@@ -80,8 +91,8 @@ pub(super) fn next_queue(database: &Database) -> Result<Option<u64>> {
     Ok(Some(about.get("next queue")?.map_or(1, |next| next.value())))
 }
 
-/// What is in a database where something was committed, each before what needs it.
-pub(super) fn read(database: &Database) -> Result<Vec<Definition>> {
+/// What is in a database where something was committed, and so has all tables.
+fn read(database: &impl ReadableDatabase) -> Result<Vec<Definition>> {
     let reading = database.begin_read()?;
     let mut found = Vec::new();
     let into = &mut found;
@@ -109,19 +120,6 @@ pub(super) fn read(database: &Database) -> Result<Vec<Definition>> {
         Ok(Definition::Binding(definition, Table::decode(arguments)?))
     })?;
     Ok(found)
-}
-
-/// The numbers under which something is kept.
-pub(super) fn queue_numbers(database: &Database) -> Result<HashSet<u64>> {
-    let mut numbers = HashSet::new();
-    for row in database.begin_read()?.open_table(QUEUES)?.iter()? {
-        let (_, queue) = row?;
-        numbers.extend([queue.value().0, ids_of(queue.value().0)]);
-    }
-    for row in database.begin_read()?.open_table(VHOSTS)?.iter()? {
-        numbers.insert(row?.1.value().0);
-    }
-    Ok(numbers)
 }
 
 fn each<K: Key + 'static, V: redb::Value + 'static>(

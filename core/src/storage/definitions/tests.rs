@@ -98,7 +98,7 @@ fn start(folder: &TempDir, fault: &Arc<Fault>, clock: &Clock) -> (Arc<Definition
         let disk = Disk { file: FileBackend::new(file)?, fault: fault.clone() };
         Ok(Database::builder().create_with_backend(disk)?)
     };
-    let store = Arc::new(DefinitionStore::with(&path, Box::new(open)).unwrap());
+    let store = Arc::new(DefinitionStore::with(&path, Box::new(open), None).unwrap());
     let options = Options { clock: clock.clone(), ..Options::default() };
     let broker = Broker::restore(options, store.clone()).unwrap();
     if store.is_new() {
@@ -583,4 +583,26 @@ fn a_file_that_holds_something_else_is_refused() {
     let error = DefinitionStore::open(&path).unwrap_err();
     assert_eq!(error.kind(), Kind::ResourceError);
     assert_eq!(std::fs::read(&path).unwrap(), b"no database");
+}
+
+#[test]
+fn a_file_at_rest_is_closed_and_who_reads_it_leaves_it_as_it_is() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("definitions");
+    let store = Arc::new(DefinitionStore::open(&path).unwrap());
+    let broker = Broker::restore(Options::default(), store.clone()).unwrap();
+    store.together(|| broker.furnish()).unwrap();
+    let patience = Instant::now() + Duration::from_secs(20);
+    while Database::builder().open_read_only(&path).is_err() {
+        assert!(Instant::now() < patience, "it stays open");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let (_session, mut channel) = door(&broker);
+    channel.declare_queue("later", durable()).unwrap();
+    drop((channel, _session, broker, store));
+
+    let before = std::fs::read(&path).unwrap();
+    let store = DefinitionStore::open(&path).unwrap();
+    assert_eq!(numbers(&store).len(), 1);
+    assert!(std::fs::read(&path).unwrap() == before, "it was written to");
 }

@@ -89,7 +89,7 @@ fn the_rest_of_a_record_that_was_cut_off_is_not_found_behind_a_shorter_one() {
     let store = open_on(&disk).expect("opens");
     let (journal, recovered) = store.open_line(1, 0).expect("opens");
     assert_eq!(recovered.next, 35);
-    journal.append(35, NEVER, &message(b""), None);
+    journal.append(35, NEVER, &message(b""));
     drop((journal, store));
     let (_, recovered) = open_on(&disk).expect("opens").open_line(1, 0).expect("opens");
     assert_eq!(recovered.count, 36);

@@ -40,7 +40,7 @@ fn body(number: u64) -> Vec<u8> {
 
 fn append(journal: &Arc<dyn Journal>, numbers: Range<u64>) {
     for number in numbers {
-        journal.append(number, NEVER, &message(&body(number)), None);
+        journal.append(number, NEVER, &message(&body(number)));
     }
 }
 
@@ -144,7 +144,7 @@ fn one_message_anywhere_is_read_without_what_stands_before_it() {
     let store = open();
     let body = [7; 4000];
     let append = |journal: &Arc<dyn Journal>, numbers: Range<u64>| {
-        numbers.for_each(|number| journal.append(number, NEVER, &message(&body), None));
+        numbers.for_each(|number| journal.append(number, NEVER, &message(&body)));
     };
     append(&store.open_line(1, 0).expect("opens").0, 0..2000);
     drop(store);
@@ -268,7 +268,7 @@ fn expiry_returns_and_the_mark_of_deliveries_come_back() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let (journal, _) = store.open_line(1, 7).expect("opens");
-    journal.append(0, 12345, &message(b""), None);
+    journal.append(0, 12345, &message(b""));
     append(&journal, 1..3);
     journal.delivered(2);
     journal.returned(0, 1);
@@ -334,7 +334,7 @@ fn a_large_message_has_a_segment_of_its_own() {
     let (journal, _) = store.open_line(1, 0).expect("opens");
     let large: Vec<u8> = (0..3_000_000u32).map(|at| (at % 251) as u8).collect();
     append(&journal, 0..1);
-    journal.append(1, NEVER, &message(&large), None);
+    journal.append(1, NEVER, &message(&large));
     append(&journal, 2..3);
     drop(store);
     assert_eq!(files(dir.path(), 1, ".segment").len(), 3);

@@ -12,10 +12,16 @@ fn origin(publisher: u64, sequence: u64) -> Origin {
     Origin { publisher: publisher.try_into().expect("not 0"), sequence }
 }
 
+/// A message that came by this publish.
+fn by(origin: Origin, body: &[u8]) -> Message {
+    let plain = message(body);
+    Message::by(Some(origin), false, plain.route(), plain.encoded_properties(), plain.shared_body())
+}
+
 /// Appends messages whose origins are their numbers, of this publisher.
 fn append_by(publisher: u64, journal: &Arc<dyn Journal>, numbers: Range<u64>) {
     for number in numbers {
-        journal.append(number, NEVER, &message(&body(number)), Some(origin(publisher, number)));
+        journal.append(number, NEVER, &by(origin(publisher, number), &body(number)));
     }
 }
 
@@ -129,9 +135,10 @@ fn what_was_sent_again_says_so_after_opening_again() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let (journal, _) = store.open_line(1, 0).expect("opens");
-    let again = Message::sent_again(&route_key("", "q"), &[0x10, 0, 2], Body::Slice(b"x"));
-    journal.append(0, NEVER, &again, None);
-    journal.append(1, NEVER, &again, Some(origin(7, 1)));
+    for (number, origin) in [(0, None), (1, Some(origin(7, 1)))] {
+        let again = Message::by(origin, true, &route_key("", "q"), &[0x10, 0, 2], Body::Slice(b"x"));
+        journal.append(number, NEVER, &again);
+    }
     append(&journal, 2..3);
     drop((journal, store));
     let store = open(dir.path());
@@ -140,4 +147,6 @@ fn what_was_sent_again_says_so_after_opening_again() {
     let said: Vec<_> = all.iter().map(|stored| stored.message.is_sent_again()).collect();
     assert_eq!(said, [true, true, false]);
     assert_eq!(all[1].message.body(), b"x");
+    let origins: Vec<_> = all.iter().map(|stored| stored.message.origin()).collect();
+    assert_eq!(origins, [None, Some(origin(7, 1)), None]);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{GAP, Line, NEVER, Totals};
 use crate::broker::queue::lines::Entry;
-use crate::broker::store::{Journal, Recovered, read_all};
+use crate::broker::store::{Journal, Origin, Recovered, read_all};
 use crate::error::Result;
 use crate::message::Message;
 
@@ -22,6 +22,11 @@ impl Carried {
             carried.insert(stored.number, (entry, stored.number < found.delivered));
         })?;
         Ok(Carried(carried))
+    }
+
+    /// The publishes that they came by.
+    pub(in crate::broker::queue) fn origins(&self) -> impl Iterator<Item = Origin> {
+        self.0.values().filter_map(|(entry, _)| entry.message.origin())
     }
 
     /// Behind the last number.
@@ -67,12 +72,12 @@ impl Line {
     /// Gives along what has to be.
     pub(in crate::broker::queue) fn carry(&self, journal: &dyn Journal) {
         for (&number, entry) in self.returned.iter().filter(|(_, entry)| !self.outlives(&entry.message)) {
-            journal.append(number, entry.expires, &entry.message, None);
+            journal.append(number, entry.expires, &entry.message);
             journal.returned(number, entry.returns);
         }
         for (number, (message, expires)) in (self.head..).zip(&self.fresh) {
             if let Some(message) = message.as_ref().filter(|message| !self.outlives(message)) {
-                journal.append(number, *expires, message, None);
+                journal.append(number, *expires, message);
             }
         }
         journal.delivered(self.head);

@@ -111,6 +111,12 @@ impl Handle {
         answer(table, reply, move |reply| Ok(Handle { thing: reply.thing, table }))
     }
 
+    /// Something of a module.
+    #[cfg(test)]
+    pub(super) fn of(table: &'static Table, thing: Owned) -> Handle {
+        Handle { thing, table }
+    }
+
     /// What belongs to the same module.
     pub(super) fn opened(&self) -> impl FnOnce(Owned) -> Handle + Send + 'static {
         let table = self.table;
@@ -133,10 +139,12 @@ impl Handle {
     }
 
     /// Asks for what is known at once; none if it is not.
-    pub(super) fn ask<T: for<'a> Get<'a>>(&self, operation: &'static str) -> Option<T> {
-        let (thing, operation) = (self.thing.pointer(), Slice::of(operation.as_bytes()));
+    pub(super) fn ask<T: for<'a> Get<'a>>(&self, operation: &'static str, arguments: impl Put) -> Option<T> {
+        let (operation, request) = (Slice::of(operation.as_bytes()), encode(arguments));
+        let thing = self.thing.pointer();
         // SAFETY: thing and bytes are there during the call.
-        let reply = replied(|reply| unsafe { (self.table.call)(thing, operation, Slice::of(&[]), reply) });
+        let reply =
+            replied(|reply| unsafe { (self.table.call)(thing, operation, Slice::of(&request), reply) });
         (reply.state == DONE).then(|| value(reply).ok()).flatten()
     }
 

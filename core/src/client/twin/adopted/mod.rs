@@ -50,6 +50,12 @@ impl Adopted {
     }
 }
 
+/// A channel that is lent.
+#[cfg(test)]
+pub(super) fn channel(table: &'static Table, thing: super::lent::Thing) -> Arc<dyn ChannelDriver> {
+    Arc::new(Channel(Handle::of(table, super::owned::Owned::new(thing))))
+}
+
 impl ConnectionDriver for Adopted {
     fn transport(&self) -> &'static str {
         self.transport
@@ -76,7 +82,7 @@ impl ConnectionDriver for Adopted {
     }
 
     fn listening(&self) -> Vec<SocketAddr> {
-        let addresses: Vec<String> = self.handle.ask("listening").unwrap_or_default();
+        let addresses: Vec<String> = self.handle.ask("listening", ()).unwrap_or_default();
         addresses.iter().filter_map(|address| address.parse().ok()).collect()
     }
 
@@ -173,6 +179,10 @@ impl ChannelDriver for Channel {
 
     fn settle(&self, tags: &[(u64, bool)], how: Settle) -> Result<()> {
         self.0.settle(tags, how)
+    }
+
+    fn broker_tag(&self, tag: u64) -> Option<u64> {
+        self.0.ask("broker_tag", tag).flatten()
     }
 
     fn recover(&self) -> Answer<()> {

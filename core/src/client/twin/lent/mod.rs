@@ -111,7 +111,7 @@ fn connect(request: Vec<u8>) -> Result<Reply> {
 /// Does what happens now and then.
 fn perform(thing: &Thing, operation: &str, request: Vec<u8>) -> Result<Reply> {
     match thing {
-        // What the borrower asks for without waiting.
+        // This and `broker_tag` the borrower asks for without waiting.
         Thing::Connection(connection) if operation == "listening" => {
             let addresses = connection.listening().into_iter().map(|address| address.to_string());
             Ok(Reply::done(addresses.collect::<Vec<_>>()))
@@ -120,6 +120,9 @@ fn perform(thing: &Thing, operation: &str, request: Vec<u8>) -> Result<Reply> {
             let (place, connection) = (Place::of(&**connection), connection.clone());
             let operation = operation.to_owned();
             Ok(begin(place, async move { of_connection(connection, place, &operation, &request).await }))
+        }
+        Thing::Channel(channel, _) if operation == "broker_tag" => {
+            Ok(Reply::done(channel.broker_tag(decode(&request)?)))
         }
         Thing::Channel(channel, place) => {
             let (channel, place, operation) = (channel.clone(), *place, operation.to_owned());
