@@ -159,7 +159,9 @@ fn an_exclusive_queue_goes_on_with_its_owner_and_its_messages() {
     let channel = run(owner.channel()).unwrap();
     let mine = QueueOptions { exclusive: true, ..QueueOptions::default() };
     let queue = run(channel.declare_queue("", false, mine)).unwrap().name.to_string();
-    ["one", "two", "three"].iter().for_each(|body| drop(send(&channel, &queue, body)));
+    for body in ["one", "two", "three"] {
+        send(&channel, &queue, body);
+    }
     run(channel.qos(1, false)).unwrap();
     let consumer = consume(&channel, &queue);
     take(&consumer, 1);
