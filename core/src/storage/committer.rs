@@ -290,6 +290,8 @@ struct Aside {
 pub(super) struct Committer {
     shared: Arc<Shared>,
     trouble: Trouble,
+    /// The store's own directory, until it was synced: its folders may be new, and nobody who opens it need wait for that.
+    root: Option<PathBuf>,
     unsynced: Unsynced,
     /// Who waits for the next sync.
     waiters: Vec<Waiter>,
@@ -306,12 +308,12 @@ pub(super) struct Committer {
 
 impl Committer {
     pub(super) fn new(shared: Arc<Shared>, trouble: Trouble) -> Self {
-        // Its folders may be new. Nobody who opens it need wait for that.
-        let dirs = shared.folders.queues().parent().map(Path::to_owned).into_iter().collect();
+        let root = shared.folders.queues().parent().map(Path::to_owned);
         Committer {
             shared,
             trouble,
-            unsynced: Unsynced { dirs, ..Unsynced::default() },
+            root,
+            unsynced: Unsynced::default(),
             waiters: Vec::new(),
             aside: None,
             failed: Vec::new(),
@@ -350,9 +352,11 @@ impl Committer {
         }
         // What is being synced aside is nothing that they wait for, but for the names of files.
         self.unsynced.dirs.extend(self.aside.iter().flat_map(|aside| aside.dirs.clone()));
+        self.unsynced.dirs.extend(self.root.clone());
         let result = mem::take(&mut self.unsynced).sync(&self.shared);
-        if let Err(error) = &result {
-            tracing::error!(%error, "what was not confirmed may be lost");
+        match &result {
+            Ok(()) => self.root = None,
+            Err(error) => tracing::error!(%error, "what was not confirmed may be lost"),
         }
         self.waiters.drain(..).for_each(|waiter| tell(waiter, result.clone()));
     }

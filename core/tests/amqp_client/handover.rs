@@ -150,3 +150,28 @@ fn whoever_is_told_that_the_host_leaves_finds_the_directory_free() {
     assert!(matches!(next(&mut attached), Method::ConnectionClose(_)));
     Directory::open(folder.path()).unwrap();
 }
+
+#[test]
+fn an_exclusive_queue_goes_on_with_its_owner_and_its_messages() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut host = Host::of(folder.path());
+    let owner = open(&crate::local::url(folder.path()));
+    let channel = run(owner.channel()).unwrap();
+    let mine = QueueOptions { exclusive: true, ..QueueOptions::default() };
+    let queue = run(channel.declare_queue("", false, mine)).unwrap().name.to_string();
+    for body in ["one", "two", "three"] {
+        send(&channel, &queue, body);
+    }
+    run(channel.qos(1, false)).unwrap();
+    let consumer = consume(&channel, &queue);
+    take(&consumer, 1);
+    host.end(false);
+    let mut all = Vec::new();
+    while all.len() < 3 {
+        for one in take(&consumer, 1) {
+            channel.settle(&[(one.tag, false)], Settle::Ack).unwrap();
+            all.push((String::from_utf8(one.message.body().to_vec()).unwrap(), one.redelivered));
+        }
+    }
+    assert_eq!(all, [("one".into(), true), ("two".into(), false), ("three".into(), false)]);
+}

@@ -1,7 +1,7 @@
-//! A publisher that goes on with another broker of the same store, as the one before was killed.
+//! A publisher that goes on with another broker of the same store, as the one before has ended.
 //!
-//! What it had not heard of it sends again, first of all. Some of that may be stored: a message is kept with its
-//! [`Origin`], so that each queue that lacks it gets it, and no other. Others may have been delivered without having
+//! What it had not heard of it sends again, first of all. Some of that may be stored, or have come along in memory: a
+//! message is kept with its [`Origin`], so that each queue that lacks it gets it, and no other. Others may have been delivered without having
 //! been stored: whatever is sent again and not found is redelivered. So nobody sees a message twice without the mark.
 
 use std::sync::Arc;
