@@ -14,6 +14,7 @@ use super::embedded::Embedded;
 use super::process;
 use super::remote::Remote;
 use crate::error::{Error, Kind, Result};
+use crate::server::round;
 
 /// How long until one looks again whether the process that has the directory listens by now, or has gone.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -33,7 +34,7 @@ pub(super) async fn open(path: PathBuf, options: ConnectOptions) -> Result<Arc<d
 async fn join(path: &Path, options: &ConnectOptions) -> Result<Arc<dyn ConnectionDriver>> {
     let deadline = Instant::now() + options.timeout;
     loop {
-        let held = match tokio::task::block_in_place(|| Embedded::open_local(path, options)) {
+        let held = match round::block(|| Embedded::open_local(path, options)) {
             Ok(embedded) => {
                 embedded.listen_all(&options.listen).await?;
                 return Ok(Arc::new(embedded));

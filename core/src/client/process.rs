@@ -101,7 +101,7 @@ fn wait<T: Send + 'static>(runtime: &Handle, act: impl Future<Output = T> + Send
     runtime.spawn(async move { tell.send(act.await) });
     let wait = || told.recv().ok();
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
+        Ok(RuntimeFlavor::MultiThread) => round::block(wait),
         _ => wait(),
     }
 }

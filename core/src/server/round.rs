@@ -63,6 +63,13 @@ pub(super) fn end() {
     put_off.iter().for_each(|link| link.flush());
 }
 
+/// Does what takes its time, on a thread of the runtime. What was put off is written first: the thread that does it may
+/// not come back to the runtime, and sleeps without being asked.
+pub(crate) fn block<T>(act: impl FnOnce() -> T) -> T {
+    end();
+    tokio::task::block_in_place(act)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +98,21 @@ mod tests {
         begin(false);
         assert_eq!(link.pending(), 0, "a large request ends the round");
         assert!(!put_off(&link));
+    }
+
+    #[test]
+    fn a_thread_that_is_taken_from_the_runtime_leaves_nothing_put_off() {
+        let runtime = observe(&mut Builder::new_multi_thread()).worker_threads(1).build().unwrap();
+        let link = Link::new(Writer::Memory(Default::default()));
+        let put_off_and_block = {
+            let link = link.clone();
+            async move {
+                (0..2).for_each(|_| begin(true));
+                link.send(0, &Method::ConnectionUnblocked(connection::Unblocked {}));
+                assert!(put_off(&link) && link.pending() > 0);
+                block(|| link.pending())
+            }
+        };
+        assert_eq!(runtime.block_on(runtime.spawn(put_off_and_block)).unwrap(), 0);
     }
 }

@@ -29,6 +29,7 @@ pub(super) struct Intake {
     size: usize,
     /// What a thread that looked has found, and the task has to see to.
     broken: Option<Error>,
+    closed: bool,
 }
 
 /// Where a thread that looks finds it.
@@ -37,13 +38,17 @@ pub(super) struct Door(Mutex<Option<Arc<Mutex<Intake>>>>);
 
 impl Door {
     pub(super) fn open(&self, reader: Reader, buffer: BytesMut) -> Arc<Mutex<Intake>> {
-        let intake = Arc::new(Mutex::new(Intake { reader, buffer, size: BUFFER_MIN, broken: None }));
+        let intake =
+            Arc::new(Mutex::new(Intake { reader, buffer, size: BUFFER_MIN, broken: None, closed: false }));
         *self.0.lock() = Some(intake.clone());
         intake
     }
 
+    /// Nobody reads any more; what was not read is not heard, as another connection may go on in place of this one.
     pub(super) fn close(&self) {
-        *self.0.lock() = None;
+        if let Some(intake) = self.0.lock().take() {
+            intake.lock().closed = true;
+        }
     }
 }
 
@@ -126,7 +131,7 @@ impl Shared {
             && let Some(mut intake) = intake.try_lock()
             && !self.paused.load(SeqCst)
         {
-            while intake.broken.is_none() && intake.look(self) {}
+            while intake.broken.is_none() && !intake.closed && intake.look(self) {}
         }
     }
 }

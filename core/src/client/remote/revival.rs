@@ -22,6 +22,7 @@ use super::heartbeat::Heartbeat;
 use crate::client::driver::ConnectionEvent;
 use crate::client::process;
 use crate::error::{Error, Kind, Result};
+use crate::server::round;
 use crate::server::socket::Reader;
 use crate::storage::Attachment;
 
@@ -70,7 +71,7 @@ async fn find(shared: &Shared, directory: &Path) -> Result<Dialled> {
 }
 
 async fn connect(shared: &Shared, directory: &Path) -> Result<Dialled> {
-    match tokio::task::block_in_place(|| process::host(directory)) {
+    match round::block(|| process::host(directory)) {
         Ok(hosted) => *shared.hosted.lock() = Some(hosted),
         Err(error) if error.kind() == Kind::ResourceLocked => {}
         Err(error) => return Err(error),

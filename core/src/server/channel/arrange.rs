@@ -13,10 +13,7 @@ use crate::wire::{Method, ShortString, exchange, queue};
 #[cold]
 pub(super) fn aside<T>(act: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => {
-            round::end(); // from here on this may be no thread of the runtime's any more
-            tokio::task::block_in_place(act)
-        }
+        Ok(RuntimeFlavor::MultiThread) => round::block(act),
         _ => act(),
     }
 }
