@@ -25,7 +25,11 @@ thread_local! {
 
 /// Has the runtime's threads write what they put off before they sleep.
 pub(crate) fn observe(builder: &mut Builder) -> &mut Builder {
-    builder.on_thread_start(|| REQUESTS.set(Some(0))).on_thread_park(end)
+    let park = || {
+        end();
+        REQUESTS.set(Some(0));
+    };
+    builder.on_thread_start(|| REQUESTS.set(Some(0))).on_thread_park(park)
 }
 
 /// A request is served next. With a large one the round ends, as it takes long.
@@ -63,10 +67,11 @@ pub(super) fn end() {
     put_off.iter().for_each(|link| link.flush());
 }
 
-/// Does what takes its time, on a thread of the runtime. What was put off is written first: the thread that does it may
-/// not come back to the runtime, and sleeps without being asked.
+/// Does what takes its time, on a thread of the runtime. Another takes its place, and it may sleep without saying so once
+/// its task rests: it puts nothing off until it has its place again.
 pub(crate) fn block<T>(act: impl FnOnce() -> T) -> T {
     end();
+    REQUESTS.set(None);
     tokio::task::block_in_place(act)
 }
 
@@ -110,7 +115,10 @@ mod tests {
                 (0..2).for_each(|_| begin(true));
                 link.send(0, &Method::ConnectionUnblocked(connection::Unblocked {}));
                 assert!(put_off(&link) && link.pending() > 0);
-                block(|| link.pending())
+                let pending = block(|| link.pending());
+                (0..2).for_each(|_| begin(true));
+                assert!(!put_off(&link));
+                pending
             }
         };
         assert_eq!(runtime.block_on(runtime.spawn(put_off_and_block)).unwrap(), 0);
