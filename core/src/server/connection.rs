@@ -108,7 +108,9 @@ pub(super) async fn run(
                 silent_beats = 0;
                 // Where a thread that looks is at it, it takes all there is.
                 let brought = intake.try_lock().map(|mut intake| intake.read());
-                drop(attentive.take());
+                if !matches!(brought, Some(Brought::Nothing)) {
+                    drop(attentive.take());
+                }
                 match brought {
                     // Others of this thread have their turn.
                     None | Some(Brought::Much { crowded: true }) => yield_now().await,

@@ -39,7 +39,7 @@ pub(super) struct Intake {
 
 /// What a read brought.
 pub(super) enum Brought {
-    /// A thread that looked was quicker.
+    /// There is no more, or a thread that looked was quicker.
     Nothing,
     /// A small request.
     Little,
