@@ -84,10 +84,12 @@ class Queue:
 
 
 class Ledger:
-    """Shared by all clients. `grace` None: an ack is only certain when the broker stopped in good order."""
+    """Shared by all clients. `grace` None: an ack is only certain when the broker stopped in good order. `counting`:
+    whether the broker counts the deliveries of a message in queues of every type."""
 
-    def __init__(self, grace):
+    def __init__(self, grace, counting=True):
         self.grace = grace
+        self.counting = counting
         self.life = 0
         self._stopping = False
         self.counts = Counter()
@@ -140,7 +142,7 @@ class Ledger:
         """The ledger for what was copied at that moment of the latest life or a little later: as if that had been
         its end, but that what came later may be there, too."""
         moment, since_1970, entries = memory
-        then = Ledger(self.grace)
+        then = Ledger(self.grace, self.counting)
         then.life, then._ends, then._spans = self.life, {**self._ends}, {**self._spans}
         then._ends[self.life] = moment
         then._spans[self.life] = self._spans[self.life][0], since_1970
@@ -277,7 +279,7 @@ class Ledger:
     def _count(self, content, entry, contradict):
         entry.count = letters.header(content.properties, "x-delivery-count") or 0
         sure = [count for count, life, moment in entry.returns if life == self.life or self._certain(life, moment)]
-        if entry.count < max(sure, default=0):
+        if self.counting and entry.count < max(sure, default=0):
             contradict("uncounted", f": {entry.count} instead of {max(sure)}")
 
     def _order(self, queue, consumer, content, entry, alone, contradict):

@@ -23,6 +23,7 @@ class WarrenMQ:
     grace = 1.0
     name = "warrenmq"
     kinds = True
+    counting = True
 
     def spawn(self):
         kept = ["--data", self.directory / self.data, "--segment-size", self.segment_bytes]
@@ -75,6 +76,7 @@ class RabbitMQ:
     grace = None
     name = "rabbitmq"
     kinds = False  # it has no delays and no de-duplication
+    counting = False  # but in quorum queues, which none of these is
 
     def spawn(self):
         return brokers.spawn_rabbitmq(self.port, self.directory)

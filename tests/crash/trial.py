@@ -59,7 +59,7 @@ class Trial:
 
     def __post_init__(self):
         self.chance = random.Random(self.seed)
-        self.ledger = Ledger(self.subject.grace)
+        self.ledger = Ledger(self.subject.grace, self.subject.counting)
         self.turnover = Turnover(load.TURNED, self.chance)
         self.definitions = Definitions()
         self.roles = load.clients(self.chance)
