@@ -33,6 +33,8 @@ pub(super) struct Intake {
     /// By how much the buffer grows at the next read.
     size: usize,
     pub(super) connection: Connection,
+    /// What came last was a small request. Of more, one read takes as much as it can, which who looks does not.
+    small: bool,
     /// Why it ends, which a thread that looked has found and the task has to see to.
     end: Option<End>,
 }
@@ -53,7 +55,8 @@ pub(super) enum Brought {
 impl Intake {
     /// Takes the frames that came with the handshake.
     pub(super) fn open(reader: Reader, buffer: BytesMut, connection: Connection) -> Self {
-        let mut intake = Intake { reader: Some(reader), buffer, size: BUFFER_MIN, connection, end: None };
+        let mut intake =
+            Intake { reader: Some(reader), buffer, size: BUFFER_MIN, connection, small: false, end: None };
         intake.end = intake.connection.batch(&mut intake.buffer).break_value();
         intake
     }
@@ -77,10 +80,11 @@ impl Intake {
         if crowded {
             self.size = (self.size * 2).min(BUFFER_MAX);
         }
-        round::begin(count <= INTERACTIVE);
+        self.small = count <= INTERACTIVE;
+        round::begin(self.small);
         match self.connection.batch(&mut self.buffer).break_value() {
             Some(end) => Brought::End(end),
-            None if count <= INTERACTIVE => Brought::Little,
+            None if self.small => Brought::Little,
             None => Brought::Much { crowded },
         }
     }
@@ -89,11 +93,13 @@ impl Intake {
     /// wait, are left to the task.
     fn look(&mut self) -> bool {
         let mut bytes = [0; INTERACTIVE];
-        let Some(reader) = self.reader.as_ref().filter(|_| self.end.is_none() && self.connection.is_free())
+        let Some(reader) =
+            self.reader.as_ref().filter(|_| self.small && self.end.is_none() && self.connection.is_free())
         else {
             return false;
         };
         let Ok(count @ 1..) = reader.glance(&mut bytes) else { return false };
+        self.small = count < bytes.len();
         self.buffer.extend_from_slice(&bytes[..count]);
         self.end = self.connection.batch(&mut self.buffer).break_value();
         if self.end.is_some() || !self.connection.is_free() {
@@ -108,7 +114,7 @@ impl Intake {
     }
 
     fn hush(&self) -> Option<Hush> {
-        self.reader.as_ref()?.hush()
+        self.reader.as_ref().filter(|_| self.small)?.hush()
     }
 
     /// A connection at rest keeps no large buffer.
