@@ -63,6 +63,9 @@ impl Intake {
 
     /// Reads once, and takes the frames that are complete.
     pub(super) fn read(&mut self) -> Brought {
+        if let Some(end) = self.end.take() {
+            return Brought::End(end); // what follows is not heard
+        }
         if self.buffer.capacity() - self.buffer.len() < self.size / 2 {
             self.buffer.reserve(self.size);
         }
