@@ -7,6 +7,7 @@ use super::exchange::{Exchange, ExchangeOptions};
 use super::policy::Subject;
 use super::record::Change;
 use super::topology::Topology;
+use super::transient::Trace;
 use super::vhost::Vhost;
 use crate::error::{Error, Kind, Result};
 use crate::routing;
@@ -31,7 +32,10 @@ impl Vhost {
             topology = self.record(operation, topology, recorded)?;
         }
         if !exchange.options.durable {
-            self.remember(|| self.exchange_trace(&exchange));
+            self.remember(|| {
+                let (place, trace) = self.exchange_trace(&exchange.name, &exchange.options);
+                Trace::Exchange(place, trace)
+            });
         }
         self.insert_exchange(&mut topology, exchange);
         Ok(())

@@ -12,10 +12,10 @@ use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::definitions::{BindingDefinition, DestinationType};
-use super::exchange::{ExchangeOptions, parse_kind};
 use super::history::History;
 use super::queue::{Inherited, Queue, QueueOptions, Shelves, carried_of, queue_of_overflow};
 use super::store::read_all;
+use super::transient::{ExchangeTrace, Place};
 use super::vhost::Vhost;
 use super::{Broker, skip_id};
 use crate::error::{Error, Kind, Result};
@@ -26,23 +26,13 @@ const OPERATION: &str = "hand over";
 /// What is given along.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Handover {
-    exchanges: Vec<HandedExchange>,
+    /// Those that are not durable.
+    exchanges: Vec<(Place, ExchangeTrace)>,
     queues: Vec<HandedQueue>,
     bindings: Vec<(BindingDefinition, Arguments)>,
     histories: Vec<HandedHistory>,
     /// Where delayed messages are, by virtual hosts.
     delayed: Vec<(String, u64)>,
-}
-
-/// An exchange that is not durable.
-#[derive(Debug, Serialize, Deserialize)]
-struct HandedExchange {
-    vhost: String,
-    name: String,
-    r#type: String,
-    auto_delete: bool,
-    internal: bool,
-    arguments: Arguments,
 }
 
 /// Where the messages are that an exchange remembers.
@@ -127,15 +117,8 @@ impl Broker {
 
     pub(super) fn put_back_handed(&self, handover: &Handover) -> Result<()> {
         handover.numbers().filter_map(queue_of_overflow).for_each(skip_id);
-        for exchange in &handover.exchanges {
-            let options = ExchangeOptions {
-                kind: parse_kind(&exchange.r#type)?,
-                durable: false,
-                auto_delete: exchange.auto_delete,
-                internal: exchange.internal,
-                arguments: exchange.arguments.table()?,
-            };
-            self.existing(OPERATION, &exchange.vhost)?.restore_exchange(&exchange.name, options)?;
+        for (place, exchange) in &handover.exchanges {
+            self.put_back_exchange(place, exchange)?;
         }
         for queue in &handover.queues {
             if let Some((auto_delete, arguments)) = &queue.declared {
@@ -224,15 +207,7 @@ impl Vhost {
         }
         for exchange in self.exchanges().into_iter().filter(|exchange| !exchange.options.durable) {
             transient.insert((DestinationType::Exchange, exchange.name.clone()));
-            let ExchangeOptions { kind, auto_delete, internal, arguments, .. } = &exchange.options;
-            handover.exchanges.push(HandedExchange {
-                vhost: vhost(),
-                name: exchange.name.to_string(),
-                r#type: kind.name().into(),
-                auto_delete: *auto_delete,
-                internal: *internal,
-                arguments: Arguments::of(arguments),
-            });
+            handover.exchanges.push(self.exchange_trace(&exchange.name, &exchange.options));
         }
         for binding in self.bindings() {
             let source = (DestinationType::Exchange, binding.source);

@@ -17,7 +17,7 @@ use super::Broker;
 use super::absent::Absent;
 use super::bind::Target;
 use super::definitions::DestinationType;
-use super::exchange::{Destination, Exchange, ExchangeOptions, parse_kind};
+use super::exchange::{Destination, ExchangeOptions, parse_kind};
 use super::handover::Arguments;
 use super::queue::{Queue, QueueOptions};
 use super::vhost::Vhost;
@@ -192,7 +192,7 @@ impl Broker {
         *self.absent.lock() = Some(absent);
     }
 
-    fn put_back_exchange(&self, (vhost, name): &Place, exchange: &ExchangeTrace) -> Result<()> {
+    pub(super) fn put_back_exchange(&self, (vhost, name): &Place, exchange: &ExchangeTrace) -> Result<()> {
         let vhost = self.existing(OPERATION, vhost)?;
         if vhost.has_exchange(name) {
             return Ok(());
@@ -243,15 +243,15 @@ impl Vhost {
         (self.name.to_string(), name.into())
     }
 
-    pub(super) fn exchange_trace(&self, exchange: &Exchange) -> Trace {
-        let ExchangeOptions { kind, auto_delete, internal, arguments, .. } = &exchange.options;
+    pub(super) fn exchange_trace(&self, name: &str, options: &ExchangeOptions) -> (Place, ExchangeTrace) {
+        let ExchangeOptions { kind, auto_delete, internal, arguments, .. } = options;
         let trace = ExchangeTrace {
             r#type: kind.name().into(),
             auto_delete: *auto_delete,
             internal: *internal,
             arguments: Arguments::of(arguments),
         };
-        Trace::Exchange(self.place(&exchange.name), trace)
+        (self.place(name), trace)
     }
 
     pub(super) fn queue_trace(&self, queue: &Queue) -> Trace {
