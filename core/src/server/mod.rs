@@ -7,8 +7,9 @@
 //! | `peer` | who is at the other end |
 //! | `certificates`, `distinguished_name` | what a TLS listener shows and trusts; the user whom a certificate names |
 //! | `handshake` | protocol header, login, tuning, `connection.open` |
-//! | `connection` | the connection's task, and where its frames go: heartbeats, closing |
-//! | `intake` | from the socket to the channels, by that task or by a thread that waits for a request |
+//! | `task` | what reads an open connection until it ends: heartbeats, closing |
+//! | `intake` | from the socket to the connection, by that task or by a thread that waits for a request |
+//! | `connection` | from its frames to its channels |
 //! | `channel` | one channel's methods and contents, to [`crate::broker::Channel`]; `arrange` those that declare |
 //! | `link` | the writing half, on which any thread may send what became deliverable |
 //! | `output` | frames on their way to the socket |
@@ -37,6 +38,7 @@ mod peer;
 pub(crate) mod resume;
 pub(crate) mod round;
 pub(crate) mod socket;
+mod task;
 pub(crate) mod tls;
 mod unix;
 
@@ -364,7 +366,7 @@ async fn serve(socket: Socket, door: Arc<Door>, mut ending: watch::Receiver<Endi
         _ = ending.wait_for(|ending| *ending != Ending::No) => return,
     };
     match greeted {
-        Ok(Some(greeted)) => connection::run(greeted, &door, ending, in_session).await,
+        Ok(Some(greeted)) => task::run(greeted, &door, ending, in_session).await,
         Ok(None) => {}
         Err(error) => tracing::warn!(%error, "handshake failed"),
     }
