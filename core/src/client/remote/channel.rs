@@ -346,16 +346,17 @@ impl Channel {
         let is_crash = id == 0 && code == Kind::InternalError.code();
         let guilty = {
             let mut calls = self.calls.lock();
-            calls.shut |= closed; // before anybody hears of it, and closes the channel that the broker has closed
-            calls.waiting.pop_front_if(|call| call.method.number() == id || is_crash)
+            let guilty = calls.waiting.pop_front_if(|call| call.method.number() == id || is_crash);
+            if closed {
+                // Before anybody hears of it, and closes the channel that the broker has closed; and with its reason,
+                // which who is refused from now on is told.
+                calls.shut = true;
+                let (operation, entity) =
+                    guilty.as_ref().map_or(("channel", ""), |call| (call.operation, &*call.entity));
+                self.reason.lock().get_or_insert_with(|| because(operation, entity));
+            }
+            guilty
         };
-        if closed {
-            let reason = match &guilty {
-                Some(call) => because(call.operation, &call.entity),
-                None => because("channel", ""),
-            };
-            self.reason.lock().get_or_insert(reason);
-        }
         if let Some(call) = guilty {
             (call.give)(Err(because(call.operation, &call.entity)));
         }
