@@ -14,12 +14,10 @@ use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Notify, oneshot};
 
+use super::burst::Burst;
 use crate::server::output::Output;
 use crate::server::socket::Writer;
 
-/// How many writes in a row, each soon after the one before, are taken for a burst.
-const BURST: u32 = 32;
-const SOON: Duration = Duration::from_micros(25);
 /// How long frames of a burst gather.
 const GATHER: Duration = Duration::from_micros(30);
 /// Bytes from which on who need not wait for an answer waits until they are fewer.
@@ -49,8 +47,8 @@ struct Waiting {
     output: Output,
     /// There is no socket: what is added is dropped, and found again by who restores the connection.
     down: bool,
-    /// A thread comes by for what gathers.
-    gathering: bool,
+    /// A thread comes by for what gathers: how many have left their writes to it since it came last.
+    gathering: Option<u32>,
     /// To be told when there is room.
     crowd: Vec<oneshot::Sender<()>>,
 }
@@ -58,9 +56,7 @@ struct Waiting {
 struct Writing {
     socket: Arc<Writer>,
     output: Output,
-    last: Instant,
-    /// How many writes followed each other soon.
-    row: u32,
+    burst: Burst,
 }
 
 impl Line {
@@ -71,7 +67,7 @@ impl Line {
             runtime,
             gate: RwLock::new(()),
             waiting: Mutex::default(),
-            writing: Mutex::new(Writing { socket, output, last: Instant::now(), row: 0 }),
+            writing: Mutex::new(Writing { socket, output, burst: Burst::none(Instant::now()) }),
             full: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             attention: Notify::new(),
@@ -152,11 +148,14 @@ impl Line {
 
     /// True when there is more to write, and nobody else who would.
     fn go_on(self: &Arc<Self>, mut writing: MutexGuard<'_, Writing>) -> bool {
-        if self.full.load(Acquire) || self.failed.load(Acquire) || self.waiting.lock().gathering {
+        if self.full.load(Acquire) || self.failed.load(Acquire) {
             return false;
         }
-        if writing.in_burst() {
-            writing.row = 0;
+        if let Some(left) = &mut self.waiting.lock().gathering {
+            *left += 1;
+            return false;
+        }
+        if writing.burst.begins(Instant::now()) {
             self.gather();
             return false;
         }
@@ -164,7 +163,7 @@ impl Line {
         drop(writing);
         done && {
             let waiting = self.waiting.lock();
-            !waiting.output.is_empty() && !waiting.gathering
+            !waiting.output.is_empty() && waiting.gathering.is_none()
         }
     }
 
@@ -191,29 +190,38 @@ impl Line {
         }
     }
 
-    /// Has a thread come by for what gathers, instead of each caller writing his own: in a burst a system call per
-    /// message would cost more than all else. It goes when it finds nothing.
+    /// Has a thread come by for what gathers, instead of each caller writing his own, as long as that is worth while.
     fn gather(self: &Arc<Self>) {
-        self.waiting.lock().gathering = true;
+        self.waiting.lock().gathering = Some(1);
         let line = self.clone();
         self.runtime.spawn_blocking(move || {
-            loop {
-                std::thread::sleep(GATHER);
-                {
-                    let mut waiting = line.waiting.lock();
-                    if waiting.output.is_empty() {
-                        waiting.gathering = false;
-                        return;
-                    }
-                }
-                // Waits for one who began before the burst; nobody begins during it.
-                let mut writing = line.writing.lock();
-                if line.full.load(Acquire) || !line.write(&mut writing) {
-                    line.waiting.lock().gathering = false;
-                    return;
-                }
+            let mut first = true;
+            while line.sweep(first) {
+                first = false;
             }
+            line.flush(); // somebody may have come since, and left it to this thread
         });
+    }
+
+    /// Waits, and writes what has gathered; whether to come by again.
+    fn sweep(&self, first: bool) -> bool {
+        std::thread::sleep(GATHER);
+        // Waits for one who began before the burst; nobody begins during it.
+        let mut writing = self.writing.lock();
+        let goes_on = {
+            let mut waiting = self.waiting.lock();
+            let left = waiting.gathering.replace(0).unwrap_or(0);
+            let goes_on = writing.burst.goes_on(left, first);
+            if !goes_on {
+                waiting.gathering = None;
+            }
+            goes_on
+        };
+        if self.full.load(Acquire) || !self.write(&mut writing) {
+            self.waiting.lock().gathering = None;
+            return false;
+        }
+        goes_on
     }
 
     /// Whether the reader's task has to wait for the socket.
@@ -247,16 +255,6 @@ impl Line {
         self.failed.store(true, Release);
         self.waiting.lock().crowd.clear();
         self.writing.lock().socket.finish();
-    }
-}
-
-impl Writing {
-    /// Notes a write; true when it is one of many.
-    fn in_burst(&mut self) -> bool {
-        let now = Instant::now();
-        self.row = if now - self.last < SOON { self.row + 1 } else { 0 };
-        self.last = now;
-        self.row >= BURST
     }
 }
 

@@ -9,6 +9,7 @@
 //! | `peer` | who is at the other end |
 //! | `dial`, `handshake` | from a directory to a socket, and from any socket to a connection that is open |
 //! | `line` | the writing half: frames gathered by any thread, written by whoever finds nobody else at it |
+//! | `burst` | which writes are better left to a thread that comes by now and then |
 //! | `reader` | the task that reads, and what it does when the socket ends |
 //! | `intake` | from the socket to the channels, by that task or by a thread that waits for an answer |
 //! | `heartbeat` | signs of life |
@@ -27,6 +28,7 @@
 //! buffer; the calling thread also writes it, as long as it is alone, and leaves it to others under load.
 //! What one read brings is sorted into the mailboxes in one go.
 
+mod burst;
 mod channel;
 mod connection;
 mod consumer;
