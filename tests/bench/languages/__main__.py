@@ -1,8 +1,8 @@
 """How fast messages go from one language to the other, each end a process of its own, beside what else there is.
 
-`cd tests && python -m bench.languages [--rounds 3] [--only TEXT] [--seconds 2] [--list]` prints a table: medians of
-the rounds. A rate is that of so many messages as make a run of about two seconds, from the first published to the last
-acknowledged. A library that is not installed is left out.
+`cd tests && python -m bench.languages [--rounds 3] [--only TEXT] [--seconds 2]` prints a table: medians of the rounds.
+A rate is that of so many messages as make a run of about two seconds, from the first published to the last
+acknowledged. Round trips are measured from the second second on. A library that is not installed is left out.
 """
 
 import argparse
@@ -122,11 +122,11 @@ def steady_rate(where, languages, seconds, size, **options):
     return rate(where, languages, int(guess * seconds) + 1, size, **options)
 
 
-def round_trip(where, languages, count):
-    """Percentiles of a round trip, in microseconds."""
+def round_trip(where, languages, seconds):
+    """Percentiles of the round trips that are made in so many seconds, in microseconds."""
     caller, server = languages
     number = next(where.numbers)
-    part = {"size": 128, "content": "bytes", "durable": False, "window": 1, "count": count}
+    part = {"size": 128, "content": "bytes", "durable": False, "window": 1, "seconds": seconds}
     parts = where.part("serve", number, **part), where.part("call", number, **part)
     with ends(where, (server, caller), parts) as (serving, calling):
         if where.library == "warrenmq":  # others begin at once
@@ -168,7 +168,7 @@ def tripped(path, seconds):
         # amqplib has no blocking client to answer with; pika none to ask with.
         if where.library == "rabbitmq" and path != ("Node", "Python"):
             return None
-        return round_trip(where, path, int(3000 * seconds))
+        return round_trip(where, path, seconds)
 
     return measure
 
