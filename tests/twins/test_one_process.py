@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -360,6 +361,38 @@ def test_what_node_acknowledges_just_before_it_exits_does_not_come_again(twins, 
         """,
     )
     assert left == ["two"]
+
+
+def test_what_one_language_has_in_hand_goes_on_when_the_other_ends_the_process(twins, tmp_path):
+    url, hosting = f"local:{tmp_path / 'data'}", tmp_path / "hosting"
+    os.mkfifo(hosting)
+    with ThreadPoolExecutor() as pool:
+        ended = pool.submit(
+            twins,
+            python=f"""
+            def receive():
+                global mq, message
+                mq = warrenmq.connect("{url}")
+                message = mq.queue("q").get()
+            """,
+            node=f"""
+            const {{ writeFileSync }} = await import('node:fs')
+            const mq = await connect('{url}')
+            const attached = await mq.queue('attached')
+            await (await mq.queue('q')).send('in hand')
+            callSync('receive')
+            writeFileSync('{hosting}', '')
+            for await (const message of attached.consume()) break
+            tell(null)
+            """,
+        )
+        hosting.read_text()
+        with warrenmq.connect(url) as mq:
+            mq.queue("attached").send("here")
+            ended.result()
+            message = mq.queue("q").get()
+    assert message is not None
+    assert (message.text(), message.redelivered) == ("in hand", True)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")

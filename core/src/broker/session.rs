@@ -210,6 +210,11 @@ impl Shared {
         }
     }
 
+    /// Whether it is of the process of this number.
+    pub(super) fn is_within(&self, process: u32) -> bool {
+        self.client.get().is_some_and(|client| client.address.is_none() && client.process == Some(process))
+    }
+
     /// It may publish in the name of others.
     pub(super) fn may_impersonate(&self) -> bool {
         matches!(self.authority, Authority::User { impersonator: true, .. })

@@ -166,6 +166,12 @@ impl Broker {
         }
     }
 
+    /// Ends the sessions of this process itself: what they have unacknowledged is in the queues again.
+    pub(crate) fn end_own_sessions(&self) {
+        let own = std::process::id();
+        self.end_sessions("the process ends", |session| session.is_within(own));
+    }
+
     /// Ends the sessions that are chosen; how many those were.
     pub(super) fn end_sessions(&self, why: &str, chosen: impl Fn(&super::session::Shared) -> bool) -> usize {
         let sessions: Vec<_> = self.sessions.lock().values().filter_map(std::sync::Weak::upgrade).collect();

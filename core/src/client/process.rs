@@ -87,6 +87,7 @@ impl House {
     fn shut(&self) {
         let (Some(door), Ok(runtime)) = (self.door.lock().take(), runtime()) else { return };
         self.host.leave();
+        self.host.broker().end_own_sessions();
         let door = wait(&runtime, door.end_sessions());
         if let Err(error) = self.host.give_back() {
             tracing::error!(%error, "not everything could be brought to the disk");
@@ -113,9 +114,11 @@ impl Drop for House {
 }
 
 /// To be called when the process is about to end while there may be connections that nobody will close, such as those
-/// of the other language: leaves the directories that are hosted here in good order. Waits for the disk.
+/// of the other language: closes those that have directories hosted here, and leaves these in good order. Waits for the
+/// disk.
 pub fn before_exit() {
-    process().hosts.lock().values().for_each(|house| house.shut());
+    let houses: Vec<_> = process().hosts.lock().values().cloned().collect();
+    houses.iter().for_each(|house| house.shut());
     twin::before_exit();
 }
 

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rustix::process::{Pid, Signal, kill_process};
-use warrenmq::client::{Connection, QueueOptions, Settle};
+use warrenmq::broker::Binding;
+use warrenmq::client::{Connection, Publish, QueueOptions, Settle};
 use warrenmq::storage::Directory;
 use warrenmq::wire::frame::PROTOCOL_HEADER;
-use warrenmq::wire::{Method, ShortString, connection, next_frame};
+use warrenmq::wire::{Method, ShortString, Table, connection, next_frame};
 
 use crate::local::Host;
 use crate::scenarios::{consume, open, outcome, publish, run, send, take};
@@ -174,4 +175,22 @@ fn an_exclusive_queue_goes_on_with_its_owner_and_its_messages() {
         }
     }
     assert_eq!(all, [("one".into(), true), ("two".into(), false), ("three".into(), false)]);
+}
+
+#[test]
+fn an_empty_name_means_the_queue_that_was_declared_last_at_the_next_host_too() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut host = Host::of(folder.path());
+    let connection = open(&crate::local::url(folder.path()));
+    let channel = run(connection.channel()).unwrap();
+    let name = run(channel.declare_queue("", false, QueueOptions::default())).unwrap().name.to_string();
+    let consumer = consume(&channel, "");
+    host.end(false);
+    let arguments = Table::default();
+    let binding = Binding { source: "amq.topic", destination: "", routing_key: "", arguments: &arguments };
+    run(channel.bind_queue(binding)).unwrap();
+    outcome(channel.publish(Publish { exchange: "amq.topic", ..publish(&name, b"bound") }).unwrap()).unwrap();
+    assert_eq!(take(&consumer, 1)[0].message.body(), b"bound");
+    assert_eq!(&*run(channel.declare_queue("", true, QueueOptions::default())).unwrap().name, &*name);
+    run(channel.delete_queue("", false, false)).unwrap();
 }

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::connection::Shared;
 use super::incoming::Incoming;
+use super::last_queue::LastQueue;
 use super::window::{Mode, Window};
 use crate::broker::Got;
 use crate::client::closed::{closed, refused};
@@ -45,6 +46,7 @@ pub(super) struct Channel {
     pub(super) consumers: Mutex<HashMap<Arc<str>, Subscription>>,
     /// What the broker's delivery tags are less than ours: it begins to count anew when the connection is restored.
     pub(super) tag_base: AtomicU64,
+    pub(super) last_queue: LastQueue,
     /// The limits of what is unacked: of each consumer to come, and of the channel.
     pub(super) prefetch: Mutex<[Option<u16>; 2]>,
     opened: AtomicBool,
@@ -109,6 +111,7 @@ impl Channel {
             ledger: Mutex::default(),
             consumers: Mutex::default(),
             tag_base: AtomicU64::new(0),
+            last_queue: LastQueue::default(),
             prefetch: Mutex::default(),
             opened: AtomicBool::new(false),
             incoming: Mutex::default(),
@@ -200,15 +203,10 @@ impl Channel {
             if calls.shut {
                 return now(Err(self.closed_error(operation)));
             }
-            calls.waiting.push_back(Call {
-                method: method.clone(),
-                operation,
-                entity,
-                give,
-                give_up,
-                restores: false,
-            });
-            self.connection.line.add(|out| out.method(self.number, method));
+            let mut method = method.clone();
+            self.last_queue.complete(&mut method);
+            self.connection.line.add(|out| out.method(self.number, &method));
+            calls.waiting.push_back(Call { method, operation, entity, give, give_up, restores: false });
         }
         self.connection.line.flush();
         self.connection.awaits_answer();
@@ -280,6 +278,7 @@ impl Channel {
             }
         }
         calls.waiting.retain(|call| !call.restores);
+        self.last_queue.go_on(calls.waiting.iter_mut().map(|call| &mut call.method));
         for method in methods.into_iter().rev() {
             let (operation, entity) = (method.name(), String::new());
             let (give, give_up) = (Box::new(drop), Box::new(drop));

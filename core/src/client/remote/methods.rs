@@ -78,12 +78,19 @@ impl ChannelDriver for Handle {
             nowait: false,
             arguments,
         });
-        let declared = answer!(Method::QueueDeclareOk(declared) => QueueInfo {
-            name: declared.queue.as_str().into(),
-            messages: declared.message_count.into(),
-            unacked: 0, // not told at the wire
-            consumers: declared.consumer_count.into(),
-        });
+        let channel = self.0.0.clone();
+        let declared = move |reply| match reply {
+            Reply::Method(Method::QueueDeclareOk(declared)) => {
+                channel.last_queue.set(&declared.queue);
+                Some(QueueInfo {
+                    name: declared.queue.as_str().into(),
+                    messages: declared.message_count.into(),
+                    unacked: 0, // not told at the wire
+                    consumers: declared.consumer_count.into(),
+                })
+            }
+            _ => None,
+        };
         self.0.0.call(operation, on_queue(name), &method, declared)
     }
 
@@ -195,7 +202,8 @@ impl ChannelDriver for Handle {
         let (mine, prefetch) = (self.0.clone(), self.0.0.prefetch.lock()[0]);
         self.0.0.call(operation, on_queue(options.queue), &method, move |reply| match reply {
             Reply::Method(Method::BasicConsumeOk(basic::ConsumeOk { consumer_tag })) => {
-                let consume = basic::Consume { consumer_tag, ..consume };
+                let queue = mine.0.last_queue.or(consume.queue);
+                let consume = basic::Consume { consumer_tag, queue, ..consume };
                 Some(Arc::new(Consumer::new(mine, consume, prefetch)) as Arc<dyn ConsumerDriver>)
             }
             _ => None,

@@ -17,6 +17,7 @@
 //! | `revival` | from a host that is gone to the next one |
 //! | `connection` | channels by their numbers, events, closing |
 //! | `channel` | a channel: calls that await their answers, and how it ends |
+//! | `last_queue` | what an empty queue name means |
 //! | `incoming` | what comes on a channel: answers, deliveries, confirms |
 //! | `methods` | the channel's calls |
 //! | `publishing`, `settling` | those of them that are made for every message |
@@ -37,6 +38,7 @@ pub(super) mod handshake;
 mod heartbeat;
 mod incoming;
 mod intake;
+mod last_queue;
 mod line;
 mod methods;
 mod peer;
