@@ -6,6 +6,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import warrenmq
 
 
 def test_what_one_language_sends_the_other_receives_and_acknowledges(twins):
