@@ -34,6 +34,7 @@ PACKAGES = {
     "nats": ("nats", "nats"),
 }
 PATIENCE = 60  # seconds
+NUMBERS = itertools.count()  # of runs: some places share a broker
 
 
 class Failed(Exception):
@@ -93,7 +94,7 @@ class Where:
 
     def __init__(self, name, library, url, modules, durable=True):
         self.name, self.library, self.modules = name, library, modules
-        self._url, self.numbers, self.durable = url, itertools.count(), durable
+        self._url, self.durable = url, durable
 
     def part(self, role, number, **more):
         url = self._url(number)
@@ -104,7 +105,7 @@ def rate(where, languages, count, size, content="bytes", durable=False, window=5
     """Messages per second."""
     window = max(1, min(window, (4 << 20) // size))
     count = max(window, count // window * window)
-    number = next(where.numbers)
+    number = next(NUMBERS)
     part = {"size": size, "content": content, "durable": durable, "window": window, "count": count}
     sender, receiver = languages
     parts = where.part("receive", number, **part), where.part("send", number, **part)
@@ -125,7 +126,7 @@ def steady_rate(where, languages, seconds, size, **options):
 def round_trip(where, languages, seconds):
     """Percentiles of the round trips that are made in so many seconds, in microseconds."""
     caller, server = languages
-    number = next(where.numbers)
+    number = next(NUMBERS)
     part = {"size": 128, "content": "bytes", "durable": False, "window": 1, "seconds": seconds}
     parts = where.part("serve", number, **part), where.part("call", number, **part)
     with ends(where, (server, caller), parts) as (serving, calling):

@@ -47,7 +47,7 @@ def shares(record):
 
 def measure(where, content, folder):
     """By sides, nanoseconds a message at each stage."""
-    number, count = next(where.numbers), COUNTS[content]
+    number, count = next(bench.NUMBERS), COUNTS[content]
     part = {"size": 128, "content": content, "durable": False, "window": 500, "count": count}
     parts = where.part("receive", number, **part), where.part("send", number, **part)
     with bench.ends(where, ("Python", "Node"), parts) as (receiving, sending):
