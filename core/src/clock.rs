@@ -30,6 +30,13 @@ impl Clock {
         }
     }
 
+    /// When `ms` milliseconds have passed since `since`, which was read from this clock in the midst of a millisecond:
+    /// never early by a part of one, as in RabbitMQ, which counts microseconds.
+    pub fn end_ms(&self, since: u64, ms: u64) -> u64 {
+        let begun = u64::from(matches!(self, Clock::System));
+        since.saturating_add(ms).saturating_add(begun)
+    }
+
     /// Moves a held clock on; the machine's clock goes its own way.
     pub fn advance(&self, by: Duration) {
         if let Clock::Held(ms) = self {
@@ -49,5 +56,12 @@ mod tests {
         assert_eq!(clock.now_ms(), 1_000);
         clock.advance(Duration::from_secs(2));
         assert_eq!(same.now_ms(), 3_000);
+    }
+
+    #[test]
+    fn a_time_that_began_within_a_millisecond_ends_in_another_one_later() {
+        assert_eq!(Clock::System.end_ms(1_000, 200), 1_201);
+        assert_eq!(Clock::System.end_ms(1_000, u64::MAX), u64::MAX);
+        assert_eq!(Clock::held(1_000).end_ms(1_000, 200), 1_200);
     }
 }

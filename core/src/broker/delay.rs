@@ -82,7 +82,7 @@ impl Delayed {
 
     /// Keeps a message for `delay` milliseconds. True when it is to survive the broker.
     pub(super) fn hold(self: &Arc<Self>, message: &Message, delay: u64) -> bool {
-        let due = self.timers.now().saturating_add(delay);
+        let due = self.timers.end(self.timers.now(), delay);
         // Receivers see that the delay is over: the plug-in turns the number's sign.
         let mut headers = message.properties().headers().unwrap_or_default();
         headers.insert("x-delay", Value::I64(-i64::try_from(delay).unwrap_or(i64::MAX)));

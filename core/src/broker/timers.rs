@@ -57,6 +57,11 @@ impl Timers {
         self.clock.now_ms()
     }
 
+    /// When `ms` milliseconds have passed since `since`: [`Clock::end_ms`].
+    pub(super) fn end(&self, since: u64, ms: u64) -> u64 {
+        self.clock.end_ms(since, ms)
+    }
+
     /// Has `whom` told when `due` is reached.
     pub(super) fn set(&self, due: u64, whom: Weak<dyn Timed>) {
         if due == NEVER {

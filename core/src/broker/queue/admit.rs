@@ -61,14 +61,14 @@ impl Queue {
         }
         let own = message.properties().expiration().and_then(|text| text.parse::<u64>().ok());
         let ttl = own.into_iter().chain(rules.message_ttl).min();
-        let expires = ttl.map_or(NEVER, |ttl| now.saturating_add(ttl));
+        let expires = ttl.map_or(NEVER, |ttl| self.timers.end(now, ttl));
         let position = state.lines.push(message, expires);
         duplicates::remember(&mut state.duplicates, id, now, position);
         self.dispatch(state, wakes);
         self.trim(state, wakes);
-        if expires <= now {
-            // A time to live of 0: nobody took it at once.
-            self.drop_expired(state, now, wakes);
+        if ttl == Some(0) {
+            // Nobody took it at once.
+            self.drop_expired(state, expires, wakes);
         }
         true
     }

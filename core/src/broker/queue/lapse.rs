@@ -79,7 +79,7 @@ impl Queue {
     /// Puts off when a delivery is to be acknowledged: `after` milliseconds from now.
     pub(in crate::broker) fn extend(self: &Arc<Self>, outbox: &Arc<Outbox>, tag: u64, after: u64) {
         let mut guard = self.state.lock();
-        let due = self.timers.now().saturating_add(after);
+        let due = self.timers.end(self.timers.now(), after);
         guard.deadlines.extend(due, outbox, tag);
         self.arm(&mut guard);
     }
@@ -94,7 +94,7 @@ impl Queue {
         if let Some(expires) = state.rules.expires
             && state.consumers.is_empty()
         {
-            next = next.min(state.used.saturating_add(expires));
+            next = next.min(self.timers.end(state.used, expires));
         }
         if state.lines.len() > 0 && !state.lines.any() {
             next = next.min(self.timers.now() + RETRY);
@@ -152,7 +152,7 @@ impl Timed for Queue {
             return;
         }
         if state.consumers.is_empty()
-            && state.rules.expires.is_some_and(|expires| state.used.saturating_add(expires) <= now)
+            && state.rules.expires.is_some_and(|expires| self.timers.end(state.used, expires) <= now)
         {
             drop(guard);
             if let Some(vhost) = self.home.upgrade() {

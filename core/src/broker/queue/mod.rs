@@ -418,7 +418,7 @@ impl Queue {
         if !no_ack {
             self.unacked.fetch_add(1, Relaxed);
             if let Some(timeout) = state.rules.consumer_timeout {
-                state.deadlines.add(state.used.saturating_add(timeout), outbox, tag);
+                state.deadlines.add(self.timers.end(state.used, timeout), outbox, tag);
             }
         }
         self.arm(state);

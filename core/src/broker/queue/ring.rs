@@ -86,7 +86,7 @@ impl Queue {
                         settled.push(position);
                     }
                     if let Some(timeout) = timeout {
-                        state.deadlines.add(now.saturating_add(timeout), &consumer.outbox, tag);
+                        state.deadlines.add(self.timers.end(now, timeout), &consumer.outbox, tag);
                     }
                 }
             }
