@@ -108,6 +108,7 @@ impl Channel {
                     // RabbitMQ does not promise it, but its answers come later, and clients have come to rely on it.
                     self.finish(link, wakes)?;
                     wakes.run();
+                    link.take_up();
                     self.method = id.unwrap_or_default();
                     self.act(Method::decode(frame.payload)?, link, wakes)
                 }

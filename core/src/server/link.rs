@@ -182,14 +182,7 @@ impl Link {
     /// False when it stopped before all was written; somebody else has been told to go on.
     fn pump(&self, writer: &mut Writer) -> bool {
         for _ in 0..TURNS {
-            while writer.output.len() < GATHER
-                && let Some(port) = self.next_ready()
-            {
-                let budget = GATHER - writer.output.len();
-                if self.drain(writer, &port, budget) {
-                    self.ready.lock().push_back(port);
-                }
-            }
+            self.gather(writer);
             if writer.output.is_empty() && !self.socket.holds_back() {
                 return true;
             }
@@ -211,6 +204,25 @@ impl Link {
         // Whoever came to send one message need not do it for all the others for ever.
         self.attention.notify_one();
         false
+    }
+
+    fn gather(&self, writer: &mut Writer) {
+        while writer.output.len() < GATHER
+            && let Some(port) = self.next_ready()
+        {
+            let budget = GATHER - writer.output.len();
+            if self.drain(writer, &port, budget) {
+                self.ready.lock().push_back(port);
+            }
+        }
+    }
+
+    /// Has what is ready stand before the answer that is sent next, also where writing it is put off. Of a client that
+    /// does not read no more than is gathered for one write.
+    pub(super) fn take_up(&self) {
+        if !self.ready.lock().is_empty() {
+            self.gather(&mut self.writer.lock());
+        }
     }
 
     fn next_ready(&self) -> Option<Arc<Port>> {

@@ -78,8 +78,11 @@ pub(crate) fn block<T>(act: impl FnOnce() -> T) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::{Broker, Options};
     use crate::server::socket::Writer;
-    use crate::wire::{Method, connection};
+    use crate::server::{Limits, Loopback};
+    use crate::wire::hot::encode_content;
+    use crate::wire::{Method, ShortString, Table, basic, channel, connection, method_id, next_frame, queue};
 
     #[test]
     fn from_the_second_small_request_on_writing_to_others_waits_for_the_end_of_the_round() {
@@ -103,6 +106,33 @@ mod tests {
         begin(false);
         assert_eq!(link.pending(), 0, "a large request ends the round");
         assert!(!put_off(&link));
+    }
+
+    /// Clients rely on it within a connection, and one thread serves all of them.
+    #[test]
+    fn what_is_put_off_is_delivered_before_the_next_answer() {
+        let broker = Broker::new(Options::default());
+        let mut peer = Loopback::open(&broker, "/", "guest", &Limits::default(), Table::default()).unwrap();
+        let name = || ShortString::truncated("q");
+        let mut bytes = Vec::new();
+        let open = Method::ChannelOpen(channel::Open::default());
+        open.encode(1, &mut bytes);
+        open.encode(2, &mut bytes);
+        Method::QueueDeclare(queue::Declare { queue: name(), ..Default::default() }).encode(2, &mut bytes);
+        Method::BasicConsume(basic::Consume { queue: name(), ..Default::default() }).encode(2, &mut bytes);
+        peer.send(&bytes);
+        peer.receive();
+
+        REQUESTS.set(Some(2));
+        bytes.clear();
+        let publish = basic::Publish { routing_key: name(), ..Default::default() };
+        Method::BasicPublish(publish).encode(1, &mut bytes);
+        encode_content(&mut bytes, 1, &[0, 0], b"body", Limits::default().frame_max);
+        Method::ChannelClose(channel::Close::default()).encode(1, &mut bytes);
+        peer.send(&bytes);
+        let received = peer.receive();
+        let first = next_frame(&received, 0).unwrap().unwrap();
+        assert_eq!(method_id(first.payload), Some(basic::Deliver::ID));
     }
 
     #[test]
