@@ -87,6 +87,11 @@ impl Client {
     pub(crate) fn is_beside(&self, process: u32) -> bool {
         self.address.is_none() && self.process != Some(process)
     }
+
+    /// Whether it is the process of this number.
+    fn is_within(&self, process: u32) -> bool {
+        self.address.is_none() && self.process == Some(process)
+    }
 }
 
 impl Session {
@@ -212,7 +217,7 @@ impl Shared {
 
     /// Whether it is of the process of this number.
     pub(super) fn is_within(&self, process: u32) -> bool {
-        self.client.get().is_some_and(|client| client.address.is_none() && client.process == Some(process))
+        self.client.get().is_some_and(|client| client.is_within(process))
     }
 
     /// It may publish in the name of others.

@@ -117,6 +117,7 @@ impl Drop for House {
 /// of the other language: closes those that have directories hosted here, and leaves these in good order. Waits for the
 /// disk.
 pub fn before_exit() {
+    // Shut without the lock, which each connection takes that is closed by that.
     let houses: Vec<_> = process().hosts.lock().values().cloned().collect();
     houses.iter().for_each(|house| house.shut());
     twin::before_exit();

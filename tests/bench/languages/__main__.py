@@ -1,8 +1,9 @@
 """How fast messages go from one language to the other, each end a process of its own, beside what else there is.
 
 `cd tests && python -m bench.languages [--rounds 3] [--only TEXT] [--seconds 2]` prints a table: medians of the rounds.
-A rate is that of so many messages as make a run of about two seconds, from the first published to the last
-acknowledged. Round trips are measured from the second second on. A library that is not installed is left out.
+A rate is that of so many messages as make a run of about so many seconds, from the first published to the last
+acknowledged. Round trips are measured for as long, after a second that is not counted. A library that is not installed
+is left out.
 """
 
 import argparse

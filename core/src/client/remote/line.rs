@@ -208,18 +208,11 @@ impl Line {
         std::thread::sleep(GATHER);
         // Waits for one who began before the burst; nobody begins during it.
         let mut writing = self.writing.lock();
-        let goes_on = {
-            let mut waiting = self.waiting.lock();
-            let left = waiting.gathering.replace(0).unwrap_or(0);
-            let goes_on = writing.burst.goes_on(left, first);
-            if !goes_on {
-                waiting.gathering = None;
-            }
-            goes_on
-        };
-        if self.full.load(Acquire) || !self.write(&mut writing) {
+        let left = self.waiting.lock().gathering.replace(0).unwrap_or(0);
+        let goes_on =
+            !self.full.load(Acquire) && self.write(&mut writing) && writing.burst.goes_on(left, first);
+        if !goes_on {
             self.waiting.lock().gathering = None;
-            return false;
         }
         goes_on
     }
