@@ -33,6 +33,30 @@ function receiptOf(outcome: Outcome): Receipt {
 
 const NO_PROPERTIES = Buffer.from([0, 0])
 
+/** Bodies from this size on are handed over one by one: a copy would cost more than the call that it spares. */
+const ALONE = 8 << 10
+
+/** The same bodies in order, with short ones that stand together in one array. */
+function joined(bodies: Uint8Array[]): Uint8Array[] {
+  if (bodies.every((body) => body.length < ALONE)) return [Buffer.concat(bodies)]
+  const pieces: Uint8Array[] = []
+  let run: Uint8Array[] = []
+  const join = () => {
+    if (run.length > 0) pieces.push(Buffer.concat(run))
+    run = []
+  }
+  for (const body of bodies) {
+    if (body.length < ALONE) {
+      run.push(body)
+      continue
+    }
+    join()
+    pieces.push(body)
+  }
+  join()
+  return pieces
+}
+
 /** An exchange, with how messages to it are encoded. */
 export class Destination {
   readonly #door: Door
@@ -149,9 +173,11 @@ export class Destination {
     const properties = CONTENT_TYPES.map((_, kind) =>
       kinds.has(kind) ? (this.properties(kind, options) ?? NO_PROPERTIES) : NO_PROPERTIES,
     )
-    const together = Buffer.concat(encoded)
-    const unrouted = await this.#door.publishing.run((channel) =>
-      native.publishMany(channel, this.#exchange, routingKey, together, Uint32Array.from(shape), properties),
+    const lane = this.#door.publishing
+    // What is not handed over at once is copied, as the program may reuse its buffers.
+    const pieces = lane.ready ? joined(encoded) : [Buffer.concat(encoded)]
+    const unrouted = await lane.run((channel) =>
+      native.publishMany(channel, this.#exchange, routingKey, pieces, Uint32Array.from(shape), properties),
     )
     if (unrouted === true) return { confirmed: 0, unrouted: [] }
     return { confirmed: encoded.length, unrouted: unrouted ?? [] }

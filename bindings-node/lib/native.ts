@@ -136,7 +136,7 @@ interface Native {
     channel: NativeChannel,
     exchange: string,
     routingKey: string,
-    bodies: Uint8Array,
+    pieces: Uint8Array[],
     lengthsAndKinds: Uint32Array,
     kinds: Uint8Array[],
   ): Answer<number[] | undefined | true>

@@ -62,33 +62,37 @@ fn receipt(env: Env<'_>, outcome: Outcome) -> Result<Value<'_>> {
     }
 }
 
-/// `publishMany(channel, exchange, routingKey, bodies, lengths, kinds)`: bodies one after the other in one
-/// `Uint8Array`; for each its length and the number of its properties among `kinds`, in a `Uint32Array`.
+/// `publishMany(channel, exchange, routingKey, pieces, shape, kinds)`: bodies one after the other, each in one of the
+/// `Uint8Array`s; for each its length and the number of its properties among `kinds`, in a `Uint32Array`.
 /// → `undefined` when all were routed, the places of those which were not, true when they wait for a commit, or a
 /// promise of one of these.
 pub(crate) fn publish_many<'a>(call: &Call<'a>) -> Result<Value<'a>> {
     let handle = Handle::of(call)?;
     let (exchange, routing_key) = (call.argument(1).string()?, call.argument(2).string()?);
-    let mut bodies = call.argument(3).bytes()?;
-    let (lengths, []) = call.argument(4).words()?.as_chunks::<2>() else { return Err(malformed()) };
+    let mut pieces = call.argument(3).elements()?.into_iter().map(Value::bytes);
+    let (shape, []) = call.argument(4).words()?.as_chunks::<2>() else { return Err(malformed()) };
     let kinds = call.argument(5).elements()?;
     let kinds = kinds.into_iter().map(Value::bytes).collect::<Result<Vec<_>>>()?;
-    let total: usize = lengths.iter().map(|&[length, _]| length as usize).sum();
-    if total != bodies.len() || lengths.iter().any(|&[_, kind]| kind as usize >= kinds.len()) {
-        return Err(malformed());
-    }
-    let mut batch = lengths.iter().map(|&[length, kind]| {
-        let (body, rest) = bodies.split_at(length as usize);
-        bodies = rest;
-        Publish {
+    let mut batch = Vec::with_capacity(shape.len());
+    let mut rest: &[u8] = &[];
+    for &[length, kind] in shape {
+        if rest.is_empty() {
+            rest = pieces.next().transpose()?.unwrap_or_default();
+        }
+        let (body, after) = rest.split_at_checked(length as usize).ok_or_else(malformed)?;
+        rest = after;
+        batch.push(Publish {
             exchange: &exchange,
             routing_key: &routing_key,
             mandatory: false,
-            properties: kinds[kind as usize],
+            properties: kinds.get(kind as usize).ok_or_else(malformed)?,
             body: Body::Slice(body),
-        }
-    });
-    match handle.channel.publish_all(&mut batch)? {
+        });
+    }
+    if !rest.is_empty() {
+        return Err(malformed());
+    }
+    match handle.channel.publish_all(&mut batch.into_iter())? {
         BatchPublishing::Done(outcome) => batch_receipt(call.env, outcome),
         BatchPublishing::Pending(answer) => soon(call.env, answer, batch_receipt),
     }

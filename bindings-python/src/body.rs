@@ -1,13 +1,18 @@
 //! What a body is made of: bytes as they are, text as UTF-8, anything else as JSON.
 
-use std::borrow::Cow;
-
+use bytes::Bytes;
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString};
+use warrenmq::message::Body;
 
 use crate::error::invalid;
 use crate::json;
+
+/// `bytes` from this size on are sent from where Python has them, which never changes them. Below, a copy costs less than
+/// a reference that a thread without the GIL has to give back.
+const LEND: usize = 8 << 10;
 
 /// What a body is, and with it the content type that it gets unless another is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,16 +35,18 @@ impl Form {
 }
 
 /// The octets of a body and its form.
-pub(crate) fn read<'a>(
-    operation: &'static str,
-    body: &'a Bound<'_, PyAny>,
-) -> PyResult<(Cow<'a, [u8]>, Form)> {
+pub(crate) fn read<'a>(operation: &'static str, body: &'a Bound<'_, PyAny>) -> PyResult<(Body<'a>, Form)> {
     if let Ok(bytes) = body.cast::<PyBytes>() {
-        return Ok((Cow::Borrowed(bytes.as_bytes()), Form::Bytes));
+        let octets = bytes.as_bytes();
+        let body = match octets.len() < LEND {
+            true => Body::Slice(octets),
+            false => Body::Owned(Bytes::from_owner(PyBackedBytes::from(bytes.clone()))),
+        };
+        return Ok((body, Form::Bytes));
     }
     if let Ok(text) = body.cast::<PyString>() {
         return match text.to_str() {
-            Ok(text) => Ok((Cow::Borrowed(text.as_bytes()), Form::Text)),
+            Ok(text) => Ok((Body::Slice(text.as_bytes()), Form::Text)),
             Err(_) => Err(invalid(body.py(), operation, "body: a lone surrogate has no UTF-8 form")),
         };
     }
@@ -49,7 +56,7 @@ pub(crate) fn read<'a>(
             Ok(buffer) => buffer.to_vec(body.py())?,
             Err(_) => body.py().get_type::<PyBytes>().call1((body,))?.extract()?,
         };
-        return Ok((Cow::Owned(bytes), Form::Bytes));
+        return Ok((Body::Owned(Bytes::from(bytes)), Form::Bytes));
     }
-    Ok((Cow::Owned(json::encode(operation, body)?), Form::Json))
+    Ok((Body::Owned(Bytes::from(json::encode(operation, body)?)), Form::Json))
 }

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tokio::sync::oneshot;
 use warrenmq::client::{self, ConsumeOptions, Delivery, Publish, Publishing};
-use warrenmq::message::{Body, Message as Raw};
+use warrenmq::message::Message as Raw;
 use warrenmq::{Error, Kind, Result};
 
 use crate::answer::Answer;
@@ -127,7 +127,7 @@ impl Caller {
             routing_key: &queue,
             mandatory: true,
             properties: &given.encode(false, form),
-            body: Body::Slice(&body),
+            body,
         };
         let publishing = inner.channel.publish(publish).or_raise(py)?;
         let answer = answered(queue, publishing, reply, timeout, place);

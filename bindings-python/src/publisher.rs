@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use warrenmq::client::{BatchOutcome, BatchPublishing, Outcome, Publishing};
-use warrenmq::message::{self, Body, route_key};
+use warrenmq::message::{self, route_key};
 use warrenmq::{Error, Kind};
 
 use crate::answer::{Answer, block_on};
@@ -45,7 +45,7 @@ struct Lost {
 impl Lost {
     fn new(slot: &Arc<Slot>, message: &Outgoing<'_>) -> Self {
         let route = route_key(message.exchange, message.routing_key);
-        let body = Body::Slice(message.body);
+        let body = message.body.again();
         Lost { slot: slot.clone(), message: message::Message::new(&route, message.properties, body) }
     }
 
@@ -106,7 +106,7 @@ impl Publisher {
             routing_key: short(py, "routing_key", routing_key)?,
             mandatory,
             properties: &self.encode(given.as_ref(), form),
-            body: &body,
+            body,
         };
         let slot = self.channel.get().slot("basic.publish").or_raise(py)?;
         match slot.publish(&message).or_raise(py)? {
@@ -178,7 +178,7 @@ impl Publisher {
                 routing_key,
                 mandatory: false,
                 properties: encoded[*form as usize].as_deref().unwrap_or(&[0, 0]),
-                body: octets,
+                body: octets.again(),
             })
             .collect();
         self.channel.get().slot("basic.publish").or_raise(py)?.publish_all(&batch).or_raise(py)

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use warrenmq::client::{self, Answer, BatchOutcome, BatchPublishing, Outcome, Publish, Publishing};
@@ -120,7 +121,7 @@ impl Slot {
 
     async fn publish_later(&self, kept: &Kept) -> Result<Outcome> {
         let open = self.open().await?;
-        let publishing = open.channel.publish(kept.message().publish())?;
+        let publishing = open.channel.publish(kept.publish())?;
         match publishing {
             Publishing::Done(outcome) => Ok(outcome),
             Publishing::Pending(answer) => answer.await,
@@ -154,7 +155,7 @@ impl Slot {
 
     async fn publish_all_later(&self, batch: &[Kept]) -> Result<BatchOutcome> {
         let open = self.open().await?;
-        let publishing = open.channel.publish_all(&mut batch.iter().map(|kept| kept.message().publish()))?;
+        let publishing = open.channel.publish_all(&mut batch.iter().map(|kept| kept.publish()))?;
         match publishing {
             BatchPublishing::Done(outcome) => Ok(outcome),
             BatchPublishing::Pending(answer) => answer.await,
@@ -163,20 +164,19 @@ impl Slot {
 }
 
 /// A message that is published with the GIL held, from where Python has it.
-#[derive(Clone, Copy)]
 pub(crate) struct Outgoing<'a> {
     pub(crate) exchange: &'a str,
     pub(crate) routing_key: &'a str,
     pub(crate) mandatory: bool,
     pub(crate) properties: &'a [u8],
-    pub(crate) body: &'a [u8],
+    pub(crate) body: Body<'a>,
 }
 
 impl<'a> Outgoing<'a> {
     #[inline]
-    fn publish(&self) -> Publish<'a> {
-        let Outgoing { exchange, routing_key, mandatory, properties, body } = *self;
-        Publish { exchange, routing_key, mandatory, properties, body: Body::Slice(body) }
+    fn publish(&self) -> Publish<'_> {
+        let &Outgoing { exchange, routing_key, mandatory, properties, ref body } = self;
+        Publish { exchange, routing_key, mandatory, properties, body: body.again() }
     }
 }
 
@@ -186,7 +186,7 @@ struct Kept {
     routing_key: String,
     mandatory: bool,
     properties: Vec<u8>,
-    body: Vec<u8>,
+    body: Bytes,
 }
 
 impl Kept {
@@ -196,17 +196,17 @@ impl Kept {
             routing_key: message.routing_key.into(),
             mandatory: message.mandatory,
             properties: message.properties.into(),
-            body: message.body.into(),
+            body: message.body.again().into_owned(),
         }
     }
 
-    fn message(&self) -> Outgoing<'_> {
-        Outgoing {
+    fn publish(&self) -> Publish<'_> {
+        Publish {
             exchange: &self.exchange,
             routing_key: &self.routing_key,
             mandatory: self.mandatory,
             properties: &self.properties,
-            body: &self.body,
+            body: Body::Owned(self.body.clone()),
         }
     }
 }

@@ -110,6 +110,14 @@ impl Body<'_> {
         }
     }
 
+    /// To be kept.
+    pub fn into_owned(self) -> Bytes {
+        match self {
+            Body::Slice(bytes) => Bytes::copy_from_slice(bytes),
+            Body::Owned(bytes) => bytes,
+        }
+    }
+
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Body::Slice(bytes) => bytes,
