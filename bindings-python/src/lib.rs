@@ -15,6 +15,11 @@
 //! Everything else goes through [`Answer`](answer::Answer), which a thread waits for and a coroutine
 //! awaits, so that the blocking and the asyncio API share one native layer.
 
+/// As in the `warrenmq` binary: messages are made on one thread and freed on another. The system's gives the pages of
+/// large bodies back to the kernel and asks for them again: half of the messages of 1 MiB that Python receives.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod acks;
 mod answer;
 mod body;
