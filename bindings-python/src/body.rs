@@ -11,7 +11,7 @@ use crate::error::invalid;
 use crate::json;
 
 /// `bytes` from this size on are sent from where Python has them, which never changes them. Below, a copy costs less than
-/// a reference that a thread without the GIL has to give back.
+/// a reference that a thread without the GIL has to give back. Not those of a subclass, whose end may run Python code.
 const LEND: usize = 8 << 10;
 
 /// What a body is, and with it the content type that it gets unless another is given.
@@ -38,9 +38,9 @@ impl Form {
 pub(crate) fn read<'a>(operation: &'static str, body: &'a Bound<'_, PyAny>) -> PyResult<(Body<'a>, Form)> {
     if let Ok(bytes) = body.cast::<PyBytes>() {
         let octets = bytes.as_bytes();
-        let body = match octets.len() < LEND {
-            true => Body::Slice(octets),
-            false => Body::Owned(Bytes::from_owner(PyBackedBytes::from(bytes.clone()))),
+        let body = match octets.len() >= LEND && bytes.is_exact_instance_of::<PyBytes>() {
+            true => Body::Owned(Bytes::from_owner(PyBackedBytes::from(bytes.clone()))),
+            false => Body::Slice(octets),
         };
         return Ok((body, Form::Bytes));
     }

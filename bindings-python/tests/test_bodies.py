@@ -4,6 +4,7 @@ import datetime
 import decimal
 import enum
 import math
+import sys
 
 import pytest
 
@@ -24,6 +25,28 @@ def test_bytes_arrive_as_they_were_sent_without_a_content_type(mq, body):
     assert message.body == body
     assert message.value() == body
     assert message.content_type is None
+
+
+def test_large_bytes_are_lent_to_a_broker_within_the_process_until_the_message_is_gone():
+    body = bytes(1 << 20)
+    before = sys.getrefcount(body)
+    with warrenmq.connect("inproc://lent") as mq:
+        queue = mq.queue("lent")
+        queue.send(body)
+        assert sys.getrefcount(body) > before
+        queue.purge()
+        assert sys.getrefcount(body) == before
+
+
+def test_of_a_subclass_of_bytes_nothing_is_lent(mq):
+    class Fancy(bytes):
+        pass
+
+    body = Fancy(1 << 20)
+    before = sys.getrefcount(body)
+    assert there_and_back(mq, body).body == body
+    mq.queue("waits").send(body)
+    assert sys.getrefcount(body) == before
 
 
 @pytest.mark.parametrize("body", [bytearray(b"abc"), memoryview(b"abc"), memoryview(b"aXbXcX")[::2]], ids=repr)
