@@ -176,6 +176,8 @@ def zeromq(part):
         for _ in range(part["count"]):
             socket.send(body)
         tell(begin=begin, end=time.monotonic_ns())
+        socket.close()
+        zmq.Context.instance().term()  # what it still has would be lost
     else:
         for _ in range(part["count"]):
             socket.recv()
