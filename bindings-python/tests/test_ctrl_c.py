@@ -29,7 +29,11 @@ asyncio.run(main())
 def interrupted(program, times=1):
     """Runs a program that prints a line when it is about to wait; how long it took to end, and what it printed."""
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", textwrap.dedent(program)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # what runs in the background ignores it
     )
     assert process.stdout.readline() == "waiting\n", process.stderr.read()
     for _ in range(times):
