@@ -38,7 +38,6 @@ const ALONE = 8 << 10
 
 /** The same bodies in order, with short ones that stand together in one array. */
 function joined(bodies: Uint8Array[]): Uint8Array[] {
-  if (bodies.every((body) => body.length < ALONE)) return [Buffer.concat(bodies)]
   const pieces: Uint8Array[] = []
   let run: Uint8Array[] = []
   const join = () => {

@@ -89,7 +89,7 @@ pub(crate) fn publish_many<'a>(call: &Call<'a>) -> Result<Value<'a>> {
             body: Body::Slice(body),
         });
     }
-    if !rest.is_empty() {
+    if !rest.is_empty() || pieces.any(|piece| !matches!(piece, Ok([]))) {
         return Err(malformed());
     }
     match handle.channel.publish_all(&mut batch.into_iter())? {

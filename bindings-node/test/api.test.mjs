@@ -83,6 +83,24 @@ test('a batch keeps its order and says which messages no queue took', async (t) 
   assert.deepEqual(await nowhere.publishMany(['x', 'y']), { confirmed: 2, unrouted: [0, 1] })
 })
 
+test('a batch of large, short and empty bodies arrives as it was sent', async (t) => {
+  const mq = await open(t)
+  const large = (text) => Buffer.alloc(20_000, text)
+  const batches = [
+    ['', '', large('a'), 'x', '', large('b'), large('c'), ''],
+    [large('a'), 'x', 'y'],
+    [large('a')],
+    ['', ''],
+    [],
+  ]
+  for (const [number, batch] of batches.entries()) {
+    const queue = await mq.queue(`sizes-${number}`)
+    const bodies = batch.map((body) => Buffer.from(body))
+    assert.deepEqual(await queue.sendMany(bodies), { confirmed: batch.length, unrouted: [] })
+    for (const body of bodies) assert.deepEqual((await queue.get({ noAck: true })).body, body)
+  }
+})
+
 test('leaving the loop cancels the consumer and puts back what was not acknowledged', async (t) => {
   const mq = await open(t)
   const queue = await mq.queue('loop')

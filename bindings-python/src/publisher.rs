@@ -172,13 +172,13 @@ impl Publisher {
         }
         let routing_key = short(py, "routing_key", routing_key)?;
         let batch: Vec<_> = read
-            .iter()
-            .map(|(octets, form)| Outgoing {
+            .into_iter()
+            .map(|(body, form)| Outgoing {
                 exchange: &self.exchange,
                 routing_key,
                 mandatory: false,
-                properties: encoded[*form as usize].as_deref().unwrap_or(&[0, 0]),
-                body: octets.again(),
+                properties: encoded[form as usize].as_deref().unwrap_or(&[0, 0]),
+                body,
             })
             .collect();
         self.channel.get().slot("basic.publish").or_raise(py)?.publish_all(&batch).or_raise(py)
